@@ -1,0 +1,82 @@
+"""The ``cropflow`` command: one sub-command per room, imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from cropflow.errors import EXIT_CODE, CropflowError
+
+# Sub-command -> module whose ``app`` it is, in the order of the rooms.
+ROOMS = {
+    "config": ("cropflow.config.command", "Check, show and describe the configuration."),
+    "simulate": ("cropflow.simulation.command", "Make a landscape with known truth, its register and its archive."),
+    "labels": ("cropflow.labels.command", "Download, clean and map a register of parcels."),
+    "regions": ("cropflow.regions.command", "Lay out sites and clip parcels to them."),
+    "imagery": ("cropflow.imagery.command", "Find scenes and write them to the site grids."),
+    "composites": ("cropflow.composites.command", "Turn scenes into an evenly spaced series."),
+    "samples": ("cropflow.samples.command", "Assign folds, rasterise parcels and cut patches."),
+    "models": ("cropflow.models.command", "Train a model on a fold and predict its test blocks."),
+    "evaluation": ("cropflow.evaluation.command", "Score predictions from confusion matrices."),
+    "maps": ("cropflow.maps.command", "Map whole sites and their parcels."),
+    "report": ("cropflow.report.command", "Write the report of an experiment."),
+    "verify": ("cropflow.files.command", "Re-hash every result and name what does not match its manifest."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """Lists all rooms but imports only the one that is called: ``--help`` stays fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(ROOMS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in ROOMS:
+            return None
+        module, help_text = ROOMS[name]
+        if ctx.resilient_parsing or "--help" in sys.argv[1:2] or len(sys.argv) < 2:
+            return click.Command(name, help=help_text, short_help=help_text)
+        command: click.Command = typer.main.get_command(importlib.import_module(module).app)
+        return command
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="From a register of parcels and the Sentinel archives to an evaluated crop map.",
+)
+
+
+@app.callback()
+def _root(
+    quiet: bool = typer.Option(False, "--quiet", help="Only warnings and errors."),
+) -> None:
+    logging.basicConfig(
+        level=logging.WARNING if quiet else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        datefmt="%H:%M:%S",
+        stream=sys.stderr,
+        force=True,
+    )
+
+
+def main() -> None:
+    """Run the command; what the user can mend is one line and exit code 2."""
+    try:
+        code = typer.main.get_command(app).main(standalone_mode=False, prog_name="cropflow")
+    except CropflowError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(EXIT_CODE)
+    except click.ClickException as error:
+        print(f"Error: {error.format_message()} See --help.", file=sys.stderr)
+        sys.exit(EXIT_CODE)
+    except click.Abort:
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)

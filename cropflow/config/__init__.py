@@ -1,0 +1,27 @@
+"""The configuration: pydantic models are the source, everything else is generated or checked from them."""
+
+from cropflow.config.root import Config
+from cropflow.config.sections import (
+    Experiment,
+    Imagery,
+    Region,
+    Register,
+    SampleSet,
+    Season,
+    Section,
+    Series,
+)
+from cropflow.config.simulation import Simulation
+
+__all__ = [
+    "Config",
+    "Experiment",
+    "Imagery",
+    "Region",
+    "Register",
+    "SampleSet",
+    "Season",
+    "Section",
+    "Series",
+    "Simulation",
+]

@@ -1,0 +1,170 @@
+"""The whole config: cross-checks between entries, and errors of one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Self, TypeVar, get_args
+
+from pydantic import Field, ValidationError, model_validator
+
+from cropflow.config.sections import Experiment, Imagery, Name, Region, Register, SampleSet, Season, Section, Series
+from cropflow.config.simulation import Simulation
+from cropflow.errors import CropflowError, listing
+
+
+AnySection = TypeVar("AnySection", bound=Section)
+
+
+class Config(Section):
+    """Everything a run needs, by name."""
+
+    run: tuple[Name, ...] = Field(default=(), description="Experiments to build.")
+    simulations: dict[Name, Simulation] = Field(default={}, description="Simulated landscapes.")
+    registers: dict[Name, Register] = Field(default={}, description="Registers of parcels.")
+    regions: dict[Name, Region] = Field(default={}, description="Where to map.")
+    seasons: dict[Name, Season] = Field(default={}, description="When.")
+    imagery: dict[Name, Imagery] = Field(default={}, description="Where scenes come from.")
+    series: dict[Name, Series] = Field(default={}, description="How composites are made.")
+    sets: dict[Name, SampleSet] = Field(default={}, description="How samples are made.")
+    experiments: dict[Name, Experiment] = Field(default={}, description="What is learnt, where and from what.")
+
+    @model_validator(mode="after")
+    def _references(self) -> Self:
+        for key, value, allowed in self._named():
+            if value not in allowed:
+                raise ValueError(f"{key} is {value!r}; expected one of: {listing(allowed) or 'none is declared'}")
+        for name, experiment in self.experiments.items():
+            self._check_experiment(name, experiment)
+        return self
+
+    def _named(self) -> Iterable[tuple[str, str, Mapping[str, Any]]]:
+        """Every place where one entry names another: key, value, allowed values."""
+        for index, experiment in enumerate(self.run):
+            yield f"run[{index}]", experiment, self.experiments
+        for name, simulation in self.simulations.items():
+            for season in simulation.seasons:
+                yield f"simulations.{name}.seasons", season, self.seasons
+        for name, register in self.registers.items():
+            if register.simulation is not None:
+                yield f"registers.{name}.simulation", register.simulation, self.simulations
+            for season in register.files:
+                yield f"registers.{name}.files", season, self.seasons
+        for name, imagery in self.imagery.items():
+            if imagery.simulation is not None:
+                yield f"imagery.{name}.simulation", imagery.simulation, self.simulations
+        for name, region in self.regions.items():
+            yield f"regions.{name}.imagery", region.imagery, self.imagery
+            if region.register_ is not None:
+                yield f"regions.{name}.register", region.register_, self.registers
+        for name, sample_set in self.sets.items():
+            yield f"sets.{name}.series", sample_set.series, self.series
+        for name, experiment in self.experiments.items():
+            yield f"experiments.{name}.set", experiment.set_, self.sets
+            for role, places in (("train", experiment.train), ("map", experiment.map)):
+                for place in places:
+                    yield f"experiments.{name}.{role}.region", place.region, self.regions
+                    yield f"experiments.{name}.{role}.season", place.season, self.seasons
+            for other in experiment.compare:
+                yield f"experiments.{name}.compare", other, self.experiments
+
+    def _check_experiment(self, name: str, experiment: Experiment) -> None:
+        for place in experiment.train:
+            region = self.regions[place.region]
+            if region.register_ is None:
+                raise ValueError(
+                    f"experiments.{name}.train names the region {place.region!r}, which has no register; "
+                    f"give it one, or only map it"
+                )
+            register = self.registers[region.register_]
+            known = (
+                self.simulations[register.simulation].seasons if register.simulation else tuple(register.files)
+            )
+            if place.season not in known:
+                raise ValueError(
+                    f"experiments.{name}.train.season is {place.season!r}; "
+                    f"register {region.register_!r} has: {listing(known)}"
+                )
+        for other in experiment.compare:
+            if self.experiments[other].set_ != experiment.set_ or self.experiments[other].train != experiment.train:
+                raise ValueError(
+                    f"experiments.{name}.compare is {other!r}, which has another set or trains elsewhere; "
+                    f"expected an experiment with the same set and the same train"
+                )
+
+
+def _model_at(location: tuple[int | str, ...]) -> type[Section] | None:
+    """The section whose key a validation error names, found along the error's location."""
+    current: Any = Config
+    for part in location:
+        candidates = [current, *_arguments(current)]
+        found = None
+        for candidate in candidates:
+            if isinstance(candidate, type) and issubclass(candidate, Section):
+                if candidate.__name__ == part or getattr(candidate.model_fields.get("name"), "default", None) == part:
+                    found = candidate
+                for field_name, field in candidate.model_fields.items():
+                    if part in (field_name, field.alias):
+                        found = field.annotation
+        if found is None:
+            arguments = [argument for argument in get_args(current) if argument is not Ellipsis]
+            found = arguments[-1] if arguments else None
+        if found is None:
+            return None
+        current = found
+    for candidate in [current, *_arguments(current)]:
+        if isinstance(candidate, type) and issubclass(candidate, Section):
+            return candidate
+    return None
+
+
+def _arguments(annotation: Any) -> list[Any]:
+    found: list[Any] = []
+    for argument in get_args(annotation):
+        found += [argument, *_arguments(argument)]
+    return found
+
+
+def _one_line(error: ValidationError, where: str) -> str:
+    details = error.errors(include_url=False)
+    # A union reports every branch; the branch whose keys fit best has the fewest complaints.
+    first = details[0]
+    location = tuple(first["loc"])
+    key = ".".join([where] * bool(where) + [str(part) for part in location])
+    kind, message, value = first["type"], first["msg"], first["input"]
+    rest = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+    if kind == "extra_forbidden":
+        section = _model_at(location[:-1])
+        keys = [field.alias or name for name, field in section.model_fields.items()] if section else []
+        return f"{key} is no key of this section (value {value!r}); expected one of: {listing(keys, 30)}.{rest}"
+    if kind == "missing":
+        return f"{key} is missing; it is required.{rest}"
+    if kind == "value_error":
+        text = message.removeprefix("Value error, ")
+        return (f"{key}: {text}." if key else f"{text}.") + rest
+    return f"{key} is {value!r}; {message[0].lower()}{message[1:]}.{rest}"
+
+
+def parse(model: type[AnySection], content: Any, where: str = "") -> AnySection:
+    """Parse values into a section.
+
+    Raises:
+        CropflowError: One line that names the key, the value and what is allowed.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise CropflowError(_one_line(error, where)) from None
+
+
+def parse_json(model: type[AnySection], text: str, where: str = "--settings") -> AnySection:
+    """Parse the JSON text of an option into a section.
+
+    Raises:
+        CropflowError: If the text is no JSON or not the section.
+    """
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise CropflowError(f"{where} is no JSON ({error}); found {text[:80]!r}.") from None
+    return parse(model, content, where)

@@ -1,0 +1,272 @@
+"""One model per kind of config entry, in the order of the rooms."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+Sentinel2Band = Literal["B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12"]
+SENTINEL2_BANDS: tuple[Sentinel2Band, ...] = (
+    "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12",
+)  # fmt: skip
+BANDS_10M = frozenset({"B02", "B03", "B04", "B08"})
+
+# Names become folder names and Snakemake wildcards.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Longitude = Annotated[float, Field(ge=-180, le=180)]
+Latitude = Annotated[float, Field(ge=-80, le=84)]
+
+
+def _known_crs(value: str) -> str:
+    import pyproj
+
+    try:
+        pyproj.CRS.from_user_input(value)
+    except pyproj.exceptions.CRSError:
+        raise ValueError("expected a CRS that PROJ knows, such as 'EPSG:2154'") from None
+    return value
+
+
+CrsName = Annotated[str, AfterValidator(_known_crs)]
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are errors, values never change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Season(Section):
+    """A named range of dates, across New Year where needed."""
+
+    start: datetime.date = Field(description="First day, inclusive, UTC. Quote it in YAML.")
+    end: datetime.date = Field(description="Last day, inclusive, UTC. Quote it in YAML.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.end <= self.start:
+            raise ValueError(f"end {self.end} is not after start {self.start}")
+        return self
+
+
+class RegisterFile(Section):
+    """The file of one season."""
+
+    path: str | None = Field(default=None, description="Local file, relative to the working directory.")
+    url: str | None = Field(default=None, description="http(s) address; downloaded, resumed and checked.")
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$", description="Checksum of the file.")
+    layer: str | None = Field(default=None, description="Layer, where the file holds several.")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.path is None) == (self.url is None):
+            raise ValueError("give exactly one of path and url")
+        if self.url is not None and not re.match(r"https?://[^/]+/.+", self.url):
+            raise ValueError(f"url {self.url!r} is not an http(s) address of a file")
+        return self
+
+
+class Columns(Section):
+    """Which columns of a vector register hold what."""
+
+    crop_code: str = Field(description="Column with the register's own crop code or name.")
+    parcel_id: str | None = Field(default=None, description="Column with the parcel's id; row numbers where absent.")
+
+
+class Cleaning(Section):
+    """Thresholds below which a polygon is no parcel."""
+
+    minimum_area_m2: float = Field(default=100.0, ge=0, description="Smaller polygons are dropped (m2).")
+    minimum_width_m: float = Field(
+        default=2.0, ge=0, description="Slivers: polygons whose mean width, 2 x area / perimeter, is less (m)."
+    )
+
+
+class Register(Section):
+    """A register of parcels and how its codes are read."""
+
+    reader: Literal["rpg", "vector"] = Field(description="rpg: the French register; vector: any file, by columns.")
+    simulation: Name | None = Field(default=None, description="Read the register of this simulation.")
+    files: dict[Name, RegisterFile] = Field(default={}, description="Season -> file.")
+    columns: Columns | None = Field(default=None, description="For reader vector: the columns.")
+    table: str = Field(
+        default="rpg",
+        description="Table from codes to crops: rpg, eurocrops, worldcereal, or a CSV file's path.",
+    )
+    unmapped: Literal["stop", "unknown"] = Field(
+        default="stop", description="A code that the table does not know: stop the run, or label it unknown."
+    )
+    cleaning: Cleaning = Cleaning()
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.simulation is None) == (not self.files):
+            raise ValueError("give exactly one of simulation and files")
+        if self.reader == "vector" and self.columns is None:
+            raise ValueError("reader vector needs columns (crop_code, and parcel_id where there is one)")
+        return self
+
+
+class Square(Section):
+    """A square by its centre."""
+
+    centre: tuple[Longitude, Latitude] = Field(description="Longitude and latitude, degrees.")
+    side_km: float = Field(gt=0, le=100, description="Side, kilometres.")
+
+
+class Box(Section):
+    """A bounding box."""
+
+    bounds: tuple[float, float, float, float] = Field(description="xmin, ymin, xmax, ymax in crs.")
+    crs: CrsName = Field(default="EPSG:4326", description="CRS of the bounds.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        xmin, ymin, xmax, ymax = self.bounds
+        if not (xmin < xmax and ymin < ymax):
+            raise ValueError(f"bounds {list(self.bounds)} are not ordered (xmin, ymin, xmax, ymax)")
+        return self
+
+
+class Region(Section):
+    """Where to map: sites, the register that labels them and the imagery that shows them."""
+
+    sites: dict[Name, Square | Box] = Field(min_length=1, description="Site -> square or box.")
+    imagery: Name = Field(description="Entry of imagery.")
+    register_: Name | None = Field(
+        default=None, alias="register", description="Entry of registers; none where there are no labels."
+    )
+    pixel_m: Literal[10, 20] = Field(default=10, description="Pixel size, metres.")
+
+
+class Imagery(Section):
+    """Where scenes come from and which are taken."""
+
+    source: Literal["items", "safe"] = Field(
+        description="items: a STAC item collection; safe: a folder of Sentinel-2 SAFE products."
+    )
+    simulation: Name | None = Field(default=None, description="Read the archive of this simulation.")
+    path: str | None = Field(default=None, description="File or folder, relative to the working directory.")
+    bands: tuple[Sentinel2Band, ...] = Field(
+        default=SENTINEL2_BANDS, min_length=1, description="Sentinel-2 bands, in this order."
+    )
+    maximum_cloud_percent: float = Field(
+        default=100.0, ge=0, le=100, description="Scenes whose metadata say more cloud are dropped."
+    )
+    assume_baseline: str | None = Field(
+        default=None,
+        pattern=r"^\d\d\.\d\d$",
+        description="Processing baseline of records that carry none, such as '02.07'.",
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.simulation is None) == (self.path is None):
+            raise ValueError("give exactly one of simulation and path")
+        if len(set(self.bands)) != len(self.bands):
+            raise ValueError(f"bands {list(self.bands)} name a band twice")
+        return self
+
+
+class Series(Section):
+    """How scenes become an evenly spaced series."""
+
+    sensor: Literal["sentinel2"] = Field(default="sentinel2", description="Sensor of the series.")
+    period: Literal["month"] = Field(default="month", description="Length of one composite.")
+    statistic: Literal["median"] = Field(default="median", description="Reducer over time.")
+    scl_classes: tuple[Annotated[int, Field(ge=1, le=11)], ...] = Field(
+        default=(4, 5, 6, 7), min_length=1, description="Scene classes that count as clear."
+    )
+    fill: Literal["neighbours", "none"] = Field(
+        default="neighbours", description="Gap rule: mean of the nearest valid periods before and after, or none."
+    )
+    max_gap: int = Field(default=3, ge=0, description="Longer runs of missing periods stay nodata, edges included.")
+
+
+class Folds(Section):
+    """Spatial cross-validation."""
+
+    count: int = Field(default=5, ge=3, le=20, description="Number of folds; fold i is tested, i + 1 validates.")
+    block_m: float = Field(default=640.0, gt=0, description="Side of the square blocks, metres.")
+    ring_m: float = Field(default=20.0, ge=0, description="Ignored on either side of a border between folds, metres.")
+
+
+class SampleSet(Section):
+    """How parcels and composites become samples."""
+
+    series: Name = Field(description="Entry of series.")
+    legend: Name = Field(default="turkoglu", description="Legend of the labels.")
+    patch_size: int = Field(default=64, ge=8, le=512, description="Rows and columns of a patch, pixels.")
+    inner_buffer_m: float = Field(default=10.0, ge=0, description="Rim of a parcel that is ignored, metres.")
+    background: bool = Field(default=False, description="Learn and score out-of-legend parcels as class 0.")
+    outside: Literal["unknown", "background"] = Field(
+        default="unknown", description="What pixels outside parcels are; a register is rarely complete."
+    )
+    folds: Folds = Folds()
+    shuffle_crops: bool = Field(
+        default=False, description="Sanity check: deal the crops out to the parcels at random."
+    )
+
+
+class Place(Section):
+    """A region in a season."""
+
+    region: Name = Field(description="Entry of regions.")
+    season: Name = Field(description="Entry of seasons.")
+
+
+class TemporalUnet(Section):
+    """The pixel-wise temporal CNN followed by a 2-D U-Net, and its training."""
+
+    name: Literal["temporal_unet"] = "temporal_unet"
+    kernel_size: Literal[3, 5, 7] = Field(default=3, description="Temporal kernel, periods.")
+    temporal_layers: int = Field(default=2, ge=1, le=6, description="Temporal convolutions.")
+    temporal_width: int = Field(default=64, ge=4, description="Channels of the temporal part.")
+    widths: tuple[int, ...] = Field(
+        default=(64, 128, 256, 512, 512), min_length=2, description="Channels of the U-Net, from fine to coarse."
+    )
+    pooling: Literal["max", "mean"] = Field(default="max", description="Over time, after the convolutions.")
+    dropout: float = Field(default=0.3, ge=0, lt=1, description="Share of channels dropped in training.")
+    learning_rate: float = Field(default=1e-3, gt=0, description="Adam's step.")
+    weight_decay: float = Field(default=0.0, ge=0, description="Adam's decay.")
+    batch_size: int = Field(default=16, ge=1, description="Patches per step.")
+    epochs: int = Field(default=50, ge=1, description="At most.")
+    patience: int = Field(default=8, ge=1, description="Epochs without a better validation loss before stopping.")
+    class_weights: Literal["none", "inverse_sqrt"] = Field(default="none", description="Weights of the loss.")
+    flips: bool = Field(default=True, description="Random flips and quarter turns, one draw for all periods.")
+
+
+class RandomForest(Section):
+    """A forest on the flattened series of each pixel."""
+
+    name: Literal["random_forest"] = "random_forest"
+    trees: int = Field(default=200, ge=1, description="Number of trees.")
+    max_depth: int | None = Field(default=None, ge=1, description="Depth of a tree; unlimited where absent.")
+    minimum_leaf: int = Field(default=1, ge=1, description="Samples in a leaf, at least.")
+    pixels_per_parcel: int = Field(default=16, ge=1, description="Pixels drawn from each training parcel.")
+    maximum_pixels: int = Field(default=200_000, ge=100, description="Training pixels, at most.")
+
+
+Model = Annotated[TemporalUnet | RandomForest, Field(discriminator="name")]
+
+
+class Experiment(Section):
+    """A sample set, a model, where it learns and what it maps."""
+
+    set_: Name = Field(alias="set", description="Entry of sets.")
+    model: Model = Field(description="name, and the settings of that model.")
+    train: tuple[Place, ...] = Field(min_length=1, description="Where to learn and to be tested, by folds.")
+    map: tuple[Place, ...] = Field(default=(), description="What to map; may have no labels.")
+    compare: tuple[Name, ...] = Field(default=(), description="Experiments shown beside this one in the report.")
+    seed: int = Field(default=0, ge=0, description="Seed of everything random in training.")
+    minimum_test_parcels: int = Field(
+        default=100, ge=1, description="The report warns where a test fold has fewer parcels."
+    )
+
+
+def dump(section: Section) -> dict[str, Any]:
+    """A section as JSON-ready values, under its config keys."""
+    return section.model_dump(mode="json", by_alias=True)

@@ -1,0 +1,37 @@
+"""GeoParquet and parquet tables, written atomically and with the same bytes for the same rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas
+import pandas
+
+from cropflow.errors import CropflowError
+from cropflow.files.atomic import atomic_file
+
+
+def write_table(path: Path | str, table: pandas.DataFrame) -> None:
+    """Write a parquet file; a GeoDataFrame becomes GeoParquet with a bounding-box column."""
+    with atomic_file(path) as temporary:
+        if isinstance(table, geopandas.GeoDataFrame):
+            table.to_parquet(temporary, index=False, compression="zstd", write_covering_bbox=True)
+        else:
+            table.to_parquet(temporary, index=False, compression="zstd")
+
+
+def read_table(path: Path | str) -> pandas.DataFrame:
+    """Read a parquet file without geometry."""
+    return pandas.read_parquet(path)
+
+
+def read_geotable(path: Path | str, columns: list[str] | None = None) -> geopandas.GeoDataFrame:
+    """Read a GeoParquet file.
+
+    Raises:
+        CropflowError: If the file has no coordinate reference system.
+    """
+    table = geopandas.read_parquet(path, columns=columns)
+    if table.crs is None:
+        raise CropflowError(f"{path} has no CRS; parcels cannot be placed. Declare it where the file is written.")
+    return table.drop(columns="bbox", errors="ignore")

@@ -1,0 +1,1 @@
+"""Regions: where to map. Sites, their UTM zones and their pixel grids."""
