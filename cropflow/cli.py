@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
+import threading
+import time
+from typing import Any
 
-import click
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from cropflow.errors import EXIT_CODE, CropflowError
 
@@ -32,17 +35,16 @@ ROOMS = {
 class LazyGroup(TyperGroup):
     """Lists all rooms but imports only the one that is called: ``--help`` stays fast."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: typer.Context) -> list[str]:
         return list(ROOMS)
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in ROOMS:
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:
+        if cmd_name not in ROOMS:
             return None
-        module, help_text = ROOMS[name]
+        module, help_text = ROOMS[cmd_name]
         if ctx.resilient_parsing or "--help" in sys.argv[1:2] or len(sys.argv) < 2:
-            return click.Command(name, help=help_text, short_help=help_text)
-        command: click.Command = typer.main.get_command(importlib.import_module(module).app)
-        return command
+            return TyperCommand(cmd_name, help=help_text, short_help=help_text)
+        return typer.main.get_command(importlib.import_module(module).app)
 
 
 app = typer.Typer(
@@ -67,16 +69,35 @@ def _root(
     )
 
 
+def _end_with(run: int) -> None:
+    """End this process soon after the run that started it: a killed run leaves no writer behind."""
+
+    def watch() -> None:
+        while True:
+            time.sleep(1.0)
+            try:
+                os.kill(run, 0)
+            except ProcessLookupError:
+                os._exit(1)
+            except PermissionError:
+                return
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def main() -> None:
     """Run the command; what the user can mend is one line and exit code 2."""
+    run = os.environ.get("CROPFLOW_RUN_PID", "")
+    if run.isdigit():
+        _end_with(int(run))
     try:
         code = typer.main.get_command(app).main(standalone_mode=False, prog_name="cropflow")
     except CropflowError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(EXIT_CODE)
-    except click.ClickException as error:
-        print(f"Error: {error.format_message()} See --help.", file=sys.stderr)
-        sys.exit(EXIT_CODE)
-    except click.Abort:
+    except typer.Abort:
         sys.exit(130)
+    except typer.TyperException as error:
+        print(f"Error: {' '.join(str(error).split())} See --help.", file=sys.stderr)
+        sys.exit(EXIT_CODE)
     sys.exit(code if isinstance(code, int) else 0)

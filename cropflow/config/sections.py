@@ -206,9 +206,7 @@ class SampleSet(Section):
         default="unknown", description="What pixels outside parcels are; a register is rarely complete."
     )
     folds: Folds = Folds()
-    shuffle_crops: bool = Field(
-        default=False, description="Sanity check: deal the crops out to the parcels at random."
-    )
+    shuffle_crops: bool = Field(default=False, description="Sanity check: deal the crops out to the parcels at random.")
 
 
 class Place(Section):

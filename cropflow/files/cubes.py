@@ -56,7 +56,7 @@ def add_array(
     chunks: Sequence[int],
     nodata: float = 0,
     attributes: Mapping[str, Any] | None = None,
-) -> zarr.Array:
+) -> zarr.Array[Any]:
     """Add an array filled with nodata.
 
     Args:
@@ -83,7 +83,7 @@ def add_array(
 
 def site_grid(group: zarr.Group) -> Grid:
     """The grid of a site's group."""
-    attributes = group.attrs.asdict()
-    transform: list[float] = attributes["transform"]
+    attributes: dict[str, Any] = dict(group.attrs.asdict())
+    transform = attributes["transform"]
     height, width = attributes["shape"]
     return Grid(int(attributes["epsg"]), transform[2], transform[5], int(height), int(width), transform[0])

@@ -1,0 +1,58 @@
+"""Check results against their manifests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cropflow.files.atomic import read_json
+from cropflow.files.manifest import SUFFIX, content_hash, find_manifests
+
+# What Snakemake and the commands keep for themselves.
+PRIVATE = {".work", "logs", "timings", "benchmarks"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One result that does not match, and why."""
+
+    path: Path
+    problem: str
+
+
+def verify(root: Path) -> tuple[int, list[Finding]]:
+    """Re-hash every result below a folder.
+
+    Returns:
+        The number of results checked, and what does not match: changed, missing, or without a manifest.
+    """
+    manifests = [path for path in find_manifests(root) if not PRIVATE & set(path.relative_to(root).parts)]
+    findings: list[Finding] = []
+    described: set[Path] = set()
+    for manifest in manifests:
+        result = manifest.with_name(manifest.name.removesuffix(SUFFIX))
+        described.add(result)
+        if not result.exists():
+            findings.append(Finding(result, "missing"))
+            continue
+        expected = read_json(manifest)
+        digest, size = content_hash(result)
+        if digest != expected["sha256"]:
+            findings.append(
+                Finding(result, f"changed: {size} bytes, sha256 {digest[:12]}, manifest says {expected['sha256'][:12]}")
+            )
+    findings += [Finding(path, "without a manifest") for path in _undescribed(root, described)]
+    return len(manifests), findings
+
+
+def _undescribed(folder: Path, described: set[Path], top: bool = True) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if path in described or path.name.endswith(SUFFIX) or path.name.startswith("."):
+            continue
+        if top and (path.name in PRIVATE or path.name == "README.md"):
+            continue
+        if path.is_dir():
+            yield from _undescribed(path, described, top=False)
+        else:
+            yield path

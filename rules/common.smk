@@ -1,0 +1,99 @@
+import fcntl
+import hashlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+# Not workflow.basedir: inside a module that is the importing workflow's folder.
+checkout = Path(str(workflow.current_basedir)).parent
+# A job ends with the run that started it, so that a killed run leaves no writer behind.
+watch = f"export CROPFLOW_RUN_PID={os.getpid()}; "
+if (checkout / "cropflow" / "__main__.py").is_file():
+    shell.prefix(f"{watch}export PYTHONPATH='{checkout}'; ")
+else:
+    shell.prefix(watch)
+
+
+def checked(content):
+    """Check the config in one place, with its defaults filled in; a mistake is one line and exit code 2."""
+    environment = dict(os.environ)
+    if (checkout / "cropflow" / "__main__.py").is_file():
+        environment["PYTHONPATH"] = str(checkout)
+    answer = subprocess.run(
+        [sys.executable, "-m", "cropflow", "config", "show", "-"],
+        input=json.dumps(content, default=str),
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+    )
+    if answer.returncode != 0:
+        sys.exit(2)
+    return json.loads(answer.stdout)
+
+
+def hold_results():
+    """Let one run at a time write; the lock dies with its process, so a killed run never stands in the way."""
+    work = Path("results/.work")
+    work.mkdir(parents=True, exist_ok=True)
+    handle = open(work / "lock", "a+")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.seek(0)
+        print(
+            f"Error: results/ is being written by the run with process id {handle.read().strip()}; "
+            "expected no other run. Wait for it, or work in another folder with --directory.",
+            file=sys.stderr,
+        )
+        os._exit(2)
+    handle.truncate(0)
+    handle.write(str(os.getpid()))
+    handle.flush()
+    globals()["held"] = handle  # closed, and so released, with the process
+
+
+def constraints():
+    """Wildcards are the names of the config's entries, so that a wrong name fails at once."""
+    kinds = {
+        "simulation": "simulations",
+        "register": "registers",
+        "region": "regions",
+        "season": "seasons",
+        "series": "series",
+        "set": "sets",
+        "experiment": "experiments",
+    }
+    names = {key: "|".join(map(str, config[kind])) or "none" for key, kind in kinds.items()}
+    return {**names, "fold": r"\d+", "legend": r"[A-Za-z0-9_-]+"}
+
+
+def room_code(*rooms, pattern="*.py"):
+    """Hash the modules of a rule's rooms, which Snakemake does not watch."""
+    ground = [checkout / "cropflow" / "files", checkout / "cropflow" / "regions" / "grid.py"]
+    digest = hashlib.sha256()
+    for place in [*(checkout / "cropflow" / room for room in rooms), *ground]:
+        files = [place] if place.is_file() else sorted(place.rglob(pattern))
+        for file in files:
+            if file.is_file():
+                digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def as_json(content):
+    return json.dumps(content, sort_keys=True)
+
+
+def entry(kind):
+    """Hand a rule its own entry of the config, so that only its own changes rerun it."""
+    return lambda wildcards: as_json(config[kind][wildcards[kind_wildcard[kind]]])
+
+
+kind_wildcard = {"series": "series", "sets": "set", "regions": "region", "seasons": "season"}
+
+
+def simulated_or(path, simulation, folder):
+    """A path of the config, or the folder of the simulation that stands in for it."""
+    return f"<results>/simulation/{simulation}/{folder}" if simulation else path

@@ -1,0 +1,256 @@
+# Input functions: which entries and files belong to a job, from the config alone, in the order of the rooms.
+
+
+def register_seasons(register):
+    """Seasons that a register covers."""
+    found = config["registers"][register]
+    if found["simulation"]:
+        return config["simulations"][found["simulation"]]["seasons"]
+    return list(found["files"])
+
+
+def has_labels(region, season):
+    """True where a register covers a region in a season."""
+    register = config["regions"][region]["register"]
+    return register is not None and season in register_seasons(register)
+
+
+def sample_set(experiment):
+    """Name and entry of the sample set of an experiment."""
+    name = config["experiments"][experiment]["set"]
+    return name, config["sets"][name]
+
+
+def fold_numbers(experiment):
+    """Folds of an experiment."""
+    return range(sample_set(experiment)[1]["folds"]["count"])
+
+
+def training_places(experiment):
+    """Regions and seasons that an experiment trains on, in order."""
+    return [
+        (place["region"], place["season"]) for place in config["experiments"][experiment]["train"]
+    ]
+
+
+def mapped_places(experiment):
+    """Regions and seasons that an experiment maps, in order."""
+    return [
+        (place["region"], place["season"]) for place in config["experiments"][experiment]["map"]
+    ]
+
+
+def set_seasons(name, region):
+    """Seasons in which any experiment learns from a region with a set: their folds are laid out together."""
+    return sorted(
+        {
+            place["season"]
+            for experiment in config["experiments"].values()
+            if experiment["set"] == name
+            for place in experiment["train"]
+            if place["region"] == region
+        }
+    )
+
+
+def sample_folders(experiment):
+    """Sample folders of an experiment's training places."""
+    name, _ = sample_set(experiment)
+    return [
+        f"<results>/samples/{name}/{region}/{season}"
+        for region, season in training_places(experiment)
+    ]
+
+
+def fold_tables(experiment):
+    """Fold tables of an experiment's training places."""
+    name, _ = sample_set(experiment)
+    return [
+        f"<results>/samples/{name}/{region}/folds.parquet"
+        for region, _ in training_places(experiment)
+    ]
+
+
+def composites_of(experiment, places):
+    """Composites of places, as the experiment's set asks for them."""
+    series = sample_set(experiment)[1]["series"]
+    return [
+        f"<results>/composites/{series}/{region}/{season}/sentinel2.zarr" for region, season in places
+    ]
+
+
+def parcels_of_register(wildcards):
+    """Cleaned parcels of the register that covers a region."""
+    register = config["regions"][wildcards.region]["register"]
+    return f"<results>/labels/{register}/{wildcards.season}/parcels.parquet"
+
+
+def composites_of_set(wildcards):
+    """Composites of a place, as a sample set asks for them."""
+    series = config["sets"][wildcards.set]["series"]
+    return f"<results>/composites/{series}/{wildcards.region}/{wildcards.season}/sentinel2.zarr"
+
+
+def legend_table(experiment, region, season):
+    """Crops of the parcels of a place in the legend of an experiment."""
+    register = config["regions"][region]["register"]
+    return (
+        f"<results>/labels/{register}/{season}/legends/{sample_set(experiment)[1]['legend']}.parquet"
+    )
+
+
+def options(name, values):
+    """Repeat an option once per value; one value may stand alone."""
+    several = [values] if isinstance(values, str) else values
+    return " ".join(f"{name} {shlex.quote(str(value))}" for value in several)
+
+
+def place_options(experiment):
+    """The --place options of an experiment's training places."""
+    return options(
+        "--place", [f"{region}/{season}" for region, season in training_places(experiment)]
+    )
+
+
+def experiment_settings(wildcards):
+    """An experiment without what it maps and is compared with: those never change its scores."""
+    return as_json({**config["experiments"][wildcards.experiment], "map": [], "compare": []})
+
+
+def register_file(wildcards):
+    """The file of a season as the config names it."""
+    return config["registers"][wildcards.register]["files"][wildcards.season]
+
+
+def register_source(wildcards):
+    """Where the register of a season lies: a simulation's folder, a local file, or the download."""
+    found = config["registers"][wildcards.register]
+    if found["simulation"]:
+        return f"<results>/simulation/{found['simulation']}/register"
+    file = found["files"][wildcards.season]
+    if file["path"]:
+        return file["path"]
+    name = file["url"].split("?")[0].rsplit("/", 1)[1]
+    return f"<results>/labels/{wildcards.register}/{wildcards.season}/download/{name}"
+
+
+def register_settings(wildcards):
+    """A register with the one season's file, so that another season's file reruns nothing."""
+    found = config["registers"][wildcards.register]
+    files = {season: file for season, file in found["files"].items() if season == wildcards.season}
+    return as_json({**found, "files": files})
+
+
+def own_table(wildcards):
+    """The mapping table, where the user brings one as a file."""
+    table = config["registers"][wildcards.register]["table"]
+    return table if table.endswith(".csv") else []
+
+
+def imagery_entry(wildcards):
+    """The imagery of a region."""
+    return config["imagery"][config["regions"][wildcards.region]["imagery"]]
+
+
+def set_crops(wildcards, seasons):
+    """Crops of a region's parcels in the legend of a set, per season."""
+    register = config["regions"][wildcards.region]["register"]
+    legend = config["sets"][wildcards.set]["legend"]
+    return [f"<results>/labels/{register}/{season}/legends/{legend}.parquet" for season in seasons]
+
+
+def folds_parcels(wildcards):
+    return [
+        f"<results>/regions/{wildcards.region}/{season}/parcels"
+        for season in set_seasons(wildcards.set, wildcards.region)
+    ]
+
+
+def folds_crops(wildcards):
+    return set_crops(wildcards, set_seasons(wildcards.set, wildcards.region))
+
+
+def all_predictions(experiment):
+    """Test predictions of every fold of an experiment."""
+    return [
+        f"<results>/models/{experiment}/{fold}/predictions.zarr" for fold in fold_numbers(experiment)
+    ]
+
+
+def map_predictions(wildcards):
+    """Test predictions, where the mapped place is one that the experiment learnt from."""
+    place = (wildcards.region, wildcards.season)
+    return (
+        all_predictions(wildcards.experiment)
+        if place in training_places(wildcards.experiment)
+        else []
+    )
+
+
+def map_folds(wildcards):
+    """Fold table, where the experiment learnt from the region in any season."""
+    regions = {region for region, _ in training_places(wildcards.experiment)}
+    name, _ = sample_set(wildcards.experiment)
+    return (
+        f"<results>/samples/{name}/{wildcards.region}/folds.parquet"
+        if wildcards.region in regions
+        else []
+    )
+
+
+def map_models(wildcards):
+    return [
+        f"<results>/models/{wildcards.experiment}/{fold}/model"
+        for fold in fold_numbers(wildcards.experiment)
+    ]
+
+
+def map_parcels(wildcards):
+    """Parcels of the place, where a register covers it."""
+    if not has_labels(wildcards.region, wildcards.season):
+        return []
+    return f"<results>/regions/{wildcards.region}/{wildcards.season}/parcels"
+
+
+def map_crops(wildcards):
+    if not has_labels(wildcards.region, wildcards.season):
+        return []
+    return legend_table(wildcards.experiment, wildcards.region, wildcards.season)
+
+
+def compared(experiment):
+    """Experiments whose scores stand in a report: its own and those it is compared with."""
+    return [experiment, *config["experiments"][experiment]["compare"]]
+
+
+def labels_of(wildcards, name):
+    """A summary of the labels room for every training place."""
+    return [
+        f"<results>/labels/{config['regions'][region]['register']}/{season}/{name}"
+        for region, season in training_places(wildcards.experiment)
+    ]
+
+
+def simulations_of(wildcards):
+    """Truth folders of the simulations behind the training places."""
+    names = {
+        config["imagery"][config["regions"][region]["imagery"]]["simulation"]
+        for region, _ in training_places(wildcards.experiment)
+    }
+    return [f"<results>/simulation/{name}/truth" for name in sorted(names - {None})]
+
+
+def report_settings(wildcards):
+    """The experiment, its set, series and seasons: what a reader needs to judge the scores."""
+    experiment = config["experiments"][wildcards.experiment]
+    places = training_places(wildcards.experiment) + mapped_places(wildcards.experiment)
+    _, samples = sample_set(wildcards.experiment)
+    return as_json(
+        {
+            "experiment": experiment,
+            "set": samples,
+            "series": config["series"][samples["series"]],
+            "seasons": {season: config["seasons"][season] for _, season in places},
+            "simulations": sorted(Path(folder).parent.name for folder in simulations_of(wildcards)),
+        }
+    )

@@ -1,0 +1,77 @@
+rule labels_download:
+    """Fetch the register file of a season: resumed, retried, checked."""
+    output:
+        ensure("<results>/labels/{register}/{season}/download/{file}", non_empty=True),
+    log:
+        "<logs>/labels/{register}/{season}/download/{file}.log",
+    benchmark:
+        "<benchmarks>/labels/{register}/{season}/download/{file}.tsv"
+    retries: 3
+    localrule: True
+    conda:
+        "../envs/geo.yaml"
+    params:
+        url=lambda wildcards: register_file(wildcards)["url"],
+        sha256=lambda wildcards: register_file(wildcards)["sha256"] or "",
+    shell:
+        r"""
+        python -m cropflow labels download \
+            --url {params.url:q} --sha256 {params.sha256:q} --output {output:q} 2>{log:q}
+        """
+
+
+rule labels:
+    """Read and clean the parcels of a season."""
+    input:
+        register_source,
+    output:
+        parcels="<results>/labels/{register}/{season}/parcels.parquet",
+        summary="<results>/labels/{register}/{season}/summary.json",
+    log:
+        "<logs>/labels/{register}/{season}/parcels.log",
+    benchmark:
+        "<benchmarks>/labels/{register}/{season}/parcels.tsv"
+    conda:
+        "../envs/geo.yaml"
+    resources:
+        mem="4 GiB",
+        runtime="2h",
+    params:
+        settings=register_settings,
+        code=room_code("labels"),
+    shell:
+        r"""
+        python -m cropflow labels clean \
+            --source {input:q} --season {wildcards.season:q} --settings {params.settings:q} \
+            --output {output.parcels:q} --summary {output.summary:q} 2>{log:q}
+        """
+
+
+rule labels_legend:
+    """Map the codes of a register to the crops of a legend."""
+    input:
+        parcels="<results>/labels/{register}/{season}/parcels.parquet",
+        table=own_table,
+    output:
+        crops="<results>/labels/{register}/{season}/legends/{legend}.parquet",
+        summary="<results>/labels/{register}/{season}/legends/{legend}.json",
+    log:
+        "<logs>/labels/{register}/{season}/legends/{legend}.log",
+    benchmark:
+        "<benchmarks>/labels/{register}/{season}/legends/{legend}.tsv"
+    conda:
+        "../envs/geo.yaml"
+    resources:
+        mem="2 GiB",
+        runtime="1h",
+    params:
+        settings=register_settings,
+        code=room_code("labels"),
+        tables=room_code("labels/legends", pattern="*.csv"),
+    shell:
+        r"""
+        python -m cropflow labels map \
+            --parcels {input.parcels:q} --settings {params.settings:q} \
+            --legend {wildcards.legend:q} \
+            --output {output.crops:q} --summary {output.summary:q} 2>{log:q}
+        """

@@ -1,0 +1,40 @@
+rule maps:
+    """Map the sites of a region in a season, out of fold where the experiment learnt."""
+    input:
+        sites="<results>/regions/{region}/sites.parquet",
+        composites=lambda wildcards: composites_of(
+            wildcards.experiment, [(wildcards.region, wildcards.season)]
+        ),
+        models=map_models,
+        predictions=map_predictions,
+        folds=map_folds,
+        parcels=map_parcels,
+        crops=map_crops,
+    output:
+        directory("<results>/maps/{experiment}/{region}/{season}"),
+    log:
+        "<logs>/maps/{experiment}/{region}/{season}.log",
+    benchmark:
+        "<benchmarks>/maps/{experiment}/{region}/{season}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 8
+    resources:
+        mem=lambda wildcards, attempt: f"{4 * attempt} GiB",
+        runtime="4h",
+    params:
+        models=lambda wildcards, input: options("--model", input.models),
+        predictions=lambda wildcards, input: options("--predictions", input.predictions),
+        folds=lambda wildcards, input: options("--folds", input.folds),
+        parcels=lambda wildcards, input: options("--parcels", input.parcels),
+        crops=lambda wildcards, input: options("--crops", input.crops),
+        settings=experiment_settings,
+        code=room_code("maps", "models"),
+    shell:
+        r"""
+        python -m cropflow maps \
+            --place {wildcards.region:q}/{wildcards.season:q} \
+            --sites {input.sites:q} --composites {input.composites:q} \
+            {params.models} {params.predictions} {params.folds} {params.parcels} {params.crops} \
+            --settings {params.settings:q} --threads {threads} --output {output:q} 2>{log:q}
+        """
