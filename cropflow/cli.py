@@ -35,10 +35,10 @@ ROOMS = {
 class LazyGroup(TyperGroup):
     """Lists all rooms but imports only the one that is called: ``--help`` stays fast."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         return list(ROOMS)
 
-    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in ROOMS:
             return None
         module, help_text = ROOMS[cmd_name]
@@ -98,6 +98,6 @@ def main() -> None:
     except typer.Abort:
         sys.exit(130)
     except typer.TyperException as error:
-        print(f"Error: {' '.join(str(error).split())} See --help.", file=sys.stderr)
+        print(f"Error: {' '.join(str(error).split()).rstrip('.')}. See --help.", file=sys.stderr)
         sys.exit(EXIT_CODE)
     sys.exit(code if isinstance(code, int) else 0)

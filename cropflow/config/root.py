@@ -14,35 +14,6 @@ from cropflow.config.simulation import Simulation
 from cropflow.errors import CropflowError, listing
 
 
-def missing_paths(config: Config, folder: Path) -> list[str]:
-    """Local files that the experiments in ``run`` need and that do not exist.
-
-    Args:
-        config: The checked config.
-        folder: What relative paths are relative to.
-
-    Returns:
-        One ``key: path`` per missing file, in the order of the config.
-    """
-    places = {
-        (place.region, place.season)
-        for name in config.run
-        for place in (*config.experiments[name].train, *config.experiments[name].map)
-    }
-    found: dict[str, str] = {}
-    for region, season in sorted(places):
-        imagery = config.regions[region].imagery
-        path = config.imagery[imagery].path
-        if path is not None:
-            found[f"imagery.{imagery}.path"] = path
-        register = config.regions[region].register_
-        if register is not None and season in config.registers[register].files:
-            path = config.registers[register].files[season].path
-            if path is not None:
-                found[f"registers.{register}.files.{season}.path"] = path
-    return [f"{key}: {path}" for key, path in found.items() if not (folder / path).exists()]
-
-
 AnySection = TypeVar("AnySection", bound=Section)
 
 
@@ -70,8 +41,8 @@ class Config(Section):
 
     def _named(self) -> Iterable[tuple[str, str, Mapping[str, Any]]]:
         """Every place where one entry names another: key, value, allowed values."""
-        for index, experiment in enumerate(self.run):
-            yield f"run[{index}]", experiment, self.experiments
+        for index, wanted in enumerate(self.run):
+            yield f"run[{index}]", wanted, self.experiments
         for name, simulation in self.simulations.items():
             for season in simulation.seasons:
                 yield f"simulations.{name}.seasons", season, self.seasons
@@ -149,84 +120,6 @@ def missing_paths(config: Config, folder: Path) -> list[str]:
             if path is not None:
                 found[f"registers.{register}.files.{season}.path"] = path
     return [f"{key}: {path}" for key, path in found.items() if not (folder / path).exists()]
-
-
-AnySection = TypeVar("AnySection", bound=Section)
-
-
-class Config(Section):
-    """Everything a run needs, by name."""
-
-    run: tuple[Name, ...] = Field(default=(), description="Experiments to build.")
-    simulations: dict[Name, Simulation] = Field(default={}, description="Simulated landscapes.")
-    registers: dict[Name, Register] = Field(default={}, description="Registers of parcels.")
-    regions: dict[Name, Region] = Field(default={}, description="Where to map.")
-    seasons: dict[Name, Season] = Field(default={}, description="When.")
-    imagery: dict[Name, Imagery] = Field(default={}, description="Where scenes come from.")
-    series: dict[Name, Series] = Field(default={}, description="How composites are made.")
-    sets: dict[Name, SampleSet] = Field(default={}, description="How samples are made.")
-    experiments: dict[Name, Experiment] = Field(default={}, description="What is learnt, where and from what.")
-
-    @model_validator(mode="after")
-    def _references(self) -> Self:
-        for key, value, allowed in self._named():
-            if value not in allowed:
-                raise ValueError(f"{key} is {value!r}; expected one of: {listing(allowed) or 'none is declared'}")
-        for name in self.experiments:
-            self._check_experiment(name, self.experiments[name])
-        return self
-
-    def _named(self) -> Iterable[tuple[str, str, Mapping[str, Any]]]:
-        """Every place where one entry names another: key, value, allowed values."""
-        for index, experiment in enumerate(self.run):
-            yield f"run[{index}]", experiment, self.experiments
-        for name, simulation in self.simulations.items():
-            for season in simulation.seasons:
-                yield f"simulations.{name}.seasons", season, self.seasons
-        for name, register in self.registers.items():
-            if register.simulation is not None:
-                yield f"registers.{name}.simulation", register.simulation, self.simulations
-            for season in register.files:
-                yield f"registers.{name}.files", season, self.seasons
-        for name, imagery in self.imagery.items():
-            if imagery.simulation is not None:
-                yield f"imagery.{name}.simulation", imagery.simulation, self.simulations
-        for name, region in self.regions.items():
-            yield f"regions.{name}.imagery", region.imagery, self.imagery
-            if region.register_ is not None:
-                yield f"regions.{name}.register", region.register_, self.registers
-        for name, sample_set in self.sets.items():
-            yield f"sets.{name}.series", sample_set.series, self.series
-        for name, experiment in self.experiments.items():
-            yield f"experiments.{name}.set", experiment.set_, self.sets
-            for role, places in (("train", experiment.train), ("map", experiment.map)):
-                for place in places:
-                    yield f"experiments.{name}.{role}.region", place.region, self.regions
-                    yield f"experiments.{name}.{role}.season", place.season, self.seasons
-            for other in experiment.compare:
-                yield f"experiments.{name}.compare", other, self.experiments
-
-    def _check_experiment(self, name: str, experiment: Experiment) -> None:
-        for place in experiment.train:
-            region = self.regions[place.region]
-            if region.register_ is None:
-                raise ValueError(
-                    f"experiments.{name}.train names the region {place.region!r}, which has no register; "
-                    f"give it one, or only map it"
-                )
-            register = self.registers[region.register_]
-            known = self.simulations[register.simulation].seasons if register.simulation else tuple(register.files)
-            if place.season not in known:
-                raise ValueError(
-                    f"experiments.{name}.train.season is {place.season!r}; "
-                    f"register {region.register_!r} has: {listing(known)}"
-                )
-        for other in experiment.compare:
-            if self.experiments[other].set_ != experiment.set_ or self.experiments[other].train != experiment.train:
-                raise ValueError(
-                    f"experiments.{name}.compare is {other!r}, which has another set or trains elsewhere; "
-                    f"expected an experiment with the same set and the same train"
-                )
 
 
 def _model_at(location: tuple[int | str, ...]) -> type[Section] | None:
