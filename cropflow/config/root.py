@@ -13,7 +13,6 @@ from cropflow.config.sections import Experiment, Imagery, Name, Region, Register
 from cropflow.config.simulation import Simulation
 from cropflow.errors import CropflowError, listing
 
-
 AnySection = TypeVar("AnySection", bound=Section)
 
 
@@ -154,12 +153,24 @@ def _arguments(annotation: Any) -> list[Any]:
     return found
 
 
-def _one_line(error: ValidationError, where: str) -> str:
+def _key(location: tuple[int | str, ...], content: Any) -> str:
+    """The user's own key: a location without the tags of unions, which the content does not hold."""
+    parts: list[str] = []
+    for index, part in enumerate(location):
+        inside = isinstance(content, list | tuple | dict)
+        known = part in content if isinstance(content, dict) else isinstance(part, int)
+        if inside and (known or index == len(location) - 1):
+            parts.append(str(part))
+            content = content[part] if known else None
+    return ".".join(parts)
+
+
+def _one_line(error: ValidationError, where: str, content: Any) -> str:
     details = error.errors(include_url=False)
-    # A union reports every branch; the branch whose keys fit best has the fewest complaints.
-    first = details[0]
+    # A misspelt key is also a missing one: the misspelling says more.
+    first = min(details, key=lambda detail: detail["type"] != "extra_forbidden")
     location = tuple(first["loc"])
-    key = ".".join([where] * bool(where) + [str(part) for part in location])
+    key = ".".join(part for part in (where, _key(location, content)) if part)
     kind, message, value = first["type"], first["msg"], first["input"]
     rest = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
     if kind == "extra_forbidden":
@@ -170,7 +181,8 @@ def _one_line(error: ValidationError, where: str) -> str:
         return f"{key} is missing; it is required.{rest}"
     if kind == "value_error":
         text = message.removeprefix("Value error, ")
-        return (f"{key}: {text}." if key else f"{text}.") + rest
+        found = "" if isinstance(value, dict) or not key else f" is {value!r}"
+        return ": ".join(part for part in (key + found, text) if part) + "." + rest
     return f"{key} is {value!r}; {message[0].lower()}{message[1:]}.{rest}"
 
 
@@ -183,7 +195,7 @@ def parse(model: type[AnySection], content: Any, where: str = "") -> AnySection:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise CropflowError(_one_line(error, where)) from None
+        raise CropflowError(_one_line(error, where, content)) from None
 
 
 def parse_json(model: type[AnySection], text: str, where: str = "--settings") -> AnySection:

@@ -6,7 +6,7 @@ import datetime
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 Sentinel2Band = Literal["B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12"]
 SENTINEL2_BANDS: tuple[Sentinel2Band, ...] = (
@@ -131,10 +131,25 @@ class Box(Section):
         return self
 
 
+def _shape_of_site(value: Any) -> str:
+    # Told apart by their keys, so that a mistake in a box is not reported as a missing centre.
+    return (
+        "box"
+        if "bounds" in (value if isinstance(value, dict) else getattr(type(value), "model_fields", ()))
+        else "square"
+    )
+
+
+Site = Annotated[
+    Annotated[Square, Tag("square")] | Annotated[Box, Tag("box")],
+    Discriminator(_shape_of_site),
+]
+
+
 class Region(Section):
     """Where to map: sites, the register that labels them and the imagery that shows them."""
 
-    sites: dict[Name, Square | Box] = Field(min_length=1, description="Site -> square or box.")
+    sites: dict[Name, Site] = Field(min_length=1, description="Site -> square or box.")
     imagery: Name = Field(description="Entry of imagery.")
     register_: Name | None = Field(
         default=None, alias="register", description="Entry of registers; none where there are no labels."

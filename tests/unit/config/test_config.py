@@ -1,0 +1,119 @@
+"""The config's models and what is generated from them."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+import pytest
+import yaml
+
+from cropflow.config import Config, describe
+from cropflow.config.load import merge, read_config
+from cropflow.config.root import missing_paths, parse, parse_json
+from cropflow.config.sections import Imagery, Region, Season, Series, TemporalUnet, dump
+from cropflow.errors import CropflowError
+
+
+def test_the_committed_schema_is_the_models_schema(root):
+    committed = (root / "workflow" / "schemas" / "config.schema.json").read_text()
+    assert committed == describe.schema(), "run: cropflow config schema > workflow/schemas/config.schema.json"
+
+
+def test_the_committed_reference_is_the_models_reference(root):
+    committed = (root / "docs" / "configuration.md").read_text()
+    assert committed == describe.reference(), "run: cropflow config reference > docs/configuration.md"
+
+
+def test_every_key_of_every_section_has_a_description():
+    for model in describe.PAGES.values():
+        for name, field in model.model_fields.items():
+            nested = isinstance(field.default, describe.Section)
+            assert field.description or nested or name == "name", f"{model.__name__}.{name}"
+
+
+def test_the_environments_carry_the_versions_of_the_project(root):
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    pins = dict(pin.split("==") for pin in project["dependencies"])
+    for file in sorted((root / "envs").glob("*.yaml")):
+        environment = yaml.safe_load(file.read_text())
+        assert environment["channels"] == ["conda-forge", "nodefaults"]
+        pip = [part for item in environment["dependencies"] if isinstance(item, dict) for part in item["pip"]]
+        conda = [item for item in environment["dependencies"] if isinstance(item, str) and item != "pip"]
+        found = dict(re.split(r"\s*=+", item) for item in conda + pip)
+        assert found.pop("python").startswith("3.11")
+        for name, version in found.items():
+            assert pins[name] == version, f"{file.name}: {name} is {version}, pyproject.toml has {pins[name]}"
+    locked = dict(line.split("==") for line in (root / "constraints.txt").read_text().split())
+    for name, version in pins.items():
+        assert locked[{k.lower(): k for k in locked}[name]] == version, f"constraints.txt: {name}"
+
+
+def test_torch_is_pinned_and_installed_with_pip(root):
+    environment = yaml.safe_load((root / "envs" / "torch.yaml").read_text())
+    assert "torch==2.13.0" in environment["dependencies"][-1]["pip"]
+
+
+def test_the_demo_config_and_every_experiment_are_valid(root):
+    for overlay in sorted((root / "experiments").glob("*.yaml")):
+        config = parse(Config, read_config([root / "config.yaml", overlay]))
+        assert config.run
+
+
+def test_an_overlay_adds_and_replaces_but_never_drops():
+    assert merge({"a": {"x": 1, "y": [1, 2]}, "b": 1}, {"a": {"y": [3]}}) == {"a": {"x": 1, "y": [3]}, "b": 1}
+
+
+def test_defaults_survive_a_round_trip_through_json():
+    series = parse(Series, {})
+    assert parse(Series, dump(series)) == series
+
+
+def test_a_region_keeps_the_key_register_under_its_own_name():
+    region = parse(Region, {"sites": {"a": {"centre": [1, 45], "side_km": 1}}, "imagery": "x", "register": "rpg"})
+    assert dump(region)["register"] == "rpg"
+
+
+@pytest.mark.parametrize(
+    ("model", "content", "words"),
+    [
+        (Season, {"start": "2020-13-01", "end": "2021-01-01"}, ["start", "2020-13-01"]),
+        (Imagery, {"source": "items", "path": "x", "bands": ["B02", "B02"]}, ["B02", "twice"]),
+        (Imagery, {"source": "items"}, ["exactly one of simulation and path"]),
+        (Imagery, {"source": "items", "path": "x", "assume_baseline": 2.07}, ["assume_baseline", "2.07"]),
+        (TemporalUnet, {"kernel_size": 4}, ["kernel_size", "4", "3"]),
+        (Region, {"sites": {"a": {"centre": [200, 45], "side_km": 1}}, "imagery": "x"}, ["200", "180"]),
+    ],
+)
+def test_a_wrong_value_is_one_line_with_key_value_and_range(model, content, words):
+    with pytest.raises(CropflowError) as caught:
+        parse(model, content)
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_settings_that_are_no_json_are_refused():
+    with pytest.raises(CropflowError, match="no JSON"):
+        parse_json(Series, "{max_gap: 3}")
+
+
+def test_training_where_no_register_reaches_is_refused(root):
+    content = read_config([root / "config.yaml"])
+    content["experiments"]["demo"]["train"] = [{"region": "lauragais", "season": "2023"}]
+    with pytest.raises(CropflowError, match=r"experiments\.demo\.train .*'lauragais', which has no register"):
+        parse(Config, content)
+
+
+def test_missing_files_are_named_by_their_keys(root, tmp_path):
+    config = parse(Config, read_config([root / "config.yaml", root / "experiments" / "herault_2018.yaml"]))
+    missing = missing_paths(config, tmp_path)
+    assert [line.split(":")[0] for line in missing] == ["imagery.herault.path", "registers.herault.files.2018.path"]
+
+
+def test_a_yaml_file_that_is_no_mapping_is_refused(tmp_path):
+    file = tmp_path / "list.yaml"
+    file.write_text("- a\n- b\n")
+    with pytest.raises(CropflowError, match="expected a mapping"):
+        read_config([file])
