@@ -1,0 +1,1 @@
+"""Report: one HTML page per experiment that opens offline."""
