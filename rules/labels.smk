@@ -16,7 +16,8 @@ rule labels_download:
     shell:
         r"""
         python -m cropflow labels download \
-            --url {params.url:q} --sha256 {params.sha256:q} --output {output:q} 2>{log:q}
+            --url {params.url:q} --sha256 {params.sha256:q} \
+            --work results/.work/downloads --output {output:q} 2>{log:q}
         """
 
 
