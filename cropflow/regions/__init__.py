@@ -1,1 +1,44 @@
-"""Regions: where to map. Sites, their UTM zones and their pixel grids."""
+"""Where to map: the sites of a region, their pixel grids, and the parcels inside them."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cropflow.regions.clip import clip_parcels, read_parcels_within
+    from cropflow.regions.grid import Grid, snapped_grid, utm_epsg
+    from cropflow.regions.sites import check_overlaps, footprint, read_sites, site_grid, sites_table
+
+__all__ = [
+    "Grid",
+    "check_overlaps",
+    "clip_parcels",
+    "footprint",
+    "read_parcels_within",
+    "read_sites",
+    "site_grid",
+    "sites_table",
+    "snapped_grid",
+    "utm_epsg",
+]
+
+_MODULES = {
+    "Grid": "grid",
+    "snapped_grid": "grid",
+    "utm_epsg": "grid",
+    "check_overlaps": "sites",
+    "footprint": "sites",
+    "read_sites": "sites",
+    "site_grid": "sites",
+    "sites_table": "sites",
+    "clip_parcels": "clip",
+    "read_parcels_within": "clip",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public function when it is first asked for: start-up stays fast."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

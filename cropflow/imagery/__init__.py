@@ -1,0 +1,49 @@
+"""Scenes of a region and season: found, judged, harmonised and written to the site grids."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cropflow.imagery.catalog import Decision, Scene, judge_scenes
+    from cropflow.imagery.export import export_scenes
+    from cropflow.imagery.items import find_items
+    from cropflow.imagery.offsets import harmonise
+    from cropflow.imagery.safe import find_products
+    from cropflow.imagery.seasons import whole_months
+    from cropflow.imagery.sentinel2 import read_scene
+    from cropflow.imagery.windows import read_layer
+
+__all__ = [
+    "Decision",
+    "Scene",
+    "export_scenes",
+    "find_items",
+    "find_products",
+    "harmonise",
+    "judge_scenes",
+    "read_layer",
+    "read_scene",
+    "whole_months",
+]
+
+_MODULES = {
+    "Decision": "catalog",
+    "Scene": "catalog",
+    "export_scenes": "export",
+    "find_items": "items",
+    "find_products": "safe",
+    "harmonise": "offsets",
+    "judge_scenes": "catalog",
+    "read_layer": "windows",
+    "read_scene": "sentinel2",
+    "whole_months": "seasons",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public function when it is first asked for: start-up stays fast."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,0 +1,153 @@
+"""Write the scenes of a region to the grids of its sites: read once, decide the offsets, harmonise, record."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas
+import zarr
+
+from cropflow.errors import CropflowError
+from cropflow.imagery.catalog import Decision
+from cropflow.imagery.names import has_offset
+from cropflow.imagery.offsets import Evidence, count_verdicts, decide_offset, harmonise, strongest
+from cropflow.imagery.sentinel2 import BRIGHT_SHARE, BRIGHTEST, bright_share
+from cropflow.imagery.stored import EMPTY, StoredSite, told, write_stored
+from cropflow.regions.grid import Grid
+
+LOG = logging.getLogger(__name__)
+
+
+def export_scenes(
+    store: zarr.Group,
+    sites: Mapping[str, Grid],
+    decisions: Mapping[str, Sequence[Decision]],
+    bands: tuple[str, ...],
+    assumed_baseline: str | None,
+    workers: int = 1,
+) -> pandas.DataFrame:
+    """Write the scenes taken to a store, one group per site, and record every decision.
+
+    Stored values are written first, one scene in memory per worker and one more; when all are read, the offset of each
+    scene is decided from its pixels at all sites and from the other scenes, and taken off in place.
+
+    Args:
+        store: An empty store.
+        sites: Site -> grid.
+        decisions: Site -> decisions on metadata, in order of time.
+        bands: Bands to write, in this order.
+        assumed_baseline: Baseline of scenes that carry none.
+        workers: Scenes read at once.
+
+    Returns:
+        The catalogue: one row per scene and site, in order of site, time and scene.
+
+    Raises:
+        CropflowError: If a scene cannot be read or is out of range, or no scene is left at any site.
+    """
+    written = [write_stored(store, name, grid, decisions[name], bands, workers) for name, grid in sorted(sites.items())]
+    if not any(site.kept for site in written):
+        _refuse_nothing(written)
+    offsets = _offsets(written, assumed_baseline)
+    for site in written:
+        _harmonise(site, offsets)
+    return _catalogue(written, assumed_baseline)
+
+
+def _refuse_nothing(sites: Sequence[StoredSite]) -> None:
+    decisions = [decision for site in sites for decision in site.decisions]
+    found = len({decision.scene.source for decision in decisions})
+    raise CropflowError(
+        f"No scene is left of {found} found for {len(sites)} sites{told(decisions)}; expected at least one. "
+        "Check the season, imagery.<name>.maximum_cloud_percent and the places of the sites."
+    )
+
+
+def _offsets(sites: Sequence[StoredSite], assumed: str | None) -> dict[str, tuple[int, str]]:
+    """Decide the offset of every scene once, for all sites: source of the scene -> offset and reason."""
+    scenes = {scene.source: scene for site in sites for scene in site.kept}
+    baselines = {source: scene.baseline or (assumed or "") for source, scene in scenes.items()}
+    seen: dict[str, list[Evidence]] = defaultdict(list)
+    for site in sites:
+        for scene, found in zip(site.kept, site.evidence, strict=True):
+            seen[scene.source].append(found)
+    evidence = {source: strongest(found) for source, found in seen.items()}
+    consensus = {
+        side: count_verdicts(evidence[source] for source in scenes if has_offset(baselines[source]) is side)
+        for side in (False, True)
+    }
+    decided: dict[str, tuple[int, str]] = {}
+    for source, scene in scenes.items():
+        baseline = baselines[source]
+        offset, reason = decide_offset(baseline, evidence[source], consensus[has_offset(baseline)])
+        decided[source] = offset, reason if scene.baseline else reason.replace("baseline", "assumed baseline", 1)
+    against = [source for source in scenes if (decided[source][0] != 0) != has_offset(baselines[source])]
+    if against:
+        LOG.warning(
+            "in %d of %d scenes the pixels speak against the offset that the baseline implies, and win (first: %s, %s)",
+            len(against), len(scenes), scenes[against[0]].id, decided[against[0]][1],
+        )  # fmt: skip
+    LOG.info("offset of -1000 for %d of %d scenes", sum(offset != 0 for offset, _ in decided.values()), len(scenes))
+    return decided
+
+
+def _harmonise(site: StoredSite, offsets: Mapping[str, tuple[int, str]]) -> None:
+    """Take the offsets off in place; hash and check what is then stored."""
+    bright = []
+    for position, scene in enumerate(site.kept):
+        offset, reason = offsets[scene.source]
+        values, clipped = harmonise(np.asarray(site.reflectance[position], dtype=np.uint16), offset)
+        if offset:
+            site.reflectance[position] = values
+        digest = hashlib.sha256(values.astype("<u2").tobytes())
+        digest.update(np.asarray(site.scl[position], dtype=np.uint8).tobytes())
+        site.facts[position] |= {
+            "offset": offset,
+            "offset_reason": reason,
+            "clipped": clipped,
+            "sha256": digest.hexdigest(),
+        }
+        if bright_share(values) > BRIGHT_SHARE:
+            bright.append(scene.id)
+    if bright:
+        LOG.warning(
+            "site %s: in %d of %d scenes more than %g %% of the values are above %d (first: %s)",
+            site.name, len(bright), len(site.kept), 100 * BRIGHT_SHARE, BRIGHTEST, bright[0],
+        )  # fmt: skip
+
+
+def _catalogue(sites: Sequence[StoredSite], assumed: str | None) -> pandas.DataFrame:
+    rows = []
+    for site in sites:
+        known = {scene.source: facts for scene, facts in zip(site.kept, site.facts, strict=True)}
+        for decision in site.decisions:
+            scene = decision.scene
+            facts = known[scene.source] if decision.kept else {}
+            rows.append(
+                {
+                    "scene": scene.id,
+                    "site": site.name,
+                    "time": scene.stamp,
+                    "platform": scene.platform,
+                    "tile": scene.tile,
+                    "relative_orbit": scene.relative_orbit,
+                    "baseline": scene.baseline or (assumed or ""),
+                    "offset": facts.get("offset", 0),
+                    "offset_reason": facts.get("offset_reason", ""),
+                    "cloud_percent": scene.cloud_percent,
+                    # Scenes dropped on metadata were never looked at.
+                    "valid_share": facts.get("valid_share", 0.0 if decision.reason == EMPTY else math.nan),
+                    "clipped": facts.get("clipped", 0),
+                    "bytes": facts.get("bytes", 0),
+                    "sha256": facts.get("sha256", ""),
+                    "source": scene.source,
+                    "kept": decision.kept,
+                    "reason": decision.reason,
+                }
+            )
+    return pandas.DataFrame(rows)

@@ -1,0 +1,166 @@
+"""One raster layer on the grid of a site: exact where the grids agree, nearest neighbour where they do not."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.warp import reproject
+from rasterio.windows import Window
+
+from cropflow.errors import CropflowError
+from cropflow.regions.grid import Grid
+
+# Corners closer than this to a multiple of the pixel size lie on it, metres.
+ALIGNED_M = 1e-3
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer on the grid of a site.
+
+    Attributes:
+        values: Stored values, uint16, ``(y, x)``, 0 = nodata.
+        bytes: Size of the pixels read, uncompressed.
+        resampled: True where the layer's own grid did not agree with the site's.
+    """
+
+    values: NDArray[np.uint16]
+    bytes: int
+    resampled: bool
+
+
+def read_layer(path: str, grid: Grid, *, categorical: bool = False) -> Layer:
+    """Read the part of a raster that a site covers, on the site's grid; nodata where the raster ends.
+
+    Four cases, by the raster's grid beside the site's:
+
+    * same zone, same pixel, same origin: the pixels as they are;
+    * same zone, pixels ``k`` times as large whose edges fall on the site's: each repeated ``k x k`` times, whichever
+      multiple of the site's pixel the raster begins at;
+    * same zone, pixels ``k`` times smaller, edges on the site's: the mean of the valid ones among ``k x k``, halves
+      rounded up (values, not classes);
+    * all else, other zones included: nearest neighbour.
+
+    Args:
+        path: A local raster of one band.
+        grid: The grid of the site.
+        categorical: True for classes, which are never averaged.
+
+    Raises:
+        CropflowError: If the raster cannot be read, has no CRS, or holds anything but integers in 0..65535.
+    """
+    if urlsplit(path).scheme not in ("", "file") and len(urlsplit(path).scheme) > 1:
+        raise CropflowError(f"{path} is no local file; expected a relative, absolute or file: href. Download it first.")
+    try:
+        with rasterio.open(path) as raster:
+            return _read(raster, path, grid, categorical)
+    except RasterioError as error:
+        raise CropflowError(
+            f"{path} cannot be read ({error}); the file is missing or damaged. Fetch it again."
+        ) from None
+
+
+def _read(raster: Any, path: str, grid: Grid, categorical: bool) -> Layer:
+    if raster.crs is None:
+        raise CropflowError(f"{path} has no CRS; expected a georeferenced raster. Fetch it again.")
+    if not np.issubdtype(np.dtype(raster.dtypes[0]), np.integer):
+        raise CropflowError(
+            f"{path} stores {raster.dtypes[0]}; expected integers, reflectance x 10000 or classes. Convert it first."
+        )
+    larger, smaller = _ratios(raster, grid)
+    if larger:
+        values, size = _repeat(raster, path, grid, larger)
+    elif smaller and not categorical:
+        values, size = _average(raster, path, grid, smaller)
+    else:
+        values = _nearest(raster, path, grid)
+        return Layer(values, values.size * np.dtype(raster.dtypes[0]).itemsize, True)
+    return Layer(values, size, False)
+
+
+def _ratios(raster: Any, grid: Grid) -> tuple[int, int]:
+    """How many site pixels a raster pixel spans, or raster pixels a site pixel; 0 where the grids do not agree."""
+    transform = raster.transform
+    square = math.isclose(transform.a, -transform.e, rel_tol=1e-9) and transform.b == transform.d == 0
+    if not square or raster.crs != rasterio.CRS.from_epsg(grid.epsg):
+        return 0, 0
+    fine, coarse = sorted((float(transform.a), grid.pixel_m))
+    ratio = coarse / fine
+    apart = (transform.c - grid.xmin, transform.f - grid.ymax)
+    if abs(ratio - round(ratio)) > 1e-9 or any(abs(d - round(d / fine) * fine) > ALIGNED_M for d in apart):
+        return 0, 0
+    return (round(ratio), 0) if transform.a >= grid.pixel_m else (0, round(ratio))
+
+
+def _repeat(raster: Any, path: str, grid: Grid, ratio: int) -> tuple[NDArray[np.uint16], int]:
+    # Distance from the raster's corner to the site's, in site pixels, at least 0 inside the raster.
+    column = round((grid.xmin - raster.transform.c) / grid.pixel_m)
+    row = round((raster.transform.f - grid.ymax) / grid.pixel_m)
+    first_row, first_column = row // ratio, column // ratio
+    rows = -(-(row + grid.height) // ratio) - first_row
+    columns = -(-(column + grid.width) // ratio) - first_column
+    values, size = _filled(raster, path, first_row, first_column, rows, columns)
+    values = values.repeat(ratio, axis=0).repeat(ratio, axis=1)
+    top, left = row - first_row * ratio, column - first_column * ratio
+    return np.ascontiguousarray(values[top : top + grid.height, left : left + grid.width]), size
+
+
+def _average(raster: Any, path: str, grid: Grid, ratio: int) -> tuple[NDArray[np.uint16], int]:
+    fine_m = grid.pixel_m / ratio
+    column = round((grid.xmin - raster.transform.c) / fine_m)
+    row = round((raster.transform.f - grid.ymax) / fine_m)
+    values, size = _filled(raster, path, row, column, grid.height * ratio, grid.width * ratio)
+    blocks = values.reshape(grid.height, ratio, grid.width, ratio)
+    count = (blocks > 0).sum(axis=(1, 3), dtype=np.int64)
+    total = blocks.sum(axis=(1, 3), dtype=np.int64)
+    # Twice the sum plus the count over twice the count: halves are rounded up in integers.
+    mean = (2 * total + count) // np.maximum(2 * count, 1)
+    return mean.astype(np.uint16), size
+
+
+def _nearest(raster: Any, path: str, grid: Grid) -> NDArray[np.uint16]:
+    nodata = 0 if raster.nodata is None else raster.nodata
+    values = np.full(grid.shape, nodata, dtype=raster.dtypes[0])
+    reproject(
+        rasterio.band(raster, 1),
+        values,
+        src_nodata=nodata,
+        dst_nodata=nodata,
+        dst_crs=f"EPSG:{grid.epsg}",
+        dst_transform=grid.transform,
+        resampling=Resampling.nearest,
+        # Every pixel is transformed exactly: within an eighth of a pixel, the default, neighbours may be swapped.
+        tolerance=0.0,
+    )
+    return _checked(values, nodata, path)
+
+
+def _filled(raster: Any, path: str, row: int, column: int, rows: int, columns: int) -> tuple[NDArray[np.uint16], int]:
+    """Read a window that may reach beyond the raster, with zeros there."""
+    values = np.zeros((rows, columns), dtype=np.uint16)
+    top, bottom = max(row, 0), min(row + rows, raster.height)
+    left, right = max(column, 0), min(column + columns, raster.width)
+    if top >= bottom or left >= right:
+        return values, 0
+    inside = raster.read(1, window=Window(left, top, right - left, bottom - top))
+    values[top - row : bottom - row, left - column : right - column] = _checked(inside, raster.nodata, path)
+    return values, int(inside.nbytes)
+
+
+def _checked(values: NDArray[Any], nodata: float | None, path: str) -> NDArray[np.uint16]:
+    if nodata is not None and nodata != 0:
+        values = np.where(values == nodata, 0, values)
+    lowest, highest = int(values.min()), int(values.max())
+    if lowest < 0 or highest > 65535:
+        raise CropflowError(
+            f"{path} holds values from {lowest} to {highest}; expected 0 to 65535 (reflectance x 10000 or classes)."
+        )
+    return values.astype(np.uint16)

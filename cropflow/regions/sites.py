@@ -1,0 +1,210 @@
+"""The sites of a region: each a rectangle of whole pixels in its own UTM zone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import geopandas
+import pyproj
+import shapely
+from shapely.geometry import Polygon
+
+from cropflow.config.sections import Box, Square
+from cropflow.errors import CropflowError
+from cropflow.files.tables import read_geotable
+from cropflow.labels.area import ellipsoidal_area_ha
+from cropflow.regions.grid import Grid, snapped_grid, utm_epsg
+
+LOG = logging.getLogger(__name__)
+
+GEOGRAPHIC = "EPSG:4326"
+# A site is read scene by scene in one piece: a Sentinel-2 tile, 109.8 km, is the largest that makes sense.
+LARGEST_SIDE_M = 110_000.0
+# Points per edge when a rectangle is carried to another CRS, where its edges are curves.
+EDGE_POINTS = 21
+
+
+def site_grid(name: str, site: Square | Box, pixel_m: float) -> Grid:
+    """The pixel grid of a declared site, in the UTM zone of its centre, snapped to multiples of the pixel size.
+
+    A square has ``round(side / pixel)`` pixels a side, so that it differs from the side asked for by half a pixel at
+    most, and its centre from the centre asked for by half a pixel in x and in y. A box is covered by whole pixels;
+    given in the UTM zone of its centre and on the grid, it is taken as it is.
+
+    Args:
+        name: Name of the site, for messages.
+        site: The declaration.
+        pixel_m: Pixel size, metres.
+
+    Raises:
+        CropflowError: If the site lies outside UTM, is smaller than a pixel or larger than a Sentinel-2 tile.
+    """
+    grid = _square_grid(name, site, pixel_m) if isinstance(site, Square) else _box_grid(name, site, pixel_m)
+    side_m = max(grid.shape) * grid.pixel_m
+    if side_m > LARGEST_SIDE_M:
+        raise CropflowError(
+            f"sites.{name} is {side_m / 1000:.1f} km long; expected at most {LARGEST_SIDE_M / 1000:.0f} km. "
+            "Split it into several sites."
+        )
+    return grid
+
+
+def _square_grid(name: str, square: Square, pixel_m: float) -> Grid:
+    longitude, latitude = square.centre
+    epsg = utm_epsg(longitude, latitude)
+    to_utm = pyproj.Transformer.from_crs(GEOGRAPHIC, f"EPSG:{epsg}", always_xy=True)
+    x, y = to_utm.transform(longitude, latitude, errcheck=True)
+    pixels = round(square.side_km * 1000 / pixel_m)
+    if pixels < 1:
+        raise CropflowError(
+            f"sites.{name}.side_km is {square.side_km}; expected at least one pixel, {pixel_m / 1000} km."
+        )
+    # The corner is rounded and the size fixed: covering an unsnapped square would add a row and a column.
+    left = round(x / pixel_m - pixels / 2)
+    bottom = round(y / pixel_m - pixels / 2)
+    return Grid(epsg, left * pixel_m, (bottom + pixels) * pixel_m, pixels, pixels, pixel_m)
+
+
+def _box_grid(name: str, box: Box, pixel_m: float) -> Grid:
+    source = pyproj.CRS.from_user_input(box.crs)
+    xmin, ymin, xmax, ymax = box.bounds
+    to_geographic = pyproj.Transformer.from_crs(source, GEOGRAPHIC, always_xy=True)
+    longitude, latitude = to_geographic.transform((xmin + xmax) / 2, (ymin + ymax) / 2)
+    if not (abs(longitude) <= 180 and abs(latitude) <= 90):
+        raise CropflowError(
+            f"sites.{name}.bounds are {list(box.bounds)}, which {box.crs} does not place on Earth; "
+            "expected (xmin, ymin, xmax, ymax) in that CRS."
+        )
+    epsg = utm_epsg(longitude, latitude)
+    target = pyproj.CRS.from_epsg(epsg)
+    if source == target or source.to_epsg() == epsg:
+        bounds = box.bounds
+    else:
+        if (source.to_epsg() or 0) // 100 in (326, 327):
+            LOG.warning(
+                "site %s is declared in %s, but its centre lies in the zone of EPSG:%d and that is taken",
+                name, box.crs, epsg,
+            )  # fmt: skip
+        to_utm = pyproj.Transformer.from_crs(source, target, always_xy=True)
+        bounds = to_utm.transform_bounds(*box.bounds, densify_pts=EDGE_POINTS)
+    width, height = bounds[2] - bounds[0], bounds[3] - bounds[1]
+    if min(width, height) < pixel_m:
+        raise CropflowError(
+            f"sites.{name} is {width:.3g} x {height:.3g} m, smaller than a pixel of {pixel_m:g} m. "
+            f"Check its crs, {box.crs}, and the unit of its bounds."
+        )
+    return snapped_grid(bounds, epsg, pixel_m)
+
+
+def footprint(grid: Grid, crs: str | pyproj.CRS = GEOGRAPHIC) -> Polygon:
+    """The outline of a grid in another CRS (x or longitude first), its edges densified so that they stay true.
+
+    Raises:
+        CropflowError: If the outline crosses the antimeridian, where longitudes jump.
+    """
+    outline = shapely.box(*grid.bounds)
+    longest = max(grid.shape) * grid.pixel_m
+    outline = shapely.segmentize(outline, longest / (EDGE_POINTS - 1))
+    transformer = pyproj.Transformer.from_crs(f"EPSG:{grid.epsg}", crs, always_xy=True)
+    moved = shapely.transform(outline, transformer.transform, interleaved=False)
+    if pyproj.CRS.from_user_input(crs).is_geographic and moved.bounds[2] - moved.bounds[0] > 180:
+        raise CropflowError(
+            f"A site at {grid.bounds} in EPSG:{grid.epsg} crosses the antimeridian; expected sites on one side of it. "
+            "Declare two sites."
+        )
+    return moved
+
+
+def check_overlaps(grids: Mapping[str, Grid]) -> dict[tuple[str, str], float]:
+    """Find sites that share ground: warned about, and refused where two are identical.
+
+    Parcels and pixels in an overlap count twice; folds stay apart, because blocks are absolute in a CRS.
+
+    Args:
+        grids: Site -> grid.
+
+    Returns:
+        Pair of sites -> shared area, hectares, for pairs that share any.
+
+    Raises:
+        CropflowError: If two sites have the same grid.
+    """
+    first: dict[Grid, str] = {}
+    for name, grid in grids.items():
+        if grid in first:
+            raise CropflowError(
+                f"Sites {first[grid]} and {name} are the same {grid.height} x {grid.width} pixels in EPSG:{grid.epsg}; "
+                "expected different places. Remove one."
+            )
+        first[grid] = name
+    names = sorted(grids)
+    outlines = [footprint(grids[name]) for name in names]
+    left, right = shapely.STRtree(outlines).query(outlines, predicate="intersects")
+    pairs = sorted((int(i), int(j)) for i, j in zip(left, right, strict=True) if i < j)
+    shared = {(names[i], names[j]): _shared_ha(grids[names[i]], grids[names[j]]) for i, j in pairs}
+    found = {pair: area for pair, area in shared.items() if area > 0}
+    for (one, other), area in found.items():
+        LOG.warning("sites %s and %s share %.1f ha: parcels and pixels there count twice", one, other, area)
+    return found
+
+
+def _shared_ha(one: Grid, other: Grid) -> float:
+    if one.epsg == other.epsg:
+        # Exact on the grid, so that neighbours that share an edge share no ground.
+        return float(shapely.box(*one.bounds).intersection(shapely.box(*other.bounds)).area) / 10_000
+    common = footprint(one).intersection(footprint(other))
+    return float(ellipsoidal_area_ha(geopandas.GeoSeries([common], crs=GEOGRAPHIC))[0])
+
+
+def sites_table(grids: Mapping[str, Grid]) -> geopandas.GeoDataFrame:
+    """The table of sites as it is stored, sorted by name.
+
+    Args:
+        grids: Site -> grid.
+
+    Returns:
+        ``site``, ``epsg``, ``transform`` (six numbers of the affine, metres, upper-left corner), ``height``,
+        ``width``, and the footprint in EPSG:4326.
+    """
+    names = sorted(grids)
+    return geopandas.GeoDataFrame(
+        {
+            "site": names,
+            "epsg": [grids[name].epsg for name in names],
+            "transform": [[float(value) for value in grids[name].transform[:6]] for name in names],
+            "height": [grids[name].height for name in names],
+            "width": [grids[name].width for name in names],
+        },
+        geometry=[footprint(grids[name]) for name in names],
+        crs=GEOGRAPHIC,
+    )
+
+
+def read_sites(path: Path | str) -> dict[str, Grid]:
+    """Read the sites of a region.
+
+    Args:
+        path: The parquet file that ``cropflow regions sites`` wrote.
+
+    Returns:
+        Site -> grid, sorted by name.
+
+    Raises:
+        CropflowError: If the file is missing.
+    """
+    if not Path(path).is_file():
+        raise CropflowError(f"{path} is missing; expected the sites of a region. Run cropflow regions sites.")
+    table = read_geotable(path)
+    return {
+        str(row.site): Grid(
+            int(row.epsg),
+            float(row.transform[2]),
+            float(row.transform[5]),
+            int(row.height),
+            int(row.width),
+            float(row.transform[0]),
+        )
+        for row in table.itertuples(index=False)
+    }
