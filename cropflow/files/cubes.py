@@ -33,6 +33,11 @@ def open_store(path: Path | str) -> zarr.Group:
     return zarr.open_group(str(path), mode="r")
 
 
+def site_names(path: Path | str) -> list[str]:
+    """Names of a store's sites, sorted, without the strangers in the folder that zarr would warn of."""
+    return sorted(file.parent.name for file in Path(path).glob("*/zarr.json"))
+
+
 def add_site(store: zarr.Group, site: str, grid: Grid, attributes: Mapping[str, Any] | None = None) -> zarr.Group:
     """Add the group of a site with its grid."""
     return store.create_group(

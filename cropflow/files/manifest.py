@@ -36,7 +36,8 @@ def manifest_path(path: Path | str) -> Path:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    return (file for file in sorted(folder.rglob("*")) if file.is_file())
+    # Snakemake leaves a time stamp in every folder that a rule declares.
+    return (file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != ".snakemake_timestamp")
 
 
 def content_hash(path: Path | str) -> tuple[str, int]:

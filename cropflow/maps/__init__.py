@@ -1,0 +1,28 @@
+"""Maps: whole sites, their mosaic and their parcels, each pixel by models that did not learn from it."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cropflow.maps.assembly import average_folds, out_of_fold
+    from cropflow.maps.labelling import label_pixels
+    from cropflow.maps.mosaic import write_mosaic
+    from cropflow.maps.product import parcel_product
+
+__all__ = ["average_folds", "label_pixels", "out_of_fold", "parcel_product", "write_mosaic"]
+
+_MODULES = {
+    "average_folds": "assembly",
+    "label_pixels": "labelling",
+    "out_of_fold": "assembly",
+    "parcel_product": "product",
+    "write_mosaic": "mosaic",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,0 +1,167 @@
+"""What a map is made from: models, stored predictions, folds, composites and declared crops, checked together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cropflow.errors import CropflowError, listing
+from cropflow.evaluation.inputs import Predictions, read_predictions
+from cropflow.evaluation.places import Cube
+from cropflow.files.cubes import open_store, site_grid
+from cropflow.files.tables import read_table
+from cropflow.maps.assembly import FoldModel
+from cropflow.regions.grid import Grid
+
+if TYPE_CHECKING:
+    import pandas
+    import zarr
+
+    from cropflow.labels.legend import Legend
+    from cropflow.models.prediction import Predictor
+
+
+@dataclass(frozen=True)
+class MapInputs:
+    """Where the inputs of a map lie; see ``cropflow maps --help``."""
+
+    place: str
+    sites: Path
+    composites: Path
+    models: tuple[Path, ...]
+    predictions: tuple[Path, ...]
+    folds: Path | None
+    parcels: Path | None
+    crops: Path | None
+
+    def roles(self) -> dict[str, Path | str]:
+        """Role -> path of every input, for the manifest."""
+        roles: dict[str, Path | str] = {"sites": self.sites, "composites": self.composites}
+        roles |= {f"model {fold}": path for fold, path in enumerate(self.models)}
+        roles |= {f"predictions {fold}": path for fold, path in enumerate(self.predictions)}
+        for name, path in (("folds", self.folds), ("parcels", self.parcels), ("crops", self.crops)):
+            if path is not None:
+                roles[name] = path
+        return roles
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What all sites share."""
+
+    inputs: MapInputs
+    predictors: tuple[Predictor, ...]
+    legend: Legend
+    predictions: tuple[Predictions, ...]
+    fold_table: pandas.DataFrame | None
+    composites: zarr.Group
+
+
+def open_sources(inputs: MapInputs, threads: int) -> Sources:
+    """Open models, stored predictions, folds and composites.
+
+    Raises:
+        CropflowError: If models, predictions and folds are not of one experiment, or folds are missing where models
+            learnt.
+    """
+    from cropflow.labels.legend import read_legend
+
+    predictors = _load_models(inputs.models, threads)
+    legends = sorted({predictor.legend for predictor in predictors})
+    if len(legends) > 1:
+        raise CropflowError(f"The models use the legends {listing(legends)}; expected one. Train all folds alike.")
+    predictions = tuple(read_predictions(inputs.predictions)) if inputs.predictions else ()
+    if predictions and [found.classes for found in predictions] != [found.classes for found in predictors]:
+        raise CropflowError(
+            f"The {len(predictors)} models and {len(predictions)} stores of predictions differ in number or classes; "
+            "expected one store per model. Predict again."
+        )
+    region = inputs.place.split("/")[0]
+    if inputs.folds is None and any(region in found.store for found in predictions):
+        raise CropflowError(
+            f"The models learnt in region {region!r}, but --folds is missing. Give the region's folds.parquet, so "
+            "that no block is mapped by a model that learnt from it."
+        )
+    fold_table = read_table(inputs.folds) if inputs.folds is not None else None
+    if fold_table is not None and len(fold_table) and int(fold_table["fold"].max()) >= len(predictors):
+        raise CropflowError(
+            f"{inputs.folds} has the fold {int(fold_table['fold'].max())}, but {len(predictors)} --model were given; "
+            "expected one per fold."
+        )
+    here = tuple(found for found in predictions if inputs.place in found.store)
+    if here and len(here) != len(predictions):
+        raise CropflowError(
+            f"{len(here)} of {len(predictions)} stores of predictions hold {inputs.place}; expected all or none. "
+            "Predict again."
+        )
+    return Sources(inputs, predictors, read_legend(legends[0]), here, fold_table, open_store(inputs.composites))
+
+
+def _load_models(folders: Sequence[Path], threads: int) -> tuple[Predictor, ...]:
+    """Load the models of all folds, in order of fold."""
+    from cropflow.models import load_predictor
+    from cropflow.models.checkpoints import read_description
+
+    by_fold = {read_description(folder).fold: folder for folder in folders}
+    if sorted(by_fold) != list(range(len(folders))):
+        raise CropflowError(
+            f"--model gives models of the folds {sorted(by_fold)} in {len(folders)} folders; expected each of 0 to "
+            f"{len(folders) - 1} once."
+        )
+    return tuple(load_predictor(by_fold[fold], threads=threads) for fold in sorted(by_fold))
+
+
+def block_folds(sources: Sources, grid: Grid) -> NDArray[np.uint8] | None:
+    """Fold of each pixel's block; None where no model learnt in the region."""
+    from cropflow.samples.blocks import block_fold
+
+    return None if sources.fold_table is None else block_fold(grid, sources.fold_table)
+
+
+def site_models(sources: Sources, site: str, grid: Grid) -> list[FoldModel]:
+    """Each fold's model, ready to predict a site.
+
+    Raises:
+        CropflowError: If the composites lack the site, lie on another grid, or have other bands or another number of
+            periods than the models expect.
+    """
+    from cropflow.models.prediction import check_series
+
+    name = f"{sources.inputs.composites}, site {site},"
+    if site not in sources.composites:
+        raise CropflowError(f"{sources.inputs.composites} lacks the site {site!r}. Make the composites again.")
+    group = cast("zarr.Group", sources.composites[site])
+    if site_grid(group) != grid:
+        raise CropflowError(f"{name} lies on {site_grid(group)}, the site on {grid}. Make the composites again.")
+    attributes: Mapping[str, Any] = group.attrs.asdict()
+    for predictor in sources.predictors:
+        check_series(predictor, attributes["bands"], len(attributes["periods"]), name)
+    return [FoldModel(found.classes, partial(_predict, found, group["reflectance"])) for found in sources.predictors]
+
+
+def _predict(predictor: Predictor, reflectance: Any, where: NDArray[np.bool_]) -> NDArray[np.uint16]:
+    from cropflow.models import predict_site
+
+    return predict_site(predictor, reflectance, where=where)
+
+
+def stored_predictions(sources: Sources, site: str, grid: Grid) -> dict[int, Cube] | None:
+    """Stored predictions of the site by fold; None where the place was not trained on."""
+    if not sources.predictions:
+        return None
+    region, season = sources.inputs.place.split("/")
+    found: dict[int, Cube] = {}
+    for fold in sources.predictions:
+        stored = fold.site(region, season, site)
+        if stored is None or stored[1] != grid:
+            raise CropflowError(
+                f"Predictions of fold {fold.fold} lack {sources.inputs.place}/{site} on its grid {grid}. Predict again."
+            )
+        found[fold.fold] = stored[0]
+    return found
