@@ -1,0 +1,79 @@
+"""118 real dates over one square, and a collection that lacks the 10 m bands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import pytest
+import zarr
+
+from cropflow.files.atomic import read_json
+from cropflow.files.rasters import read_raster
+
+MAIZE, GRASS = "1200", "9120"
+QUICK = {
+    "experiments": {
+        "flanders_2018": {"model": {"epochs": 2}},
+        "flanders_2018_forest": {"model": {"name": "random_forest", "trees": 20}},
+    }
+}
+
+
+@pytest.fixture(scope="module")
+def run(workspace: Callable, shared: Path, root: Path):
+    folder = workspace("flanders", shared)
+    overlays = (root / "experiments" / "flanders_2018.yaml", folder.overlay("quick.yaml", QUICK))
+    done = folder.run(overlays=overlays)
+    assert done.returncode == 0, done.stderr[-6000:]
+    return folder
+
+
+def median_ndvi(run, crop_code: str) -> dict[int, float]:
+    """Median NDVI of a crop's pixels per month."""
+    store = run.results / "composites" / "monthly" / "flanders" / "2018" / "sentinel2.zarr"
+    group = zarr.open_group(str(store), mode="r")["a"]
+    bands = list(group.attrs["bands"])
+    values = group["reflectance"][:].astype(float)
+    red, infrared = values[:, bands.index("B04")], values[:, bands.index("B08")]
+    parcels = geopandas.read_parquet(run.results / "regions" / "flanders" / "2018" / "parcels" / "a.parquet")
+    index = read_raster(run.results / "samples" / "flanders" / "flanders" / "2018" / "a" / "parcels.tif")[0][0]
+    inside = np.isin(index, parcels.loc[parcels["crop_code"] == crop_code, "index"])
+    ndvi = (infrared - red) / (infrared + red)
+    return {
+        int(period[5:7]): float(np.median(ndvi[place][inside])) for place, period in enumerate(group.attrs["periods"])
+    }
+
+
+def test_maize_greens_late_and_is_harvested_in_autumn(run):
+    ndvi = median_ndvi(run, MAIZE)
+    for month, expected in {5: 0.28, 6: 0.65, 7: 0.78, 8: 0.73, 10: 0.27}.items():
+        assert ndvi[month] == pytest.approx(expected, abs=0.02), month
+
+
+def test_grass_suffers_from_the_drought_of_2018(run):
+    ndvi = median_ndvi(run, GRASS)
+    assert ndvi[5] == pytest.approx(0.79, abs=0.02)
+    assert ndvi[8] == pytest.approx(0.43, abs=0.02)
+
+
+def test_the_run_ends_with_a_map_scores_and_a_report(run):
+    assert (run.results / "report" / "flanders_2018" / "index.html").stat().st_size > 50_000
+    predicted, _ = read_raster(run.results / "maps" / "flanders_2018" / "flanders" / "2018" / "a" / "crops.tif")
+    assert len(np.unique(predicted)) > 1
+    metrics = read_json(run.results / "evaluation" / "flanders_2018" / "metrics.json")
+    assert metrics["metrics"]["level_3.parcel.overall_accuracy"]["support"] <= 19
+
+
+def test_a_collection_without_the_10_m_bands_is_refused_before_any_export(workspace, shared, root):
+    folder = workspace("flanders_2019", shared)
+    done = folder.run(overlays=(root / "experiments" / "flanders_2019_no_10m.yaml",))
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if line.startswith("Error: ") and "B02" in line]
+    assert len(lines) == 1
+    for word in ("B03", "B04", "B08", "B05"):
+        assert word in lines[0]
+    assert not list(folder.results.rglob("sentinel2.zarr"))
+    assert "Traceback" not in done.stderr

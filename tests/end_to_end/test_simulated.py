@@ -1,0 +1,172 @@
+"""A simulated square of 64 x 64 pixels, undisturbed and killed on the way: the same results."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cropflow.files.atomic import read_json
+from cropflow.files.manifest import content_hash
+from cropflow.files.verify import verify
+
+CONFIG = {
+    "run": ["tiny"],
+    "simulations": {
+        "tiny": {
+            "seed": 3,
+            "landscapes": {"plain": {"centre": [1.6, 48.2], "side_km": 0.64}},
+            "seasons": ["2022", "2023"],
+            "imagery_seasons": ["2023"],
+            "sentinel1": False,
+        }
+    },
+    "seasons": {
+        "2022": {"start": "2022-01-01", "end": "2022-12-31"},
+        "2023": {"start": "2023-01-01", "end": "2023-12-31"},
+    },
+    "registers": {"tiny": {"reader": "rpg", "simulation": "tiny"}},
+    "imagery": {"tiny": {"source": "items", "simulation": "tiny"}},
+    "regions": {
+        "plain": {
+            "sites": {"a": {"centre": [1.6, 48.2], "side_km": 0.64}},
+            "imagery": "tiny",
+            "register": "tiny",
+        }
+    },
+    "series": {"monthly": {}},
+    "sets": {
+        "tiny": {
+            "series": "monthly",
+            "patch_size": 32,
+            "inner_buffer_m": 0,
+            "folds": {"count": 3, "block_m": 160, "ring_m": 0},
+        }
+    },
+    "experiments": {
+        "tiny": {
+            "set": "tiny",
+            "model": {
+                "name": "temporal_unet",
+                "temporal_width": 8,
+                "widths": [8, 16],
+                "epochs": 12,
+                "batch_size": 2,
+            },
+            "train": [{"region": "plain", "season": "2023"}],
+            "map": [{"region": "plain", "season": "2023"}],
+        }
+    },
+}
+# A moment is when this file appears: while the register is read, while composites are made, while a network
+# learns, while it predicts, and while maps are drawn.
+MOMENTS = (
+    "results/simulation/tiny/register/RPG_2023.7z",
+    "results/imagery/plain/2023/scenes.parquet",
+    "results/.work/models/tiny/0",
+    "results/models/tiny/1/model",
+    "results/evaluation/tiny/metrics.json",
+)
+
+
+def kill_with_children(process: subprocess.Popen[bytes]) -> None:
+    """SIGKILL to the whole group: nobody gets to tidy up."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def run_until(workspace, moment: str) -> bool:
+    """Start the run and kill it when a file appears; False where it ended first."""
+    with (workspace.folder / "killed.log").open("ab") as log:
+        process = subprocess.Popen(
+            workspace.command(),
+            cwd=workspace.folder,
+            env=workspace.environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        ends = time.monotonic() + 600
+        while process.poll() is None and time.monotonic() < ends:
+            if (workspace.folder / moment).exists():
+                time.sleep(0.2)
+                kill_with_children(process)
+                return True
+            time.sleep(0.02)
+    return False
+
+
+def products(results: Path) -> dict[str, str]:
+    """Hash of every map, metric and model."""
+    names = ["maps/tiny/plain/2023", "evaluation/tiny/metrics.json", "evaluation/tiny/confusion.parquet"]
+    names += [f"models/tiny/{fold}/model" for fold in range(3)]
+    return {name: content_hash(results / name)[0] for name in names}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(workspace: Callable):
+    made = workspace("undisturbed", config=CONFIG)
+    done = made.run()
+    assert done.returncode == 0, done.stderr[-6000:]
+    return made
+
+
+def test_an_undisturbed_run_verifies_and_plans_nothing_more(undisturbed):
+    checked, findings = verify(undisturbed.results)
+    assert findings == []
+    assert checked > 15
+    assert undisturbed.plan() == {}
+
+
+def test_a_run_killed_at_five_moments_ends_with_the_same_results(undisturbed, workspace):
+    killed = workspace("killed", config=CONFIG)
+    moments = [run_until(killed, moment) for moment in MOMENTS]
+    assert all(moments), f"killed at {moments} of {MOMENTS}"
+    done = killed.run()
+    assert done.returncode == 0, done.stderr[-6000:]
+    assert products(killed.results) == products(undisturbed.results)
+    assert verify(killed.results)[1] == []
+
+
+def test_a_second_run_at_the_same_time_is_refused_in_one_line(undisturbed):
+    first = subprocess.Popen(
+        undisturbed.command("--forcerun", "evaluation"),
+        cwd=undisturbed.folder,
+        env=undisturbed.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    lock = undisturbed.results / ".work" / "lock"
+    while first.poll() is None and lock.read_text().strip() != str(first.pid):
+        time.sleep(0.05)
+    second = undisturbed.run("--forcerun", "evaluation")
+    assert first.wait() == 0
+    assert second.returncode == 2
+    assert [line for line in second.stderr.splitlines() if line.startswith("Error: results/ is being written")]
+
+
+def test_a_region_added_by_an_overlay_plans_its_own_jobs_and_the_report(undisturbed):
+    overlay = undisturbed.overlay(
+        "new.yaml",
+        {
+            "regions": {"corner": {"sites": {"a": {"centre": [1.601, 48.201], "side_km": 0.32}}, "imagery": "tiny"}},
+            "experiments": {
+                "tiny": {"map": [{"region": "plain", "season": "2023"}, {"region": "corner", "season": "2023"}]}
+            },
+        },
+    )
+    jobs = undisturbed.plan("results/maps/tiny/corner/2023", overlays=(overlay,))
+    assert jobs == {"regions": 1, "imagery": 1, "composites": 1, "maps": 1}
+    assert undisturbed.plan(overlays=(overlay,)) == {**jobs, "report": 1, "all": 1}
+
+
+def test_the_folds_hold_every_block_once(undisturbed):
+    metrics = read_json(undisturbed.results / "evaluation" / "tiny" / "metrics.json")
+    assert [fold["fold"] for fold in metrics["folds"]] == [0, 1, 2]
+    assert sum(fold["parcels"] for fold in metrics["folds"]) > 20

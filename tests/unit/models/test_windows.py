@@ -1,0 +1,116 @@
+"""Whole sites: no seams, no prediction where none is wanted or possible."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cropflow.errors import CropflowError
+from cropflow.models import predict_site
+from cropflow.models.windows import fade, window_starts
+
+
+@dataclass
+class Constant:
+    """Gives every pixel the same probabilities."""
+
+    values: tuple[float, ...] = (0.75, 0.25)
+    pixelwise: bool = False
+    classes: tuple[int, ...] = (3, 7)
+    bands: tuple[str, ...] = ("B04",)
+    periods: int = 2
+    legend: str = "turkoglu"
+    patch_size: int = 8
+    batch: int = 3
+    shapes: list[tuple[int, ...]] = field(default_factory=list)
+
+    def probability(self, reflectance: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        self.shapes.append(reflectance.shape)
+        shape = (*reflectance.shape[:-4], len(self.values), *reflectance.shape[-2:])
+        return np.broadcast_to(np.array(self.values, np.float32)[:, None, None], shape)
+
+
+class Pixel(Constant):
+    """Probability from the pixel alone; windows must put it back where it came from."""
+
+    def probability(self, reflectance: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        first = reflectance[..., 0, 0, :, :] / np.float32(10000)
+        return np.stack([first, 1 - first], axis=-3)
+
+
+def site(height: int, width: int, seed: int = 0) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(seed).integers(1, 10001, (2, 1, height, width)).astype(np.uint16)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([0.0, 0.25, 0.5, 0.7]), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_a_constant_predictor_gives_a_constant_without_seams(
+    height: int, width: int, overlap: float, pixelwise: bool
+) -> None:
+    found = predict_site(Constant(pixelwise=pixelwise), site(height, width), overlap=overlap)
+    assert found.dtype == np.uint16
+    assert (found[0] == 7500).all()
+    assert (found[1] == 2500).all()
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**16), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_every_pixel_is_put_back_in_its_place(height: int, width: int, seed: int, pixelwise: bool) -> None:
+    reflectance = site(height, width, seed)
+    where = np.random.default_rng(seed).random((height, width)) < 0.3
+    reflectance[1, 0][np.random.default_rng(seed + 1).random((height, width)) < 0.1] = 0
+    found = predict_site(Pixel(pixelwise=pixelwise), reflectance, where=where)
+    kept = where & (reflectance[1, 0] != 0)
+    np.testing.assert_allclose(found[0][kept].astype(int), reflectance[0, 0][kept].astype(int), atol=1)
+    assert (found[:, ~kept] == 65535).all()
+
+
+def test_windows_without_a_wanted_pixel_are_not_predicted() -> None:
+    predictor = Constant()
+    where = np.zeros((64, 64), bool)
+    where[2, 3] = True
+    found = predict_site(predictor, site(64, 64), where=where)
+    assert (found != 65535).sum() == 2
+    assert sum(shape[0] for shape in predictor.shapes) == 1
+
+
+def test_nodata_stays_not_predicted() -> None:
+    reflectance = site(12, 12)
+    reflectance[1, 0, 4, 5] = 0
+    found = predict_site(Constant(), reflectance)
+    assert (found[:, 4, 5] == 65535).all()
+    assert (found == 65535).sum() == 2
+
+
+def test_a_zarr_array_is_read_strip_by_strip() -> None:
+    reflectance = site(30, 20)
+    array = zarr.array(reflectance, chunks=(2, 1, 8, 8))
+    np.testing.assert_array_equal(predict_site(Pixel(), array), predict_site(Pixel(), reflectance))
+
+
+def test_fading_windows_of_half_overlap_sum_to_one() -> None:
+    weights = fade(8)
+    assert weights.min() > 0
+    np.testing.assert_allclose(weights[:4, :4] + weights[4:, :4] + weights[:4, 4:] + weights[4:, 4:], 1, rtol=1e-6)
+
+
+@given(st.integers(1, 200), st.integers(1, 32), st.integers(1, 32))
+def test_windows_cover_an_axis_and_stay_inside_it(length: int, size: int, step: int) -> None:
+    starts = window_starts(length, size, min(step, size))
+    covered = {pixel for start in starts for pixel in range(start, start + size)}
+    assert set(range(length)) <= covered
+    assert starts == sorted(set(starts))
+    assert starts[-1] + size <= max(length, size)
+
+
+def test_a_series_of_other_bands_or_periods_is_refused() -> None:
+    with pytest.raises(CropflowError, match="expects 2 periods and 1 bands"):
+        predict_site(Constant(), np.ones((3, 1, 8, 8), np.uint16))
+    with pytest.raises(CropflowError, match="expects 2 periods and 1 bands"):
+        predict_site(Constant(), np.ones((2, 2, 8, 8), np.uint16))
