@@ -1,0 +1,89 @@
+"""``cropflow models``: train a model on the folds, and predict the test blocks."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import typer
+
+from cropflow.errors import CropflowError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Train a model on a fold and predict its test blocks.",
+)
+
+_PLACE = typer.Option(..., help="Place as region/season; repeated in the order of the other inputs.")
+_SAMPLES = typer.Option(..., help="Folder of samples of each place (rasters and patches).")
+_THREADS = typer.Option(1, min=1, help="CPU threads.")
+
+
+@app.command()
+def train(
+    place: list[str] = _PLACE,
+    samples: list[Path] = _SAMPLES,
+    settings: str = typer.Option(..., help="JSON of an experiment's model entry."),
+    legend: str = typer.Option(..., help="Legend of the labels."),
+    background: bool = typer.Option(False, help="Learn crop 0 as a class; it is ignored otherwise."),
+    folds: int = typer.Option(..., help="Number of folds of the sample set."),
+    fold: int = typer.Option(..., help="Test fold; the next one validates, the others train."),
+    seed: int = typer.Option(0, min=0, help="Seed of everything random."),
+    threads: int = _THREADS,
+    work: Path = typer.Option(..., help="Folder for the resume file; emptied at the end."),
+    output: Path = typer.Option(..., help="Folder of the trained model."),
+) -> None:
+    """Train on patches (reflectance uint16, x 10000, 0 = nodata) of the training folds.
+
+    Writes model.safetensors (network) or model.skops (forest), model.json, statistics.json
+    (reflectance x 10000) and history.csv. Interrupted, the same command goes on after its last epoch.
+    """
+    # Torch asks for large pages, which halves the time that fresh memory costs; it reads this at import.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+    from cropflow.files.manifest import write_manifest
+    from cropflow.models.fitting import Job, train_model
+
+    job = Job(tuple(place), tuple(samples), legend, background, folds, fold, seed, threads)
+    fitted = train_model(job, settings, work, output)
+    if fitted is None:
+        return
+    roles = {f"samples {name}": folder for name, folder in zip(place, samples, strict=True)}
+    write_manifest(output, roles, fitted.settings, fitted.counts)
+    for leftover in fitted.resume_files:
+        leftover.unlink(missing_ok=True)
+
+
+@app.command()
+def predict(
+    place: list[str] = _PLACE,
+    samples: list[Path] = _SAMPLES,
+    composites: list[Path] = typer.Option(..., help="Zarr store of composites of each place."),
+    folds: list[Path] = typer.Option(..., help="folds.parquet of each place's region."),
+    model: Path = typer.Option(..., help="Folder of the trained model."),
+    fold: int = typer.Option(..., min=0, help="Test fold: its blocks are predicted."),
+    threads: int = _THREADS,
+    output: Path = typer.Option(..., help="Zarr store to write."),
+) -> None:
+    """Predict the blocks of the test fold from composites (reflectance uint16, x 10000, 0 = nodata).
+
+    Writes per site probability (class, y, x), uint16, x 10000; 65535 = not predicted: other folds'
+    blocks, and pixels with a period without a value.
+    """
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+    from cropflow.files.manifest import write_manifest
+    from cropflow.models.held_out import predict_places
+
+    options = {"--samples": samples, "--composites": composites, "--folds": folds}
+    for name, values in options.items():
+        if len(values) != len(place):
+            raise CropflowError(
+                f"{len(place)} --place and {len(values)} {name} were given; expected one for each place."
+            )
+    counts = predict_places(place, samples, composites, folds, model, fold, threads, output)
+    inputs = {"model": model}
+    for name, values in options.items():
+        inputs |= {f"{name[2:]} {where}": path for where, path in zip(place, values, strict=True)}
+    write_manifest(output, inputs, {"fold": fold}, counts)

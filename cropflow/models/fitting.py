@@ -1,0 +1,202 @@
+"""From samples to the folder of a trained model: survey, train, write."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cropflow.config.root import parse_json
+from cropflow.config.sections import Model, RandomForest, Section, TemporalUnet, dump
+from cropflow.errors import CropflowError, listing
+from cropflow.files.atomic import atomic_folder, read_json
+from cropflow.files.manifest import content_hash, manifest_path
+from cropflow.models.checkpoints import (
+    FOREST_FILE,
+    NETWORK_FILE,
+    describe,
+    versions,
+    write_description,
+    write_history,
+    write_weights,
+)
+from cropflow.models.dataset import Samples, Split, read_samples
+from cropflow.models.statistics import Survey, survey
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is trained on what.
+
+    Attributes:
+        places: ``region/season`` of each place.
+        folders: Folder of samples of each place.
+        legend: Legend of the labels.
+        background: Whether crop 0 is a class.
+        folds: Number of folds.
+        fold: The test fold.
+        seed: Seed of everything random.
+        threads: CPU threads.
+    """
+
+    places: tuple[str, ...]
+    folders: tuple[Path, ...]
+    legend: str
+    background: bool
+    folds: int
+    fold: int
+    seed: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a manifest says of a trained model.
+
+    Attributes:
+        settings: Settings of the model and its folds.
+        counts: Patches and pixels.
+        resume_files: To be deleted when all is written.
+    """
+
+    settings: dict[str, Any]
+    counts: dict[str, Any]
+    resume_files: tuple[Path, ...]
+
+
+class _ModelSettings(Section):
+    model: Model
+
+
+def parse_model(text: str) -> TemporalUnet | RandomForest:
+    """Parse the JSON of an experiment's model.
+
+    Raises:
+        CropflowError: If it is no model.
+    """
+    return parse_json(_ModelSettings, f'{{"model": {text}}}').model
+
+
+def train_model(job: Job, settings: str, work: Path, output: Path) -> Fitted | None:
+    """Train and write a model.
+
+    Args:
+        job: What is trained on what.
+        settings: JSON of the model's config section.
+        work: Folder for the resume file.
+        output: Folder to write.
+
+    Returns:
+        What the manifest says; None on all processes of a distributed training but the first.
+
+    Raises:
+        CropflowError: If the samples do not fit the job, or hold nothing to learn.
+    """
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        logging.getLogger("cropflow").setLevel(logging.WARNING)
+    model = parse_model(settings)
+    split = Split(job.fold, job.folds, job.background)
+    samples = read_samples(job.places, job.folders)
+    if samples.legend != job.legend:
+        raise CropflowError(
+            f"The samples use the legend {samples.legend!r}; expected {job.legend!r}. Build them again."
+        )
+    found = survey(samples, split)
+    _check_classes(found.classes, job.legend)
+    data = _data_hash(job)
+    told = {"model": dump(model), "legend": job.legend, "background": job.background} | {
+        key: asdict(job)[key] for key in ("places", "folds", "fold", "seed")
+    }
+    counts = found.counts(samples)
+    if isinstance(model, RandomForest):
+        counts |= _fit_forest(job, model, samples, found, split, data, output)
+        return Fitted(told, counts, ())
+    key = _key(told, data, job.threads)
+    if not _fit_network(job, model, samples, found, split, data, output, (work, key)):
+        return None
+    return Fitted(told, counts, tuple(sorted(work.glob("*.ckpt"))))
+
+
+def _check_classes(classes: tuple[int, ...], legend: str) -> None:
+    from cropflow.labels.legend import read_legend
+    from cropflow.samples.labels import BACKGROUND
+
+    strange = sorted(set(classes) - {BACKGROUND, *read_legend(legend).ids})
+    if strange:
+        raise CropflowError(
+            f"The samples hold the crops {listing(strange)}, which the legend {legend!r} lacks. "
+            "Map the labels and build the samples again."
+        )
+
+
+def _data_hash(job: Job) -> str:
+    """One hash for the samples of all places, from their manifests where they have one."""
+    total = hashlib.sha256()
+    for place, folder in zip(job.places, job.folders, strict=True):
+        beside = manifest_path(folder)
+        digest = str(read_json(beside)["sha256"]) if beside.is_file() else content_hash(folder)[0]
+        total.update(f"{place}\0{digest}\n".encode())
+    return total.hexdigest()
+
+
+def _key(told: dict[str, Any], data: str, threads: int) -> str:
+    """What a resume file must have been made of; sums depend on the number of threads in their last digits."""
+    content = {"settings": told, "data": data, "threads": threads, "versions": versions()}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _fit_forest(
+    job: Job, model: RandomForest, samples: Samples, found: Survey, split: Split, data: str, output: Path
+) -> dict[str, Any]:
+    from cropflow.models.forest import train_forest
+    from cropflow.models.skops_files import write_skops
+
+    trained = train_forest(samples, found, split, model, seed=job.seed, threads=job.threads)
+    with atomic_folder(output) as folder:
+        write_skops(folder / FOREST_FILE, trained.forest)
+        write_description(folder, describe(model, samples, found, split), split, job.seed, data, {})
+        write_history(folder / "history.csv", [trained.row])
+    return {
+        "drawn_training_pixels": len(trained.training.classes),
+        "drawn_from_parcels": trained.training.parcels,
+        "drawn_validation_pixels": trained.validation_pixels,
+    }
+
+
+def _fit_network(
+    job: Job,
+    model: TemporalUnet,
+    samples: Samples,
+    found: Survey,
+    split: Split,
+    data: str,
+    output: Path,
+    resume: tuple[Path, str],
+) -> bool:
+    """Train and write a network; False on all processes but the first."""
+    from cropflow.models.training import train_network
+
+    work, key = resume
+    trained = train_network(samples, found, split, model, seed=job.seed, threads=job.threads, work=work, key=key)
+    if trained is None:
+        return False
+    outcome = {
+        "best_epoch": trained.best_epoch,
+        "epochs_run": len(trained.rows),
+        "stopped_by": f"{trained.watched} loss",
+        "parameters": sum(value.numel() for name, value in trained.weights.items() if _is_parameter(name)),
+    }
+    with atomic_folder(output) as folder:
+        write_weights(folder / NETWORK_FILE, trained.weights)
+        write_description(folder, describe(model, samples, found, split), split, job.seed, data, outcome)
+        write_history(folder / "history.csv", trained.rows)
+    return True
+
+
+def _is_parameter(name: str) -> bool:
+    # The buffers of batch norm are kept with the weights but are not trained.
+    return not name.endswith(("running_mean", "running_var", "num_batches_tracked"))

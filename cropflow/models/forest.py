@@ -1,0 +1,220 @@
+"""A random forest on the flattened series of pixels: the baseline, on the same folds as the networks."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cropflow.config.sections import RandomForest
+from cropflow.models.dataset import PlacePatches, Samples, Split, complete
+from cropflow.models.registry import build_forest
+from cropflow.models.statistics import Survey
+
+log = logging.getLogger(__name__)
+
+_CHUNK = 16_384  # pixels predicted at a time
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Pixels drawn from parcels.
+
+    Attributes:
+        features: Reflectance in [0, 1], float32, ``(n, T * C)``, period by period.
+        classes: Position of the class, int64, ``(n,)``.
+        parcels: Number of parcels they come from.
+    """
+
+    features: NDArray[np.float32]
+    classes: NDArray[np.int64]
+    parcels: int
+
+
+@dataclass(frozen=True)
+class TrainedForest:
+    """A fitted forest and how it does on the validation fold.
+
+    Attributes:
+        forest: The scikit-learn classifier; its classes are positions.
+        training: Pixels it learnt from.
+        validation_pixels: Pixels it was checked on.
+        row: The one row of its history, in the order of :data:`cropflow.models.checkpoints.HISTORY_COLUMNS`.
+    """
+
+    forest: Any
+    training: Pixels
+    validation_pixels: int
+    row: list[float]
+
+
+def to_features(reflectance: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """Series ``(n, T, C)`` of reflectance x 10000 to features ``(n, T * C)`` in [0, 1]."""
+    return (reflectance.reshape(len(reflectance), math.prod(reflectance.shape[1:])) / np.float32(10_000)).astype(
+        np.float32
+    )
+
+
+def draw_pixels(
+    samples: Samples, survey: Survey, split: Split, folds: tuple[int, ...], per_parcel: int, most: int, seed: int
+) -> Pixels:
+    """Draw pixels at random from each parcel, so that large parcels do not outvote small ones.
+
+    Every pixel gets a random key from the seed and its position alone; a parcel keeps its smallest
+    keys. The draw of one fold hence does not depend on the labels of another.
+
+    Args:
+        samples: All patches.
+        survey: What the training folds know.
+        split: Roles of the folds.
+        folds: Folds to draw from.
+        per_parcel: Pixels of a parcel, at most; pixels outside parcels count as one parcel per patch.
+        most: Pixels in all, at most; the smallest keys stay.
+        seed: Seed of the keys.
+    """
+    lookup = survey.lookup()
+    parts: list[_Draw] = []
+    parcels = 0
+    for number, place in enumerate(samples.places):
+        if not len(place):
+            continue
+        rows = range(len(place))
+        drawn = [_draw_patch(place, row, lookup, split, folds, per_parcel, (seed, number)) for row in rows]
+        # A parcel across patches: the smallest keys of all its parts.
+        whole = _Draw.joined(drawn)
+        part = whole.taken(_smallest(whole.group, whole.key, per_parcel))
+        parcels += len(np.unique(part.group))
+        parts.append(part)
+    found = _Draw.joined(parts)
+    found = found.taken(np.sort(np.argsort(found.key, kind="stable")[:most]))
+    return Pixels(to_features(found.series), found.classes, parcels)
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """Pixels with the number of their parcel, their random key, class and series ``(n, T, C)``."""
+
+    group: NDArray[np.int64]
+    key: NDArray[np.float64]
+    classes: NDArray[np.int64]
+    series: NDArray[np.uint16]
+
+    def taken(self, positions: NDArray[np.int64]) -> _Draw:
+        return _Draw(self.group[positions], self.key[positions], self.classes[positions], self.series[positions])
+
+    @staticmethod
+    def joined(parts: Sequence[_Draw]) -> _Draw:
+        return _Draw(
+            np.concatenate([part.group for part in parts]),
+            np.concatenate([part.key for part in parts]),
+            np.concatenate([part.classes for part in parts]),
+            np.concatenate([part.series for part in parts]),
+        )
+
+
+def _draw_patch(
+    place: PlacePatches,
+    row: int,
+    lookup: NDArray[np.int64],
+    split: Split,
+    folds: tuple[int, ...],
+    per_parcel: int,
+    seed: tuple[int, int],
+) -> _Draw:
+    """The pixels of a patch that may be kept."""
+    reflectance, crops = np.asarray(place.reflectance[row]), np.asarray(place.crops[row])
+    usable = split.labelled(crops) & np.isin(place.folds[row], folds) & complete(reflectance, (0, 1))
+    usable &= lookup[crops] >= 0
+    # Keys for the whole patch: which pixels are labelled must not shift the keys of the others.
+    key = np.random.default_rng([*seed, row]).random(crops.shape)[usable]
+    parcel = np.asarray(place.parcels[row])[usable].astype(np.int64)
+    site = sorted(set(place.sites)).index(place.sites[row])
+    group = np.where(parcel > 0, (site << 33) + parcel, (site << 33) + (1 << 32) + row)
+    series = np.moveaxis(reflectance, (0, 1), (-2, -1))[usable]
+    return _Draw(group, key, lookup[crops[usable]], series).taken(_smallest(group, key, per_parcel))
+
+
+def _smallest(group: NDArray[np.int64], key: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+    """Positions of the ``count`` smallest keys of each group, ascending."""
+    order = np.lexsort((key, group))
+    ordered = group[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(ordered) else np.empty(0, np.int64)
+    rank = np.arange(len(ordered)) - np.repeat(starts, np.diff(np.r_[starts, len(ordered)]))
+    return np.sort(order[rank < count])
+
+
+def train_forest(
+    samples: Samples, survey: Survey, split: Split, settings: RandomForest, *, seed: int, threads: int
+) -> TrainedForest:
+    """Grow a forest on pixels of the training folds and score it on pixels of the validation fold.
+
+    Args:
+        samples: All patches.
+        survey: What the training folds know.
+        split: Roles of the folds.
+        settings: Trees and draw.
+        seed: Seed of the draw and the trees.
+        threads: Trees grown at a time; the forest does not depend on it.
+    """
+    draw = (settings.pixels_per_parcel, settings.maximum_pixels, seed)
+    training = draw_pixels(samples, survey, split, split.training, *draw)
+    validation = draw_pixels(samples, survey, split, (split.validation,), *draw)
+    log.info(
+        "forest of %d trees on %d of %d pixels (at most %d from each of %d parcels)",
+        settings.trees,
+        len(training.classes),
+        survey.pixels[0].sum(),
+        settings.pixels_per_parcel,
+        training.parcels,
+    )
+    forest = build_forest(settings, seed, threads).fit(training.features, training.classes)
+    forest.n_jobs = None  # the file must not depend on the machine
+    row = [1.0, math.nan, math.nan, math.nan, math.nan, math.nan]
+    if len(validation.classes):
+        row[2:5] = _validate(forest, validation, len(survey.classes), threads)
+        log.info("validation: loss %.4f, accuracy %.1f %%, balanced %.1f %%", row[2], 100 * row[3], 100 * row[4])
+    else:
+        log.warning("validation fold %d has no usable pixel; the forest is not checked", split.validation)
+    return TrainedForest(forest, training, len(validation.classes), row)
+
+
+def _validate(forest: Any, pixels: Pixels, classes: int, threads: int) -> list[float]:
+    probability = predict_pixels(forest, pixels.features, classes, threads)
+    own = probability[np.arange(len(pixels.classes)), pixels.classes]
+    right = probability.argmax(1) == pixels.classes
+    recalls = [right[pixels.classes == crop].mean() for crop in np.unique(pixels.classes)]
+    # A forest may give 0 to the truth; the floor keeps one such pixel from deciding the loss.
+    return [float(-np.log(np.maximum(own, 1e-6)).mean()), float(right.mean()), float(np.mean(recalls))]
+
+
+def predict_pixels(forest: Any, features: NDArray[np.float32], classes: int, threads: int) -> NDArray[np.float32]:
+    """Probability of each class, float32, ``(n, class)``.
+
+    Threads share out pixels, not trees: sums over trees keep their order, so that equal input gives
+    equal bytes. Memory is bounded by chunks of pixels.
+
+    Args:
+        forest: Fitted on positions of classes.
+        features: ``(n, T * C)``.
+        classes: Number of classes.
+        threads: Chunks at a time.
+    """
+    result = np.zeros((len(features), classes), dtype=np.float32)
+
+    def predict(rows: slice) -> None:
+        result[rows, forest.classes_] = forest.predict_proba(features[rows])
+
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(predict, _slices(len(features))):
+            pass
+    return result
+
+
+def _slices(count: int) -> Iterator[slice]:
+    return (slice(start, start + _CHUNK) for start in range(0, count, _CHUNK))

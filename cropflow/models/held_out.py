@@ -1,0 +1,120 @@
+"""Predict the blocks that a model was not to see."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import zarr
+
+from cropflow.errors import CropflowError
+from cropflow.files.atomic import atomic_folder
+from cropflow.files.cubes import add_array, add_site, create_store, open_store, site_grid
+from cropflow.files.tables import read_table
+from cropflow.models.checkpoints import read_description
+from cropflow.models.prediction import Predictor, check_series, load_predictor
+from cropflow.models.windows import NOT_PREDICTED, predict_site
+from cropflow.regions.grid import Grid
+
+log = logging.getLogger(__name__)
+
+_BLOCK = 256
+
+
+def predict_places(
+    places: Sequence[str],
+    samples: Sequence[Path],
+    composites: Sequence[Path],
+    folds: Sequence[Path],
+    model: Path,
+    fold: int,
+    threads: int,
+    output: Path,
+) -> dict[str, Any]:
+    """Predict the test blocks of several places into one store.
+
+    Args:
+        places: ``region/season`` of each.
+        samples: Its folder of samples, which says which sites have labels.
+        composites: Its store of composites.
+        folds: Table of the blocks of its region.
+        model: Folder of the trained model.
+        fold: The test fold.
+        threads: CPU threads.
+        output: Store to write.
+
+    Returns:
+        Per place and site: pixels of the test blocks, and how many of them were predicted.
+
+    Raises:
+        CropflowError: If the model learnt from this fold, or the composites do not fit it.
+    """
+    kept_out = read_description(model).fold
+    if kept_out != fold:
+        raise CropflowError(
+            f"{model} was trained with test fold {kept_out}; expected {fold}, or its score means nothing."
+        )
+    predictor = load_predictor(model, threads)
+    counts: dict[str, Any] = {}
+    with atomic_folder(output) as temporary:
+        store = create_store(temporary, {"classes": list(predictor.classes), "legend": predictor.legend, "fold": fold})
+        for place, folder, composite, blocks in zip(places, samples, composites, folds, strict=True):
+            counts[place] = _predict_place(predictor, store, place, folder, composite, blocks, fold)
+    return counts
+
+
+def _predict_place(
+    predictor: Predictor, store: zarr.Group, place: str, samples: Path, composites: Path, folds: Path, fold: int
+) -> dict[str, dict[str, int]]:
+    from cropflow.samples.blocks import block_fold
+
+    region, _, season = place.partition("/")
+    group = store.require_group(region).require_group(season)
+    source, table = open_store(composites), read_table(folds)
+    counts = {}
+    for site, grid in _labelled_sites(samples).items():
+        if site not in source:
+            raise CropflowError(f"{composites} lacks the site {site!r}; expected one per labelled site. Make it again.")
+        composite = cast("zarr.Group", source[site])
+        if site_grid(composite) != grid:
+            raise CropflowError(
+                f"The composites of {place}/{site} lie on {site_grid(composite)}, its labels on {grid}; "
+                "expected one grid. Build the samples again."
+            )
+        attributes: dict[str, Any] = composite.attrs.asdict()
+        check_series(predictor, attributes["bands"], len(attributes["periods"]), f"{composites}/{site}")
+        where = block_fold(grid, table) == fold
+        probability = predict_site(predictor, composite["reflectance"], where=where)
+        array = add_array(
+            add_site(group, site, grid),
+            "probability",
+            ("class", "y", "x"),
+            probability.shape,
+            "uint16",
+            chunks=(len(probability), _BLOCK, _BLOCK),
+            nodata=NOT_PREDICTED,
+            attributes={"scale": 0.0001, "nodata": NOT_PREDICTED},
+        )
+        array[:] = probability
+        wanted, predicted = int(where.sum()), int(np.count_nonzero(probability[0] != NOT_PREDICTED))
+        log.info("%s/%s: predicted %d of %d pixels of the test blocks", place, site, predicted, wanted)
+        counts[site] = {"test_pixels": wanted, "predicted": predicted}
+    return counts
+
+
+def _labelled_sites(samples: Path) -> dict[str, Grid]:
+    """Sites with labels, and their grids, by name."""
+    import rasterio
+
+    from cropflow.files.rasters import grid_of
+
+    grids = {}
+    for path in sorted(samples.glob("*/crops.tif")):
+        with rasterio.open(path) as raster:
+            grids[path.parent.name] = grid_of(raster, path)
+    if not grids:
+        raise CropflowError(f"{samples} holds no <site>/crops.tif; expected a folder of samples. Run its rule.")
+    return grids

@@ -1,0 +1,170 @@
+"""A temporal convolution along each pixel's series, then a U-Net over the map of its features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class SeriesConvolution(nn.Conv1d):
+    """A 1-D convolution along the series of many pixels at once.
+
+    It runs as a 2-D convolution of ``(kernel, 1)`` over ``(period, pixel)``: on two CPU cores that takes
+    0.4 of the time of a batch of pixel series.
+    """
+
+    def forward(self, series: Tensor) -> Tensor:
+        """Convolve ``(B, C, T, pixel)`` along T, whose length it keeps."""
+        return functional.conv2d(series, self.weight.unsqueeze(-1), self.bias, padding=(self.kernel_size[0] // 2, 0))
+
+
+class TemporalEncoder(nn.Module):
+    """Convolutions along time, the same for every pixel, pooled over time.
+
+    Args:
+        bands: Input channels.
+        width: Output channels.
+        layers: Number of convolutions.
+        kernel_size: Odd length of the kernel, periods.
+        pooling: ``max`` or ``mean`` over time.
+        dropout: Share of channels dropped in training, drawn per patch and layer.
+    """
+
+    def __init__(
+        self,
+        bands: int,
+        width: int,
+        layers: int,
+        kernel_size: int,
+        pooling: Literal["max", "mean"],
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.pooling = pooling
+        self.dropout = dropout
+        self.layers = nn.ModuleList(
+            nn.Sequential(
+                SeriesConvolution(width if layer else bands, width, kernel_size),
+                nn.BatchNorm2d(width),
+                nn.ReLU(inplace=True),
+            )
+            for layer in range(layers)
+        )
+
+    def forward(self, series: Tensor) -> Tensor:
+        """Encode series ``(B, T, C, H, W)`` into features ``(B, width, H, W)``."""
+        batch, periods, bands, height, width = series.shape
+        features = series.transpose(1, 2).reshape(batch, bands, periods, height * width)
+        for position, layer in enumerate(self.layers):
+            if position:
+                features = functional.dropout2d(features, self.dropout, self.training)
+            features = layer(features)
+        # Ties between periods lie at the zeros of the ReLU, where no gradient flows.
+        pooled = features.max(2).values if self.pooling == "max" else features.mean(2)
+        # A dropped channel is dropped in all periods: after pooling the same draw costs a T-th.
+        return functional.dropout2d(pooled.view(batch, -1, height, width), self.dropout, self.training)
+
+
+class DoubleConvolution(nn.Sequential):
+    """Two 3 x 3 convolutions, each with batch norm and ReLU."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, outputs, 3, padding=1),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(outputs, outputs, 3, padding=1),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+        )
+
+
+class Unet(nn.Module):
+    """A U-Net with bilinear upsampling; sizes that do not halve evenly are padded on the way up.
+
+    Args:
+        inputs: Input channels.
+        widths: Channels from fine to coarse; each after the first halves the resolution.
+        outputs: Output channels.
+
+    Source:
+        Ronneberger et al. (2015), https://doi.org/10.1007/978-3-319-24574-4_28.
+    """
+
+    def __init__(self, inputs: int, widths: Sequence[int], outputs: int) -> None:
+        super().__init__()
+        self.stem = DoubleConvolution(inputs, widths[0])
+        self.down = nn.ModuleList(DoubleConvolution(fine, coarse) for fine, coarse in pairwise(widths))
+        self.up = nn.ModuleList()
+        channels = widths[-1]
+        for level in range(len(widths) - 2, -1, -1):
+            joined = widths[level] + channels
+            channels = widths[max(level - 1, 0)]
+            self.up.append(DoubleConvolution(joined, channels))
+        self.head = nn.Conv2d(channels, outputs, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features ``(B, inputs, H, W)`` to scores ``(B, outputs, H, W)``."""
+        skips = [self.stem(features)]
+        for block in self.down:
+            skips.append(block(functional.max_pool2d(skips[-1], 2)))
+        joined = skips.pop()
+        for block in self.up:
+            skip = skips.pop()
+            joined = functional.interpolate(joined, scale_factor=2, mode="bilinear", align_corners=True)
+            missing_rows = skip.shape[-2] - joined.shape[-2]
+            missing_columns = skip.shape[-1] - joined.shape[-1]
+            if missing_rows or missing_columns:
+                top, left = missing_rows // 2, missing_columns // 2
+                joined = functional.pad(joined, (left, missing_columns - left, top, missing_rows - top))
+            joined = block(torch.cat([skip, joined], 1))
+        scores: Tensor = self.head(joined)
+        return scores
+
+
+class TemporalUnet(nn.Module):
+    """Scores per pixel from a series of patches.
+
+    Input ``(B, T, C, H, W)`` float32, normalised, 0 where there is no value; any number of periods;
+    H and W at least ``2 ** (len(widths) - 1)``. Output ``(B, outputs, H, W)``, not yet a softmax.
+
+    With 4 bands, 51 outputs and the default settings it has the 13,447,155 parameters of the
+    network that crop mapping of French regions with RPG labels and Sentinel-2 published.
+
+    Args:
+        bands: Bands per period.
+        outputs: Number of classes.
+        kernel_size: Temporal kernel, periods.
+        temporal_layers: Temporal convolutions.
+        temporal_width: Channels of the temporal part.
+        widths: Channels of the U-Net, from fine to coarse.
+        pooling: Over time, ``max`` or ``mean``.
+        dropout: Share of temporal channels dropped in training.
+    """
+
+    def __init__(
+        self,
+        bands: int,
+        outputs: int,
+        *,
+        kernel_size: int = 3,
+        temporal_layers: int = 2,
+        temporal_width: int = 64,
+        widths: Sequence[int] = (64, 128, 256, 512, 512),
+        pooling: Literal["max", "mean"] = "max",
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__()
+        self.temporal = TemporalEncoder(bands, temporal_width, temporal_layers, kernel_size, pooling, dropout)
+        self.spatial = Unet(temporal_width, widths, outputs).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, series: Tensor) -> Tensor:
+        """Score a batch of series; shapes as in the class."""
+        features = self.temporal(series).contiguous(memory_format=torch.channels_last)
+        scores: Tensor = self.spatial(features)
+        return scores
