@@ -243,7 +243,15 @@ class TemporalUnet(Section):
     )
     pooling: Literal["max", "mean"] = Field(default="max", description="Over time, after the convolutions.")
     dropout: float = Field(default=0.3, ge=0, lt=1, description="Share of channels dropped in training.")
-    learning_rate: float = Field(default=1e-3, gt=0, description="Adam's step.")
+    positions: bool = Field(
+        default=False,
+        description="Tell the network where in the season a period lies (two more channels); "
+        "without them, convolution and pooling over time see shapes, not dates.",
+    )
+    learning_rate: float = Field(default=1e-3, gt=0, description="Adam's step, or its peak.")
+    schedule: Literal["constant", "one_cycle"] = Field(
+        default="constant", description="The step over the epochs: constant, or up to the peak and down to nothing."
+    )
     weight_decay: float = Field(default=0.0, ge=0, description="Adam's decay.")
     batch_size: int = Field(default=16, ge=1, description="Patches per step.")
     epochs: int = Field(default=50, ge=1, description="At most.")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,6 +17,25 @@ from cropflow.models.dataset import NO_CLASS
 from cropflow.models.loading import DROPOUT, random
 from cropflow.models.normalisation import Normalise
 from cropflow.models.statistics import Statistics
+
+
+WARM_UP = 0.25
+
+
+def one_cycle(step: int, steps: int) -> float:
+    """Share of the peak learning rate: a cosine up over the first quarter, a cosine down over the rest.
+
+    Args:
+        step: Steps done, from 0.
+        steps: Steps of the whole training.
+
+    Source:
+        Smith and Topin (2018), https://doi.org/10.48550/arXiv.1708.07120, without the cycle of the momentum.
+    """
+    rising = max(1.0, WARM_UP * steps)
+    if step < rising:
+        return 0.04 + 0.96 * (1 - math.cos(math.pi * step / rising)) / 2
+    return (1 + math.cos(math.pi * min(1.0, (step - rising) / max(1.0, steps - rising)))) / 2
 
 
 @dataclass(frozen=True)
@@ -58,6 +79,7 @@ class PixelLearner(LightningModule):
         class_weights: Weight of each class in the loss.
         learning_rate: Adam's step.
         weight_decay: Adam's decay.
+        schedule: ``constant``, or ``one_cycle``: the step rises to ``learning_rate`` and falls to nothing.
         seed: Seed of dropout.
     """
 
@@ -71,6 +93,7 @@ class PixelLearner(LightningModule):
         *,
         learning_rate: float,
         weight_decay: float,
+        schedule: Literal["constant", "one_cycle"] = "constant",
         seed: int,
     ) -> None:
         super().__init__()
@@ -79,6 +102,7 @@ class PixelLearner(LightningModule):
         self.register_buffer("class_weights", torch.from_numpy(class_weights), persistent=False)
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
+        self.schedule = schedule
         self.seed = seed
         self.sums: list[Tensor] = []
         self.confusions: list[Tensor] = []
@@ -143,6 +167,11 @@ class PixelLearner(LightningModule):
             self.training_scores = self._collect()
             self.validation_scores = None
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam."""
-        return torch.optim.Adam(self.network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
+    def configure_optimizers(self) -> Any:
+        """Adam, with the schedule of the settings."""
+        adam = torch.optim.Adam(self.network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
+        if self.schedule == "constant":
+            return adam
+        steps = int(self.trainer.estimated_stepping_batches)
+        cycle = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: one_cycle(step, steps))
+        return {"optimizer": adam, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}

@@ -61,6 +61,7 @@ def build_network(settings: TemporalUnet, bands: int, outputs: int) -> Any:
         widths=settings.widths,
         pooling=settings.pooling,
         dropout=settings.dropout,
+        positions=settings.positions,
     )
 
 

@@ -94,6 +94,7 @@ def train_network(
         survey.class_weights(settings.class_weights),
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
+        schedule=settings.schedule,
         seed=seed,
     )
     validated = bool(len(survey.validation_patches))

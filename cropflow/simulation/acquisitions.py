@@ -133,14 +133,12 @@ def sentinel2_acquisitions(
             number_of_pass = date.toordinal() // revisit
             orbit = number_of_pass % 2
             # 10:30 mean local solar time at the equator, some minutes later further north.
-            minutes = 10 * 60 + 54 - 4 * (longitude - 2) + (-2.5, 2.5)[orbit]
+            minutes = 10 * 60 + 56 - 4 * (longitude - 2) + (-2, 2)[orbit]
             time = datetime.datetime.combine(date, datetime.time(), datetime.UTC)
             time += datetime.timedelta(seconds=round(60 * minutes) % 86400 + number_of_pass % 7)
             elevation, azimuth = sun(time, longitude, latitude)
             platform = "sentinel-2a" if number_of_pass // 2 % 2 == 0 else "sentinel-2b"
-            acquisitions.append(
-                Acquisition(time, season, platform, orbit, orbits[orbit], versions, elevation, azimuth)
-            )
+            acquisitions.append(Acquisition(time, season, platform, orbit, orbits[orbit], versions, elevation, azimuth))
     return sorted(acquisitions, key=lambda acquisition: acquisition.time)
 
 

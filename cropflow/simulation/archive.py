@@ -9,6 +9,7 @@ from typing import Any
 
 from cropflow.config.sections import SENTINEL2_BANDS, Season
 from cropflow.config.simulation import Simulation
+from cropflow.errors import CropflowError
 from cropflow.files.atomic import write_json
 from cropflow.simulation.acquisitions import (
     Acquisition,
@@ -99,10 +100,20 @@ def _write_optics(
 def season_acquisitions(
     land: Land, season: str, simulation: Simulation, seasons: Mapping[str, Season]
 ) -> tuple[list[Acquisition], Any]:
-    """The Sentinel-2 passes of one season and the rank of each one's weather."""
+    """The Sentinel-2 passes of one season and the rank of each one's weather.
+
+    Raises:
+        CropflowError: If no pass falls into the season.
+    """
     passes = sentinel2_acquisitions(simulation.seed, land.name, land.grid, simulation.imagery_seasons, seasons)
     ranks = weather_ranks(simulation.seed, land.name, [one.time.date() for one in passes])
     chosen = [index for index, one in enumerate(passes) if one.season == season]
+    if not chosen:
+        dates = seasons[season]
+        raise CropflowError(
+            f"Season {season!r}, {dates.start} to {dates.end}, has no Sentinel-2 pass over {land.name}; expected at "
+            "least five days that no earlier imagery season has taken. Lengthen the season."
+        )
     return [passes[index] for index in chosen], ranks[chosen]
 
 

@@ -67,9 +67,7 @@ def halve(values: Float32, shape: tuple[int, int], offset: tuple[int, int]) -> F
         shape: Rows and columns of the result.
         offset: Row and column of ``values`` at which the result begins, 0 or -1.
     """
-    rows, columns = (
-        np.clip(offset[axis] + np.arange(2 * shape[axis]), 0, values.shape[axis] - 1) for axis in (0, 1)
-    )
+    rows, columns = (np.clip(offset[axis] + np.arange(2 * shape[axis]), 0, values.shape[axis] - 1) for axis in (0, 1))
     if values.shape == (2 * shape[0], 2 * shape[1]) and offset == (0, 0):
         padded = values
     else:
@@ -188,9 +186,7 @@ def _opacity(excess: Float32, edge: float) -> Float32:
     return np.asarray(np.where(opacity >= _SATURATED, 1, opacity), np.float32)
 
 
-def _cirrus(
-    rng: np.random.Generator, extent: float, y_m: NDArray[Any], x_m: NDArray[Any], strength: float
-) -> Float32:
+def _cirrus(rng: np.random.Generator, extent: float, y_m: NDArray[Any], x_m: NDArray[Any], strength: float) -> Float32:
     """Opacity of cirrus, ``(y, x)``; thin sheets of many kilometres on some dates."""
     present = rng.random() < number("clouds.cirrus") * min(strength, 3.0)
     level, cover = rng.uniform(0.03, 0.16), rng.uniform(0.4, 1.6)
@@ -201,9 +197,7 @@ def _cirrus(
     return np.asarray(level * np.where(sheet > 0.25, sheet, 0), np.float32)
 
 
-def _veil(
-    rng: np.random.Generator, extent: float, y_m: NDArray[Any], x_m: NDArray[Any], strength: float
-) -> Float32:
+def _veil(rng: np.random.Generator, extent: float, y_m: NDArray[Any], x_m: NDArray[Any], strength: float) -> Float32:
     """Opacity of haze, ``(y, x)``."""
     present = rng.random() < number("haze.share")
     level, cover = math.exp(0.45 * rng.standard_normal()), rng.uniform(-1.2, 0.8)

@@ -138,6 +138,27 @@ def observe_season(
     ]
 
 
+def monthly_medians(values: Float32, period: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Median over the valid dates of each period.
+
+    Args:
+        values: ``(parcel, date, band)``, NaN where not seen.
+        period: Period of each date, 0-based.
+
+    Returns:
+        ``(parcel, period, band)``; NaN where a period has no value.
+    """
+    result = np.full((values.shape[0], int(period.max()) + 1, values.shape[2]), np.nan)
+    for index in range(result.shape[1]):
+        part = np.sort(values[:, period == index], axis=1)  # NaN last
+        count = (~np.isnan(part[:, :, :1])).sum(axis=1, keepdims=True)
+        if part.shape[1]:
+            low = np.take_along_axis(part, np.maximum((count - 1) // 2, 0), axis=1)
+            high = np.take_along_axis(part, np.maximum(count // 2 - (count == 0), 0), axis=1)
+            result[:, index] = np.where(count[:, 0] > 0, (low + high)[:, 0] / 2, np.nan)
+    return result
+
+
 def _read(path: Path) -> NDArray[np.uint16]:
     with rasterio.open(path) as raster:
         return np.asarray(raster.read(1))

@@ -8,8 +8,9 @@ The numbers are rounded and describe one or two years each; none was chosen by l
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -65,14 +66,16 @@ TABLE: dict[str, Parameter] = {
     "clouds.broken": Parameter(0.22, "share of scenes at half cover", "M", "FL18: 38 % < 5 % clear, 44 % > 95 % clear"),
     "clouds.persistence": Parameter((3.0, 25.0), "days, e-fold: weather, spells", "M", "FR23: gap after gap .47, .36"),
     "clouds.spell_share": Parameter(0.2, "share of variance", "E", "FR23: whole months without a value"),
-    "clouds.sizes": Parameter((30e3, 15e3, 7.5e3, 3.7e3, 1.8e3, 900.0, 450.0, 225.0, 110.0), "m", "E", "power law .3-30 km"),
+    "clouds.sizes": Parameter(
+        (30e3, 15e3, 7.5e3, 3.7e3, 1.8e3, 900.0, 450.0, 225.0, 110.0), "m", "E", "power law .3-30 km; edges finer"
+    ),
     "clouds.size_exponent": Parameter(1 / 3, "amplitude by wavelength", "E", "-5/3 law"),
     "clouds.height": Parameter((500.0, 3000.0), "m", "E", "sets the shift of shadows"),
     "clouds.shadow": Parameter(0.62, "share of light lost under thick cloud, NIR", "E", "diffuse light remains"),
     "clouds.cirrus": Parameter(0.14, "share of scenes", "M", "FL18: class 10 is .06 of all pixels"),
     "haze.share": Parameter(0.5, "share of scenes", "M", "FL18: class 7 is .09 and half of it is contaminated"),
     "haze.opacity": Parameter(0.085, "opacity, typical", "M", "FL18: class 7 has blue +.045, NDVI -.10"),
-    "scl.missed_shadow": Parameter(0.04, "share of clear pixels", "U", "3-5 %"),
+    "scl.missed_shadow": Parameter(0.45, "share of shaded pixels", "U", "3-5 % of clear pixels near clouds"),
     "scl.bright_as_cloud": Parameter(0.035, "share of bright clear pixels", "U", "2-5 %"),
     "scl.unclassified": Parameter(0.07, "share of clear pixels called 7", "M", "FL18: half of class 7 is clear"),
     "scl.snow": Parameter(0.02, "share of cloud called 11", "M", "FL18: class 11 is .01 of all pixels"),
@@ -111,6 +114,11 @@ def numbers(name: str) -> tuple[float, ...]:
     return value
 
 
-def as_json() -> dict[str, Any]:
-    """The whole table, JSON-ready."""
-    return {name: asdict(parameter) for name, parameter in sorted(TABLE.items())}
+def markdown_rows(table: Mapping[str, Parameter]) -> list[str]:
+    """The rows of a parameter table in the documentation: name, value, unit, mark, source."""
+    rows = []
+    for name, parameter in table.items():
+        values = parameter.value if isinstance(parameter.value, tuple) else (parameter.value,)
+        shown = ", ".join(f"{value:.4g}" for value in values)
+        rows.append(f"| `{name}` | {shown} | {parameter.unit} | {parameter.mark} | {parameter.source} |")
+    return rows

@@ -71,7 +71,7 @@ def _weights(fine: int, coarse: int, factor: int, start: float, sigma: float) ->
     lower = (start + factor * np.arange(coarse))[:, None]
     # Integral of (box of one sensor pixel) * (Gaussian) over each fine pixel.
     edges = np.concatenate([columns, columns[:, -1:] + 1], axis=1).astype(float)
-    if sigma > 0:
+    if sigma > 0.01:
         values = _box_blur(edges - lower, sigma, ndtr) - _box_blur(edges - lower - factor, sigma, ndtr)
     else:
         values = np.clip(edges - lower, 0, factor)

@@ -38,9 +38,7 @@ def classify(
     shape = water.shape
     y_m, x_m = (pixel_m * (np.arange(size) + 0.5) for size in shape)
     extent = pixel_m * max(shape)
-    edge, light, choice, rare = (
-        SmoothField.draw(rng, extent, _PATCHES_M, exponent=0.3).at(y_m, x_m) for _ in range(4)
-    )
+    edge, light, choice, rare = (SmoothField.draw(rng, extent, _PATCHES_M, exponent=0.3).at(y_m, x_m) for _ in range(4))
     red, near = clear
     greenness = (near - red) / np.maximum(near + red, 1e-3)
 
@@ -58,7 +56,7 @@ def classify(
     classes[(sky.veil > 0.07 + 0.03 * edge) & (classes != WATER) & ~invented] = UNCLASSIFIED
 
     # Shadows: those on green ground are missed most.
-    seen = light > _quantile(min(0.95, 0.45 * errors)) if errors > 0 else np.ones(shape, bool)
+    seen = light > _quantile(min(0.95, number("scl.missed_shadow") * errors)) if errors > 0 else np.ones(shape, bool)
     shaded = sky.shadow > 0.12
     classes[shaded & seen] = SHADOW
     classes[shaded & ~seen & (near * (1 - 0.6 * sky.shadow) < 0.1)] = DARK

@@ -127,6 +127,27 @@ class Unet(nn.Module):
         return scores
 
 
+def with_positions(series: Tensor) -> Tensor:
+    """Append sine and cosine of half a turn over the season to every pixel's series.
+
+    Convolutions and pooling over time give the same features for a curve that is shifted by a
+    month; crops often differ by nothing but their dates.
+
+    Args:
+        series: ``(B, T, C, H, W)``.
+
+    Returns:
+        ``(B, T, C + 2, H, W)``: distinct for each period, and close for neighbours.
+
+    Source:
+        Vaswani et al. (2017), https://doi.org/10.48550/arXiv.1706.03762, with the lowest frequency alone.
+    """
+    batch, periods, _, height, width = series.shape
+    angle = torch.linspace(0.0, torch.pi, periods, device=series.device, dtype=series.dtype)
+    waves = torch.stack([angle.sin(), angle.cos()], 1).view(1, periods, 2, 1, 1)
+    return torch.cat([series, waves.expand(batch, periods, 2, height, width)], 2)
+
+
 class TemporalUnet(nn.Module):
     """Scores per pixel from a series of patches.
 
@@ -145,6 +166,7 @@ class TemporalUnet(nn.Module):
         widths: Channels of the U-Net, from fine to coarse.
         pooling: Over time, ``max`` or ``mean``.
         dropout: Share of temporal channels dropped in training.
+        positions: Tell the network where in the season each period lies.
     """
 
     def __init__(
@@ -158,13 +180,17 @@ class TemporalUnet(nn.Module):
         widths: Sequence[int] = (64, 128, 256, 512, 512),
         pooling: Literal["max", "mean"] = "max",
         dropout: float = 0.3,
+        positions: bool = False,
     ) -> None:
         super().__init__()
-        self.temporal = TemporalEncoder(bands, temporal_width, temporal_layers, kernel_size, pooling, dropout)
+        self.positions = positions
+        self.temporal = TemporalEncoder(bands + 2 * positions, temporal_width, temporal_layers, kernel_size, pooling, dropout)
         self.spatial = Unet(temporal_width, widths, outputs).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, series: Tensor) -> Tensor:
         """Score a batch of series; shapes as in the class."""
+        if self.positions:
+            series = with_positions(series)
         features = self.temporal(series).contiguous(memory_format=torch.channels_last)
         scores: Tensor = self.spatial(features)
         return scores
