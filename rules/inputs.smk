@@ -26,6 +26,17 @@ def fold_numbers(experiment):
     return range(sample_set(experiment)[1]["folds"]["count"])
 
 
+def side_by_side(wildcards):
+    """Threads of a job whose start costs more than its work: the folds share the cores."""
+    return max(1, (workflow.cores or 4) // len(fold_numbers(wildcards.experiment)))
+
+
+def training_threads(wildcards):
+    """A network uses many threads; forests grow side by side."""
+    model = config["experiments"][wildcards.experiment]["model"]["name"]
+    return side_by_side(wildcards) if model == "random_forest" else 8
+
+
 def training_places(experiment):
     """Regions and seasons that an experiment trains on, in order."""
     return [
@@ -75,7 +86,8 @@ def composites_of(experiment, places):
     """Composites of places, as the experiment's set asks for them."""
     series = sample_set(experiment)[1]["series"]
     return [
-        f"<results>/composites/{series}/{region}/{season}/sentinel2.zarr" for region, season in places
+        f"<results>/composites/{series}/{region}/{season}/sentinel2.zarr"
+        for region, season in places
     ]
 
 
@@ -94,9 +106,7 @@ def composites_of_set(wildcards):
 def legend_table(experiment, region, season):
     """Crops of the parcels of a place in the legend of an experiment."""
     register = config["regions"][region]["register"]
-    return (
-        f"<results>/labels/{register}/{season}/legends/{sample_set(experiment)[1]['legend']}.parquet"
-    )
+    return f"<results>/labels/{register}/{season}/legends/{sample_set(experiment)[1]['legend']}.parquet"
 
 
 def options(name, values):
@@ -173,7 +183,8 @@ def folds_crops(wildcards):
 def all_predictions(experiment):
     """Test predictions of every fold of an experiment."""
     return [
-        f"<results>/models/{experiment}/{fold}/predictions.zarr" for fold in fold_numbers(experiment)
+        f"<results>/models/{experiment}/{fold}/predictions.zarr"
+        for fold in fold_numbers(experiment)
     ]
 
 

@@ -10,7 +10,7 @@ rule models:
         "<benchmarks>/models/{experiment}/{fold}/train.tsv"
     conda:
         "../envs/torch.yaml"
-    threads: 8
+    threads: training_threads
     resources:
         mem=lambda wildcards, attempt: f"{8 * attempt} GiB",
         runtime="12h",
@@ -60,7 +60,7 @@ rule models_predict:
         "<benchmarks>/models/{experiment}/{fold}/predict.tsv"
     conda:
         "../envs/torch.yaml"
-    threads: 8
+    threads: side_by_side
     resources:
         mem=lambda wildcards, attempt: f"{4 * attempt} GiB",
         runtime="4h",

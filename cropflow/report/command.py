@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -10,25 +11,29 @@ import typer
 from cropflow.errors import CropflowError
 
 app = typer.Typer(rich_markup_mode=None)
+logger = logging.getLogger(__name__)
 
 
 @app.command()
 def report(
     experiment: Annotated[str, typer.Option(help="Name of the experiment.")],
     settings: Annotated[str, typer.Option(help="JSON: experiment, set, series, seasons, simulations.")],
-    confusion: Annotated[Path, typer.Option(help="confusion.parquet of the experiment.")],
+    confusion: Annotated[Path, typer.Option(help="confusion.parquet of the experiment.", exists=True)],
     output: Annotated[Path, typer.Option(help="HTML page to write.")],
     place: Annotated[list[str], typer.Option(help="Place learnt from, region/season; may be repeated.")],
-    samples: Annotated[list[Path], typer.Option(help="Sample folder, per place.")],
-    folds: Annotated[list[Path], typer.Option(help="folds.json, per place.")],
-    composites: Annotated[list[Path], typer.Option(help="Composites (Zarr), per place.")],
-    scenes: Annotated[list[Path], typer.Option(help="scenes.parquet, per place.")],
-    labels: Annotated[list[Path], typer.Option(help="summary.json of the register, per place.")],
-    crops: Annotated[list[Path], typer.Option(help="Summary of the mapping to the legend, per place.")],
-    parcels: Annotated[list[Path], typer.Option(help="parcels.json of the region, per place.")],
-    model: Annotated[list[Path], typer.Option(help="Model folder, per fold.")],
+    samples: Annotated[list[Path], typer.Option(help="Sample folder, per place.", exists=True)],
+    folds: Annotated[list[Path], typer.Option(help="folds.json, per place.", exists=True)],
+    composites: Annotated[list[Path], typer.Option(help="Composites (Zarr), per place.", exists=True)],
+    scenes: Annotated[list[Path], typer.Option(help="scenes.parquet, per place.", exists=True)],
+    labels: Annotated[
+        list[Path], typer.Option(help="<register>/<season>/summary.json of the register, per place.", exists=True)
+    ],
+    crops: Annotated[list[Path], typer.Option(help="Summary of the mapping to the legend, per place.", exists=True)],
+    parcels: Annotated[list[Path], typer.Option(help="parcels.json of the region, per place.", exists=True)],
+    model: Annotated[list[Path], typer.Option(help="Model folder, per fold, from fold 0.", exists=True)],
     evaluation: Annotated[
-        list[Path], typer.Option(help="metrics.json in a folder of the experiment's name; the own one first.")
+        list[Path],
+        typer.Option(help="metrics.json in a folder of its experiment's name: the own one and others.", exists=True),
     ],
     map_: Annotated[
         list[Path] | None, typer.Option("--map", help="Map folder ending in region/season; may be repeated.")
@@ -42,33 +47,53 @@ def report(
     from cropflow.files.manifest import write_manifest
     from cropflow.files.tables import read_table
     from cropflow.labels.legend import read_legend
-    from cropflow.report.inputs import ReportInputs, read_history, read_places
+    from cropflow.report.inputs import ReportInputs, by_experiment, check_settings, read_history, read_places
     from cropflow.report.page import render
 
     try:
         parsed = json.loads(settings)
     except json.JSONDecodeError as error:
         raise CropflowError(f"--settings is no JSON ({error}); found {settings[:60]!r}.") from None
-    places = read_places(place, samples, folds, composites, scenes, labels, crops, parcels)
+    check_settings(parsed)
+    evaluations = by_experiment(evaluation, experiment)
+    maps = {f"{folder.parent.name}/{folder.name}": folder for folder in map_ or []}
     inputs = ReportInputs(
         experiment=experiment,
         settings=parsed,
-        legend=read_legend(parsed["set"]["legend"]),
-        places=places,
+        legend=read_legend(parsed["set"].get("legend", "turkoglu")),
+        places=read_places(
+            place,
+            samples=samples,
+            folds=folds,
+            composites=composites,
+            scenes=scenes,
+            labels=labels,
+            crops=crops,
+            parcels=parcels,
+        ),
         models={fold: read_json(folder / "model.json") for fold, folder in enumerate(model)},
         histories={fold: read_history(folder / "history.csv") for fold, folder in enumerate(model)},
-        metrics={file.parent.name: read_json(file) for file in evaluation},
+        metrics={name: read_json(file) for name, file in evaluations.items()},
         confusion=read_table(confusion),
-        maps={f"{folder.parent.name}/{folder.name}": folder for folder in map_ or []},
+        maps=maps,
         oracles={folder.parent.name: read_json(folder / "oracle.json") for folder in truth or []},
     )
-    write_text(output, render(inputs))
+    page = render(inputs)
+    write_text(output, page)
+    per_place = {
+        "samples": samples, "folds": folds, "composites": composites, "scenes": scenes, "labels": labels,
+        "crops": crops, "parcels": parcels,
+    }  # fmt: skip
     used = {
         "confusion": confusion,
-        **{f"metrics of {file.parent.name}": file for file in evaluation},
+        **{f"metrics of {name}": file for name, file in evaluations.items()},
         **{f"model {fold}": folder for fold, folder in enumerate(model)},
-        **{f"map {folder.parent.name}/{folder.name}": folder for folder in map_ or []},
-        **{f"samples {name}": folder for name, folder in zip(place, samples, strict=True)},
-        **{f"composites {name}": folder for name, folder in zip(place, composites, strict=True)},
+        **{f"map {name}": folder for name, folder in maps.items()},
+        **{f"truth of {folder.parent.name}": folder for folder in truth or []},
+        **{
+            f"{role} {name}": path for role, paths in per_place.items() for name, path in zip(place, paths, strict=True)
+        },
     }
-    write_manifest(output, used, parsed, {"maps": len(inputs.maps), "folds": len(inputs.models)})
+    size = len(page.encode())
+    write_manifest(output, used, parsed, {"places": len(place), "maps": len(maps), "folds": len(model), "bytes": size})
+    logger.info("wrote %s: %.1f MB, %d places, %d maps", output.name, size / 1e6, len(place), len(maps))

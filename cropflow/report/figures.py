@@ -3,35 +3,61 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
-from cropflow.report.images import data_uri
+from cropflow.report.images import Colour, data_uri
+from cropflow.report.texts import MONTHS, month_labels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-INK = "#2b2b2b"
-STYLE = {
+INK, SOFT, GRID = "#2b2b2b", "#6b7065", "#e4e5df"
+# Okabe and Ito (2008): distinct for colour-blind readers too.
+PALETTE = ("#00724f", "#d55e00", "#0072b2", "#b8578f", "#8a6d00", "#3d9bd1", "#444444")
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": "#999999",
     "axes.labelcolor": INK,
+    "axes.axisbelow": True,
     "text.color": INK,
+    # Names of crops and experiments are names, never formulas.
+    "text.parse_math": False,
     "xtick.color": INK,
     "ytick.color": INK,
     "figure.facecolor": "none",
     "axes.facecolor": "none",
+    "legend.frameon": False,
     # The same figure gives the same bytes.
     "svg.hashsalt": "cropflow",
     "svg.fonttype": "path",
 }
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One row of scores in the comparison.
+
+    Attributes:
+        name: Name of the experiment or of the reference.
+        values: Metric -> score, None where undefined.
+        intervals: Metric -> lower and upper bound, None where there is none.
+        reference: True for what is no model of this project: majority class, ceiling.
+    """
+
+    name: str
+    values: Mapping[str, float | None]
+    intervals: Mapping[str, tuple[float, float] | None]
+    reference: bool = False
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Any]:
@@ -49,105 +75,159 @@ def _svg(figure: Figure) -> str:
     return data_uri(stream.getvalue(), "image/svg+xml")
 
 
-def learning_curves(histories: Mapping[int, Sequence[Mapping[str, float]]]) -> str:
-    """Training and validation loss per epoch, one colour per fold."""
-    figure, axes = _figure(6.4, 3.2)
-    colours = matplotlib.colormaps["tab10"]
-    for fold, rows in sorted(histories.items()):
-        epochs = [row["epoch"] + 1 for row in rows]
-        axes.plot(epochs, [row["train_loss"] for row in rows], color=colours(fold % 10), alpha=0.45, linestyle="--")
-        losses = [row["validation_loss"] for row in rows]
-        axes.plot(epochs, losses, color=colours(fold % 10), label=f"fold {fold}")
-        defined = [loss for loss in losses if not np.isnan(loss)]
-        if defined:
-            best = losses.index(min(defined))
-            axes.plot(epochs[best], losses[best], "o", color=colours(fold % 10), markersize=5)
-    axes.set_xlabel("epoch")
-    axes.set_ylabel("loss (dashed: training)")
-    axes.legend(frameon=False, ncols=2)
-    return _svg(figure)
+def _key(figure: Figure, columns: int) -> None:
+    """The key above the axes, where it covers nothing."""
+    figure.legend(loc="outside upper left", ncols=columns, fontsize=8.5, handlelength=1.6, columnspacing=1.4)
 
 
-def confusion_matrix(matrix: NDArray[np.float64], names: Sequence[str]) -> str:
-    """Row-normalised confusion matrix; the number is the percentage of the row's truth.
+def compare_scores(metrics: Mapping[str, str], rows: Sequence[Scored]) -> str:
+    """Scores side by side: a dot per experiment with its interval, hollow marks for references.
 
     Args:
-        matrix: ``(truth, predicted)``.
-        names: Class names of rows and columns.
+        metrics: Metric -> title, from top to bottom.
+        rows: Experiments and references.
     """
-    size = max(3.6, 0.36 * len(names) + 1.6)
-    figure, axes = _figure(size + 0.6, size)
-    rows = matrix.sum(axis=1, keepdims=True)
-    share = np.divide(matrix, rows, out=np.zeros_like(matrix), where=rows > 0)
-    axes.imshow(share, cmap="Greens", vmin=0, vmax=1, aspect="equal")
-    for row, column in zip(*np.nonzero(share >= 0.005), strict=True):
-        value = share[row, column]
-        colour = "white" if value > 0.6 else INK
-        axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=7, color=colour)
-    labels = [f"{name} ({rows[index, 0]:,.0f})" for index, name in enumerate(names)]
-    axes.set_yticks(range(len(names)), labels)
-    axes.set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor")
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("truth (parcels)")
-    return _svg(figure)
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _figure(5.0, (0.26 + 0.1 * len(rows)) * len(metrics) + 0.9)
+        offsets = np.linspace(-0.28, 0.28, len(rows)) if len(rows) > 1 else np.zeros(1)
+        lowest = 0.0
+        for order, (row, offset) in enumerate(zip(rows, offsets, strict=True)):
+            colour = SOFT if row.reference else PALETTE[order % len(PALETTE)]
+            known = [(y, value) for y, key in enumerate(metrics) if (value := row.values.get(key)) is not None]
+            lowest = min([lowest, *(value for _, value in known)])
+            for y, key in enumerate(metrics):
+                if interval := row.intervals.get(key):
+                    axes.plot(interval, [y + offset] * 2, color=colour, linewidth=2, alpha=0.5, solid_capstyle="round")
+            marker = ("D", "s", "^", "v")[order % 4] if row.reference else "o"
+            axes.plot(
+                [value for _, value in known],
+                [y + offset for y, _ in known],
+                marker,
+                color=colour,
+                markerfacecolor="white" if row.reference else colour,
+                markersize=5,
+                label=row.name,
+            )
+        axes.set_yticks(range(len(metrics)), list(metrics.values()))
+        axes.set_ylim(len(metrics) - 0.5, -0.5)
+        axes.set_xlim(min(0.0, lowest) - 0.02, 1.02)
+        axes.grid(axis="x", color=GRID)
+        axes.tick_params(axis="y", length=0)
+        axes.set_xlabel("score on held-out parcels; lines are intervals")
+        _key(figure, 1)
+        return _svg(figure)
 
 
-def ndvi_curves(
-    periods: Sequence[str],
-    curves: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]],
-    colours: Mapping[str, tuple[int, int, int]],
+def learning_curves(histories: Mapping[int, Sequence[Mapping[str, float]]], best: Mapping[int, int]) -> list[str]:
+    """Loss, and balanced accuracy on the validation fold, per epoch; one colour per fold.
+
+    Args:
+        histories: Fold -> rows of ``history.csv``; NaN where undefined.
+        best: Fold -> epoch whose weights were kept.
+    """
+    loss = _curves(histories, best, "validation_loss", "loss (dashed: training)", dashed="train_loss")
+    accuracy = _curves(histories, best, "validation_balanced_accuracy", "balanced accuracy, validation")
+    return [picture for picture in (loss, accuracy) if picture]
+
+
+def _curves(
+    histories: Mapping[int, Sequence[Mapping[str, float]]],
+    best: Mapping[int, int],
+    column: str,
+    title: str,
+    dashed: str = "",
 ) -> str:
-    """Median NDVI per crop over the season with its quartiles.
+    drawn = [key for key in (column, dashed) if key]
+    known = [row.get(key, math.nan) for rows in histories.values() for row in rows for key in drawn]
+    if all(math.isnan(value) for value in known):
+        return ""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _figure(4.6, 2.9)
+        for fold, rows in sorted(histories.items()):
+            colour = PALETTE[fold % len(PALETTE)]
+            epochs = [row["epoch"] for row in rows]
+            if dashed:
+                training = [row.get(dashed, math.nan) for row in rows]
+                axes.plot(epochs, training, color=colour, alpha=0.45, linewidth=1.1, linestyle="--")
+            values = [row.get(column, math.nan) for row in rows]
+            axes.plot(epochs, values, color=colour, linewidth=1.6, label=f"fold {fold}")
+            if fold in best and best[fold] in epochs:
+                axes.plot(best[fold], values[epochs.index(best[fold])], "o", color=colour, markersize=6)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(title)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(axis="y", color=GRID)
+        _key(figure, 5)
+        return _svg(figure)
+
+
+def ndvi_curve(
+    periods: Sequence[str],
+    quartiles: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]],
+    colour: Colour,
+) -> str:
+    """Median NDVI of one crop over the season with its quartiles.
 
     Args:
         periods: ISO start dates.
-        curves: Crop name -> lower quartile, median, upper quartile, each ``(period,)``, NaN where unknown.
-        colours: Crop name -> RGB, 0..255.
+        quartiles: Lower quartile, median, upper quartile, each ``(period,)``, NaN where unknown.
+        colour: RGB, 0..255.
     """
-    columns = min(4, max(1, len(curves)))
-    rows = -(-len(curves) // columns)
-    from matplotlib.figure import Figure
-
+    low, middle, high = quartiles
+    fill = tuple(channel / 255 for channel in colour)
+    # Light crops would vanish on white.
+    line = tuple(0.62 * channel for channel in fill)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(2.4 * columns, 1.75 * rows + 0.3), layout="constrained")
-        grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    months = [period[5:7] for period in periods]
-    for axes in grid.flat[len(curves) :]:
-        axes.set_visible(False)
-    for axes, (name, (low, middle, high)) in zip(grid.flat, curves.items(), strict=False):
-        colour = tuple(channel / 255 for channel in colours.get(name, (90, 90, 90)))
-        dark = tuple(0.75 * channel for channel in colour)
-        axes.fill_between(range(len(months)), low, high, color=colour, alpha=0.35, linewidth=0)
-        axes.plot(range(len(months)), middle, color=dark, linewidth=1.6)
-        axes.set_title(name, fontsize=9, loc="left")
-        axes.set_ylim(0, 1)
-        axes.set_xticks(range(0, len(months), 2), months[::2])
-    figure.supxlabel("month", fontsize=9)
-    figure.supylabel("NDVI (median, quartiles)", fontsize=9)
-    return _svg(figure)
+        figure, axes = _figure(2.9, 1.75)
+        places = np.arange(len(periods))
+        axes.fill_between(places, low, high, color=fill, alpha=0.4, linewidth=0)
+        axes.plot(places, middle, "o-", color=line, linewidth=1.6, markersize=2.5)
+        axes.set_ylim(-0.05, 1)
+        axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
+        axes.grid(axis="y", color=GRID)
+        axes.set_xticks(places, [MONTHS[int(period[5:7]) - 1][0] for period in periods], fontsize=8)
+        return _svg(figure)
 
 
-def clear_observations(
-    periods: Sequence[str], quartiles: NDArray[np.float64], filled: NDArray[np.float64], empty: NDArray[np.float64]
-) -> str:
-    """Clear observations per period, and the share of pixels that were filled or stayed without a value.
+def clear_observations(periods: Sequence[str], quartiles: NDArray[np.float64]) -> str:
+    """Clear observations per pixel and period.
 
     Args:
         periods: ISO start dates.
         quartiles: ``(3, period)``: lower quartile, median and upper quartile of the count.
-        filled: Share of pixels per period that were interpolated, [0, 1].
-        empty: Share of pixels per period without a value, [0, 1].
     """
-    figure, axes = _figure(6.4, 2.6)
-    positions = np.arange(len(periods))
-    axes.bar(positions, quartiles[1], color="#7aa874", width=0.6)
-    axes.vlines(positions, quartiles[0], quartiles[2], color="#3c5a38", linewidth=1.5)
-    axes.set_ylabel("clear observations")
-    axes.set_xticks(positions, [period[:7] for period in periods], rotation=45, ha="right")
-    shares = axes.twinx()
-    shares.plot(positions, 100 * filled, "o--", color="#c0722f", markersize=4, label="filled")
-    shares.plot(positions, 100 * empty, "s--", color="#b3261e", markersize=4, label="no value")
-    shares.set_ylim(0, 100)
-    shares.set_ylabel("pixels (%)")
-    shares.legend(frameon=False, loc="upper right")
-    return _svg(figure)
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _figure(4.6, 2.3)
+        places = np.arange(len(periods))
+        axes.bar(places, quartiles[1], color="#7aa874", width=0.62, label="median")
+        axes.vlines(places, quartiles[0], quartiles[2], color="#274d25", linewidth=2.2, label="quartiles")
+        axes.set_ylabel("clear observations")
+        axes.set_ylim(0, max(1.0, float(quartiles.max()) * 1.08))
+        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.set_xticks(places, month_labels(periods), fontsize=7.5)
+        axes.grid(axis="y", color=GRID)
+        _key(figure, 2)
+        return _svg(figure)
+
+
+def pixel_shares(periods: Sequence[str], filled: NDArray[np.float64], empty: NDArray[np.float64]) -> str:
+    """How many pixels were seen, interpolated or left without a value in each period.
+
+    Args:
+        periods: ISO start dates.
+        filled: Share of pixels interpolated, ``(period,)``, [0, 1].
+        empty: Share of pixels without a value, ``(period,)``, [0, 1].
+    """
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _figure(4.6, 2.3)
+        places = np.arange(len(periods))
+        bottom = np.zeros(len(periods))
+        parts = {"seen": (1 - filled - empty, "#7aa874"), "filled": (filled, "#e0a458"), "no value": (empty, "#8c2d2d")}
+        for name, (share, colour) in parts.items():
+            axes.bar(places, 100 * share, bottom=100 * bottom, color=colour, width=0.62, label=name)
+            bottom = bottom + share
+        axes.set_ylim(0, 100)
+        axes.set_ylabel("pixels (%)")
+        axes.set_xticks(places, month_labels(periods), fontsize=7.5)
+        _key(figure, 3)
+        return _svg(figure)

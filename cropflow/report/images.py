@@ -1,4 +1,4 @@
-"""Rasters as small PNG pictures inside the page."""
+"""Rasters as small pictures inside the page."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+Colour = tuple[int, int, int]
+
 # Reflectance x 10000 shown as black and as white; the gamma lifts the dark fields of winter.
 DARK, BRIGHT, GAMMA = 200, 2400, 0.75
-GREY = (232, 232, 228)
-RED, GREEN = (206, 60, 48), (120, 170, 110)
+GREY: Colour = (232, 232, 228)
+# Told apart by lightness as well, for readers who see no red or green.
+AGREE: Colour = (172, 209, 188)
+DIFFER: Colour = (193, 39, 45)
+# Probability of the mapped crop from 0 to 100 %: Matplotlib's viridis at five places.
+RAMP: tuple[Colour, ...] = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
 
 
 def data_uri(content: bytes, kind: str = "image/png") -> str:
@@ -22,25 +28,58 @@ def data_uri(content: bytes, kind: str = "image/png") -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
+def kept_every(shape: tuple[int, ...], most: int) -> int:
+    """Every how many pixels one is kept so that the longest side has at most ``most``."""
+    return max(1, -(-max(shape[:2]) // most))
+
+
 def as_png(rgb: NDArray[np.uint8], most: int) -> str:
-    """A picture as a data URI.
+    """A picture as a data URI, without loss.
 
     Args:
         rgb: ``(y, x, 3)``, uint8.
         most: Longest side, pixels; larger pictures keep every n-th pixel, small ones are enlarged by whole factors.
     """
-    step = max(1, -(-max(rgb.shape[:2]) // most))
+    step = kept_every(rgb.shape, most)
     small = rgb[::step, ::step]
     factor = max(1, most // (2 * max(small.shape[:2])))
-    small = small.repeat(factor, axis=0).repeat(factor, axis=1)
+    small = np.ascontiguousarray(small.repeat(factor, axis=0).repeat(factor, axis=1))
     stream = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(small)).save(stream, format="PNG", optimize=True)
+    _with_palette(small).save(stream, format="PNG", optimize=True)
     return data_uri(stream.getvalue())
 
 
-def colour_classes(
-    classes: NDArray[Any], colours: Mapping[int, tuple[int, int, int]], nothing: tuple[int, int, int] = GREY
-) -> NDArray[np.uint8]:
+def _with_palette(rgb: NDArray[np.uint8]) -> Image.Image:
+    """A third of the bytes where few colours occur, as in maps."""
+    packed = (rgb.astype(np.uint32) * np.array([65536, 256, 1], dtype=np.uint32)).sum(axis=2, dtype=np.uint32)
+    colours, position = np.unique(packed, return_inverse=True)
+    if len(colours) > 256:
+        return Image.fromarray(rgb)
+    picture = Image.fromarray(position.reshape(packed.shape).astype(np.uint8))
+    picture.putpalette(np.stack([colours >> 16, colours >> 8 & 255, colours & 255], axis=1).astype(np.uint8).tobytes())
+    return picture
+
+
+def as_jpeg(rgb: NDArray[np.uint8], most: int) -> str:
+    """A photograph as a data URI: a tenth of the bytes of a PNG.
+
+    Args:
+        rgb: ``(y, x, 3)``, uint8.
+        most: Longest side, pixels; larger pictures are averaged down, small ones enlarged by whole factors.
+    """
+    picture = Image.fromarray(np.ascontiguousarray(rgb))
+    factor = most / max(picture.size)
+    if factor < 1:
+        size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
+        picture = picture.resize(size, Image.Resampling.BOX)
+    elif factor >= 2:
+        picture = picture.resize((picture.width * int(factor), picture.height * int(factor)), Image.Resampling.NEAREST)
+    stream = io.BytesIO()
+    picture.save(stream, format="JPEG", quality=88, subsampling=0)
+    return data_uri(stream.getvalue(), "image/jpeg")
+
+
+def colour_classes(classes: NDArray[Any], colours: Mapping[int, Colour], nothing: Colour = GREY) -> NDArray[np.uint8]:
     """Colour class codes; codes without a colour become grey.
 
     Args:
@@ -57,10 +96,10 @@ def colour_classes(
 
 
 def colour_errors(truth: NDArray[Any], predicted: NDArray[Any], scored: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Green where the map agrees with the register, red where it does not, grey where there is no label."""
+    """Light green where the map agrees with the register, dark red where it does not, grey where nothing compares."""
     rgb = np.full((*truth.shape, 3), GREY, dtype=np.uint8)
-    rgb[scored & (truth == predicted)] = GREEN
-    rgb[scored & (truth != predicted)] = RED
+    rgb[scored & (truth == predicted)] = AGREE
+    rgb[scored & (truth != predicted)] = DIFFER
     return rgb
 
 
@@ -79,13 +118,18 @@ def true_colour(reflectance: NDArray[np.uint16]) -> NDArray[np.uint8]:
     return rgb
 
 
-def grey_ramp(values: NDArray[np.uint8], nodata: int = 255) -> NDArray[np.uint8]:
-    """Percent as a ramp from red over yellow to green; nodata grey."""
-    share = np.clip(values.astype(np.float32) / 100, 0, 1)[..., np.newaxis]
-    low, middle, high = (
-        np.array(colour, dtype=np.float32) for colour in ((178, 24, 43), (253, 231, 150), (26, 120, 80))
-    )
-    rgb = np.where(share < 0.5, low + (middle - low) * share * 2, middle + (high - middle) * (share * 2 - 1))
-    rgb = rgb.astype(np.uint8)
+def colour_percent(values: NDArray[np.uint8], nodata: int = 255) -> NDArray[np.uint8]:
+    """Percent as a ramp from dark (0) to light (100); nodata grey.
+
+    Args:
+        values: Percent, uint8, ``(y, x)``.
+        nodata: Value of pixels without one.
+
+    Returns:
+        ``(y, x, 3)``, uint8.
+    """
+    places = np.linspace(0, 100, len(RAMP))
+    ramp = np.stack([np.interp(np.arange(101), places, channel) for channel in zip(*RAMP, strict=True)], axis=1)
+    rgb = ramp.round().astype(np.uint8)[np.minimum(values, 100)]
     rgb[values == nodata] = GREY
     return np.asarray(rgb)

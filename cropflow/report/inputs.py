@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cropflow.errors import CropflowError
+from cropflow.errors import CropflowError, listing
 from cropflow.files.atomic import read_json
 from cropflow.files.tables import read_table
 
@@ -24,7 +24,9 @@ class PlaceInputs:
 
     Attributes:
         name: ``region/season``.
+        register: Register and season, as its folders are called; places may share one.
         samples: Sample folder.
+        counts: Content of its ``summary.json``.
         folds: Content of ``folds.json``.
         composites: Zarr store.
         scenes: Table of all scenes, kept and dropped.
@@ -34,7 +36,9 @@ class PlaceInputs:
     """
 
     name: str
+    register: str
     samples: Path
+    counts: dict[str, Any]
     folds: dict[str, Any]
     composites: Path
     scenes: pandas.DataFrame
@@ -49,7 +53,7 @@ class ReportInputs:
 
     Attributes:
         experiment: Name.
-        settings: The experiment, its set, series and seasons.
+        settings: The experiment, its set, series, seasons and simulations.
         legend: The legend.
         places: Places learnt from.
         models: ``model.json`` per fold.
@@ -71,6 +75,16 @@ class ReportInputs:
     maps: dict[str, Path]
     oracles: dict[str, dict[str, Any]]
 
+    @property
+    def own(self) -> dict[str, Any]:
+        """The metrics of the page's own experiment."""
+        return self.metrics[self.experiment]
+
+    @property
+    def finest(self) -> str:
+        """Key of the finest level in the metrics."""
+        return f"level_{self.legend.levels}"
+
 
 def read_history(path: Path) -> list[dict[str, float]]:
     """Rows of a ``history.csv``; empty cells become NaN."""
@@ -79,6 +93,40 @@ def read_history(path: Path) -> list[dict[str, float]]:
             {key: float(value) if value else float("nan") for key, value in row.items()}
             for row in csv.DictReader(handle)
         ]
+
+
+def check_settings(settings: Any) -> None:
+    """Check what the page needs of ``--settings``.
+
+    Raises:
+        CropflowError: If the experiment or its set is missing.
+    """
+    from cropflow.config.root import parse
+    from cropflow.config.sections import Experiment, SampleSet
+
+    for key, model in (("experiment", Experiment), ("set", SampleSet)):
+        if not isinstance(settings, Mapping) or key not in settings:
+            raise CropflowError(f"--settings lacks {key!r}; expected the keys experiment and set.")
+        parse(model, settings[key], f"--settings {key}")
+
+
+def by_experiment(files: Sequence[Path], experiment: str) -> dict[str, Path]:
+    """Name of the folder -> its ``metrics.json``, the page's own experiment first.
+
+    Raises:
+        CropflowError: If the experiment's own is missing, or two are of one name.
+    """
+    found = {file.parent.name: file for file in files}
+    if len(found) != len(files):
+        raise CropflowError(
+            f"--evaluation names an experiment twice ({listing(file.parent.name for file in files)}); "
+            "expected each once."
+        )
+    if experiment not in found:
+        raise CropflowError(
+            f"--evaluation names {listing(found) or 'nothing'}; expected the metrics.json of {experiment!r} as well."
+        )
+    return {name: found[name] for name in [experiment, *(name for name in found if name != experiment)]}
 
 
 def same_length(places: Sequence[str], **options: Sequence[Path]) -> None:
@@ -96,6 +144,7 @@ def same_length(places: Sequence[str], **options: Sequence[Path]) -> None:
 
 def read_places(
     places: Sequence[str],
+    *,
     samples: Sequence[Path],
     folds: Sequence[Path],
     composites: Sequence[Path],
@@ -104,7 +153,11 @@ def read_places(
     crops: Sequence[Path],
     parcels: Sequence[Path],
 ) -> tuple[PlaceInputs, ...]:
-    """Read what describes the places, given in one order."""
+    """Read what describes the places, given in one order.
+
+    Raises:
+        CropflowError: If an option is not given once per place.
+    """
     same_length(
         places,
         samples=samples,
@@ -117,14 +170,16 @@ def read_places(
     )
     return tuple(
         PlaceInputs(
-            place,
-            samples[index],
-            read_json(folds[index]),
-            composites[index],
-            read_table(scenes[index]),
-            read_json(labels[index]),
-            read_json(crops[index]),
-            read_json(parcels[index]),
+            name=place,
+            register="/".join(labels[index].parts[-3:-1]),
+            samples=samples[index],
+            counts=read_json(samples[index] / "summary.json"),
+            folds=read_json(folds[index]),
+            composites=composites[index],
+            scenes=read_table(scenes[index]),
+            labels=read_json(labels[index]),
+            crops=read_json(crops[index]),
+            parcels=read_json(parcels[index]),
         )
         for index, place in enumerate(places)
     )

@@ -1,236 +1,24 @@
-"""The page: scores and tables put into the template; everything is escaped."""
+"""The page: everything put into the template, where every text is escaped."""
 
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from cropflow.report.figures import clear_observations, confusion_matrix, learning_curves, ndvi_curves
+from cropflow.files.atomic import read_json
+from cropflow.report import classes, scores
+from cropflow.report.figures import clear_observations, learning_curves, ndvi_curve, pixel_shares
 from cropflow.report.inputs import ReportInputs
 from cropflow.report.pictures import SitePicture, picture_maps
-from cropflow.report.series import ndvi_by_crop, observations, true_colour_strip
-from cropflow.report.stages import all_stages, number
+from cropflow.report.series import Observations, ndvi_by_crop, observations, periods_of, true_colour_strip
+from cropflow.report.stages import Stage, map_stage, place_stages, scoring_stage
+from cropflow.report.texts import MONTHS, number, readable, score
 
-SCORES = {
-    "overall_accuracy": "overall accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "kappa": "kappa",
-    "miou": "mIoU",
-    "macro_f1": "macro F1",
-    "weighted_f1": "weighted F1",
-}
-UNITS = {
-    "parcel": "parcels",
-    "parcel_area": "parcels by hectares",
-    "pixel": "pixels",
-    "interior": "pixels inside the rim",
-    "rim": "pixels of the rim",
-}
-MOST_CURVES = 12
-
-
-def score(value: float | None) -> str:
-    """A score with three digits; a dash where it is not defined."""
-    return "–" if value is None else f"{value:.3f}"
-
-
-def _with_interval(entry: dict[str, Any]) -> str:
-    text = score(entry["value"])
-    return f"{text} [{entry['interval'][0]:.3f}, {entry['interval'][1]:.3f}]" if entry.get("interval") else text
-
-
-def _hex(colour: tuple[int, int, int]) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)
-
-
-def _cards(inputs: ReportInputs) -> list[dict[str, str]]:
-    own = inputs.metrics[inputs.experiment]
-    cards = [
-        {
-            "title": f"{SCORES[metric]}, parcels",
-            "value": score(own["metrics"][f"level_3.parcel.{metric}"]["value"]),
-            "note": _range(own["metrics"][f"level_3.parcel.{metric}"]),
-        }
-        for metric in ("overall_accuracy", "balanced_accuracy", "macro_f1")
-    ]
-    support = own["metrics"]["level_3.parcel.overall_accuracy"]["support"]
-    tested = [entry for entry in own["classes"]["level_3"]["parcel"] if entry["support"]]
-    cards.append({"title": "test parcels", "value": number(support), "note": f"{len(tested)} crops"})
-    return cards
-
-
-def _range(entry: dict[str, Any]) -> str:
-    if entry["fold_mean"] is None or entry["fold_sd"] is None:
-        return "all folds together"
-    return f"folds: {entry['fold_mean']:.3f} ± {entry['fold_sd']:.3f}"
-
-
-def _score_rows(inputs: ReportInputs) -> tuple[list[dict[str, Any]], str]:
-    rows = [
-        {
-            "name": name,
-            "cells": [_with_interval(content["metrics"][f"level_3.parcel.{metric}"]) for metric in SCORES],
-        }
-        for name, content in inputs.metrics.items()
-    ]
-    majority = inputs.metrics[inputs.experiment]["baseline"]["majority"]
-    cells = [score(majority[f"level_3.parcel.{metric}"]["value"]) for metric in SCORES]
-    rows.append({"name": "majority class", "cells": cells})
-    notes = []
-    for simulation, oracle in inputs.oracles.items():
-        for name, ceiling in sorted(oracle.get("landscapes", {}).items()):
-            rows.append(_ceiling_row(name, ceiling))
-        notes.append(oracle.get("note", f"The ceiling knows the true model of the simulation {simulation}."))
-    return rows, " ".join(notes)
-
-
-def _ceiling_row(name: str, ceiling: dict[str, Any]) -> dict[str, Any]:
-    known = {metric: ceiling.get(metric) for metric in SCORES}
-    return {"name": f"ceiling, {name}", "cells": [score(known[metric]) for metric in SCORES]}
-
-
-def _level_rows(inputs: ReportInputs) -> list[dict[str, Any]]:
-    metrics = inputs.metrics[inputs.experiment]["metrics"]
-    rows = []
-    for level in range(inputs.legend.levels, 0, -1):
-        for unit, title in UNITS.items():
-            entries = [metrics[f"level_{level}.{unit}.{metric}"] for metric in SCORES]
-            digits = 1 if unit == "parcel_area" else 0
-            rows.append(
-                {
-                    "level": level,
-                    "unit": title,
-                    "cells": [score(entry["value"]) for entry in entries],
-                    "support": number(entries[0]["support"], digits) + (" ha" if digits else ""),
-                }
-            )
-    return rows
-
-
-def _class_rows(inputs: ReportInputs) -> list[dict[str, Any]]:
-    entries = inputs.metrics[inputs.experiment]["classes"]["level_3"]["parcel"]
-    return [
-        {
-            "name": entry["name"],
-            "support": number(entry["support"]),
-            "cells": [score(entry[metric]) for metric in ("precision", "recall", "f1", "iou")],
-            "predicted": number(entry["predicted"]),
-            "absent": ", ".join(map(str, entry["absent_folds"])) or "–",
-        }
-        for entry in sorted(entries, key=lambda entry: (-entry["support"], entry["name"]))
-    ]
-
-
-def _confusion_figure(inputs: ReportInputs) -> str:
-    table = inputs.confusion
-    table = table[(table["unit"] == "parcel") & (table["level"] == inputs.legend.levels)]
-    counts = table.groupby(["truth", "predicted"])["count"].sum()
-    support = table.groupby("truth")["count"].sum()
-    ids = [int(crop) for crop in support.sort_values(ascending=False, kind="stable").index if support[crop] > 0]
-    ids += sorted({int(crop) for _, crop in counts[counts > 0].index} - set(ids))
-    matrix = np.zeros((len(ids), len(ids)))
-    for (truth, predicted), count in counts.items():
-        if count:
-            matrix[ids.index(int(truth)), ids.index(int(predicted))] = count
-    return confusion_matrix(matrix, [_name(inputs, crop) for crop in ids])
-
-
-def _name(inputs: ReportInputs, crop: int) -> str:
-    return "background" if crop == 0 else inputs.legend.name(crop)
-
-
-def _label_rows(inputs: ReportInputs) -> list[dict[str, Any]]:
-    found: dict[int, dict[str, float]] = {}
-    for place in inputs.places:
-        for crop, counts in place.crops["crops"].items():
-            entry = found.setdefault(int(crop), {"parcels": 0, "hectares": 0, "pixels": 0})
-            entry["parcels"] += counts["parcels"]
-            entry["hectares"] += counts["hectares"]
-    for model in list(inputs.models.values())[:1]:
-        for crop, pixels in _training_pixels(model).items():
-            if crop in found:
-                found[crop]["pixels"] = pixels
-    return [
-        {
-            "name": inputs.legend.name(crop),
-            "colour": _hex(inputs.legend.colour(crop)),
-            "group": inputs.legend.name(inputs.legend.ancestor(crop, 2)),
-            "parcels": number(entry["parcels"]),
-            "hectares": number(entry["hectares"], 1),
-            "pixels": number(entry["pixels"]),
-        }
-        for crop, entry in sorted(found.items(), key=lambda item: -item[1]["hectares"])
-    ]
-
-
-def _training_pixels(model: dict[str, Any]) -> dict[int, int]:
-    pixels = model.get("training_pixels", {})
-    return {int(crop): int(count) for crop, count in pixels.items()}
-
-
-def _folds(inputs: ReportInputs) -> list[dict[str, str]]:
-    return [
-        {
-            "fold": str(entry["fold"]),
-            "parcels": number(entry["parcels"]),
-            "hectares": number(entry["hectares"], 1),
-            "pixels": number(entry["pixels"]),
-            "absent": ", ".join(_name(inputs, crop) for crop in entry["classes_absent"]) or "–",
-            "untrained": ", ".join(_name(inputs, crop) for crop in entry["classes_untrained"]) or "–",
-        }
-        for entry in inputs.metrics[inputs.experiment]["folds"]
-    ]
-
-
-def _fold_notes(inputs: ReportInputs) -> list[str]:
-    notes = []
-    for place in inputs.places:
-        rare = place.folds.get("rare_classes") or []
-        if rare:
-            names = ", ".join(_name(inputs, int(crop)) for crop in rare)
-            notes.append(f"{place.name}: found in fewer than three blocks, so not in every fold: {names}.")
-    return notes
-
-
-def _keys(inputs: ReportInputs, picture: SitePicture) -> list[dict[str, str]]:
-    crops = sorted(picture.crops, key=inputs.legend.name)
-    return [{"name": inputs.legend.name(crop), "colour": _hex(inputs.legend.colour(crop))} for crop in crops]
-
-
-def _strips(inputs: ReportInputs) -> list[dict[str, Any]]:
-    strips = []
-    for place in inputs.places:
-        seen = observations(place.composites)
-        strips.append(
-            {
-                "name": place.name,
-                "months": [{"name": name, "picture": picture} for name, picture in true_colour_strip(place.composites)],
-                "observations": clear_observations(seen.periods, seen.quartiles, seen.filled, seen.empty),
-            }
-        )
-    return strips
-
-
-def _ndvi_figure(inputs: ReportInputs) -> str:
-    names = {crop: inputs.legend.name(crop) for crop in inputs.legend.ids}
-    stores, samples = [place.composites for place in inputs.places], [place.samples for place in inputs.places]
-    curves = dict(list(ndvi_by_crop(stores, samples, names).items())[:MOST_CURVES])
-    if not curves:
-        return ""
-    from cropflow.report.series import periods_of
-
-    colours = {inputs.legend.name(crop): inputs.legend.colour(crop) for crop in inputs.legend.ids}
-    return ndvi_curves(periods_of(stores[0]), curves, colours)
-
-
-def _learning_figure(inputs: ReportInputs) -> str:
-    epochs = {fold: rows for fold, rows in inputs.histories.items() if len(rows) > 1}
-    drawn = {fold: rows for fold, rows in epochs.items() if not all(math.isnan(row["train_loss"]) for row in rows)}
-    return learning_curves(drawn) if drawn else ""
+MOST_CURVES = 16
+# Places whose season is shown in pictures and charts; their tables are shown for all.
+MOST_STRIPS = 6
 
 
 def render(inputs: ReportInputs) -> str:
@@ -238,14 +26,46 @@ def render(inputs: ReportInputs) -> str:
 
     Returns:
         HTML that needs no other file; every text from config, register or legend is escaped.
+
+    Raises:
+        CropflowError: If maps, samples and composites do not lie on one grid.
     """
-    own = inputs.metrics[inputs.experiment]
-    rows, ceiling_note = _score_rows(inputs)
-    samples = {place.name: place.samples for place in inputs.places}
-    pictures = [
-        {**vars(picture), "keys": _keys(inputs, picture)}
-        for picture in picture_maps(inputs.maps, samples, inputs.legend)
-    ]
+    seen = {place.name: observations(place.composites) for place in inputs.places}
+    pictures = picture_maps(inputs.maps, {place.name: place.samples for place in inputs.places}, inputs.legend)
+    rows = scores.scored_rows(inputs)
+    stages = _stages(inputs, seen)
+    context = {
+        "experiment": inputs.experiment,
+        "model": readable(inputs.settings["experiment"]["model"]["name"]),
+        "places": [place.name for place in inputs.places],
+        "legend": inputs.legend.key,
+        "folds": scores.fold_rows(inputs),
+        "cards": scores.cards(inputs),
+        "warnings": scores.warnings(inputs),
+        "pictures": [{"of": picture, "legend": _keys(inputs, picture)} for picture in pictures.shown],
+        "pictures_note": pictures.note,
+        "interval_note": inputs.own["interval_method"],
+        "chance": score(inputs.own["chance_balanced_accuracy"]),
+        "score_columns": list(scores.SCORES.values()),
+        "score_rows": scores.score_table(rows),
+        "comparison": scores.comparison(rows),
+        "ceiling_note": scores.ceiling_note(inputs),
+        "level_rows": scores.level_rows(inputs),
+        "fold_scores": " / ".join(scores.SCORES[metric] for metric in scores.CARDS),
+        "others": classes.compared_names(inputs),
+        "class_rows": classes.class_rows(inputs),
+        "confusions": classes.confusion_tables(inputs),
+        "learning": _learning(inputs),
+        "strips": _strips(inputs, seen),
+        "strips_note": _shown(MOST_STRIPS, len(inputs.places), "places"),
+        **_ndvi(inputs),
+        "steps": [step.cells for stage in stages for step in stage.steps],
+        "stages": stages,
+        "label_rows": classes.label_rows(inputs),
+        "rare_notes": classes.rare_notes(inputs),
+        "settings": json.dumps(inputs.settings, indent=2, ensure_ascii=False, sort_keys=True),
+        "models": json.dumps(inputs.models, indent=2, ensure_ascii=False, sort_keys=True),
+    }
     environment = Environment(
         loader=PackageLoader("cropflow.report"),
         autoescape=select_autoescape(["html", "j2"]),
@@ -253,31 +73,77 @@ def render(inputs: ReportInputs) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page: str = environment.get_template("report.html.j2").render(
-        experiment=inputs.experiment,
-        model=inputs.settings["experiment"]["model"]["name"],
-        places=[place.name for place in inputs.places],
-        legend=inputs.legend.key,
-        cards=_cards(inputs),
-        warnings=[entry["warning"] for entry in own["folds"] if entry["warning"]],
-        pictures=pictures,
-        interval_note=own["interval_method"],
-        chance=score(own["chance_balanced_accuracy"]),
-        score_columns=list(SCORES.values()),
-        score_rows=rows,
-        ceiling_note=ceiling_note,
-        level_columns=list(SCORES.values()),
-        level_rows=_level_rows(inputs),
-        class_rows=_class_rows(inputs),
-        confusion_figure=_confusion_figure(inputs),
-        learning_figure=_learning_figure(inputs),
-        strips=_strips(inputs),
-        ndvi_figure=_ndvi_figure(inputs),
-        stages=all_stages(inputs.places),
-        label_rows=_label_rows(inputs),
-        folds=_folds(inputs),
-        fold_notes=_fold_notes(inputs),
-        settings=json.dumps(inputs.settings, indent=2, ensure_ascii=False),
-        models=json.dumps(inputs.models, indent=2, ensure_ascii=False),
-    )
+    page: str = environment.get_template("report.html.j2").render(context)
     return page
+
+
+def _shown(most: int, total: int, what: str) -> str:
+    return f"The first {most} of {total} {what} are shown." if total > most else ""
+
+
+def _keys(inputs: ReportInputs, picture: SitePicture) -> list[dict[str, str]]:
+    return [
+        {"name": classes.crop_title(inputs, crop), "colour": classes.crop_colour(inputs, crop)}
+        for crop in picture.crops
+    ]
+
+
+def _learning(inputs: ReportInputs) -> list[str]:
+    epochs = {fold: rows for fold, rows in inputs.histories.items() if len(rows) > 1}
+    best = {fold: int(model["best_epoch"]) for fold, model in inputs.models.items() if model.get("best_epoch")}
+    return learning_curves(epochs, best) if epochs else []
+
+
+def _strips(inputs: ReportInputs, seen: dict[str, Observations]) -> list[dict[str, Any]]:
+    strips = []
+    for place in inputs.places[:MOST_STRIPS]:
+        strip, found = true_colour_strip(place.composites), seen[place.name]
+        strips.append(
+            {
+                "name": place.name,
+                "site": f"site {strip.site}" + (f", the first of {strip.sites}" if strip.sites > 1 else ""),
+                "months": [
+                    {
+                        "name": f"{MONTHS[int(period[5:7]) - 1]} {period[:4]}",
+                        "picture": picture,
+                        "note": _month_note(float(filled), float(empty)),
+                    }
+                    for (period, picture), filled, empty in zip(strip.pictures, found.filled, found.empty, strict=False)
+                ],
+                "observations": clear_observations(found.periods, found.quartiles),
+                "shares": pixel_shares(found.periods, found.filled, found.empty),
+            }
+        )
+    return strips
+
+
+def _month_note(filled: float, empty: float) -> str:
+    if filled + empty < 0.995:
+        return ""
+    return "nothing seen: filled" if filled > empty else "no value"
+
+
+def _ndvi(inputs: ReportInputs) -> dict[str, Any]:
+    names = {crop: classes.crop_title(inputs, crop) for crop in inputs.legend.ids}
+    stores = [place.composites for place in inputs.places]
+    curves = ndvi_by_crop(stores, [place.samples for place in inputs.places], names)
+    periods = periods_of(stores[0])
+    drawn = [
+        {
+            "name": names[curve.crop],
+            "pixels": number(curve.pixels),
+            "picture": ndvi_curve(periods, curve.quartiles, inputs.legend.colour(curve.crop)),
+        }
+        for curve in curves[:MOST_CURVES]
+    ]
+    return {"curves": drawn, "curves_note": _shown(MOST_CURVES, len(curves), "crops")}
+
+
+def _stages(inputs: ReportInputs, seen: dict[str, Observations]) -> list[Stage]:
+    stages: list[Stage] = []
+    registers: set[str] = set()
+    for place in inputs.places:
+        stages += place_stages(place, seen[place.name], place.register not in registers)
+        registers.add(place.register)
+    stages.append(scoring_stage(inputs.own))
+    return stages + [map_stage(place, read_json(folder / "summary.json")) for place, folder in inputs.maps.items()]

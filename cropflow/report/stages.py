@@ -1,19 +1,54 @@
-"""What each stage took in, gave on and dropped, as tables."""
+"""What each stage took in, gave on and dropped, and why."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import pandas
-
-from cropflow.files.atomic import read_json
 from cropflow.report.inputs import PlaceInputs
+from cropflow.report.series import Observations
+from cropflow.report.texts import NOTHING, listed, number, percent, plural, readable
 
-# Codes shown one by one; the rest are in the summary file.
-MOST_CODES = 12
+# Rows of a table that is open at its end; the rest is in the summary files.
+MOST_ROWS = 15
+PIXEL_REASONS = {
+    "outside": "outside all parcels",
+    "rim": "rim of a parcel (inner buffer)",
+    "out_of_scope": "crop out of the legend's scope",
+    "unknown": "crop unknown",
+    "other_fold": "in a block of another fold than its parcel",
+    "ring": "ring along the border between folds",
+    "no_value": "a period without a value",
+    "usable": "usable: learnt from and scored",
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of the overview: what a stage took in and gave on.
+
+    Attributes:
+        stage: What was done.
+        where: Place or register; empty for all.
+        unit: What is counted.
+        taken: Count before.
+        given: Count after.
+    """
+
+    stage: str
+    where: str
+    unit: str
+    taken: int
+    given: int
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Stage, place, unit, taken, given, dropped and its share, as text."""
+        dropped = self.taken - self.given
+        # Where sites overlap, a parcel of the register counts once per site: more come out than went in.
+        lost = (number(dropped), percent(dropped, self.taken)) if dropped >= 0 else (NOTHING, NOTHING)
+        return (self.stage, self.where or "all places", self.unit, number(self.taken), number(self.given), *lost)
 
 
 @dataclass(frozen=True)
@@ -22,99 +57,222 @@ class Stage:
 
     Attributes:
         name: Heading.
-        summary: One sentence with the totals.
+        summary: A sentence with the totals.
         columns: Heads of the table.
         rows: Cells as text.
+        texts: Columns that hold text, the first ones; the others hold numbers.
+        steps: Lines of the overview.
     """
 
     name: str
     summary: str
     columns: tuple[str, ...] = ()
     rows: Sequence[tuple[str, ...]] = ()
-
-
-def number(value: float | int | None, digits: int = 0) -> str:
-    """A number with thousands separated; a dash where there is none."""
-    return "–" if value is None else f"{value:,.{digits}f}"
+    texts: int = 1
+    steps: tuple[Step, ...] = ()
 
 
 def _counted(counts: Mapping[str, Any]) -> tuple[str, str]:
     return number(counts["parcels"]), number(counts["hectares"], 1)
 
 
+def _shortened(rows: Sequence[tuple[str, ...]], what: str) -> tuple[Sequence[tuple[str, ...]], str]:
+    if len(rows) <= MOST_ROWS:
+        return rows, ""
+    return rows[:MOST_ROWS], f" The first {MOST_ROWS} of {len(rows)} {what} are shown."
+
+
 def register_stage(place: PlaceInputs) -> Stage:
     """Cleaning of the register."""
+    from cropflow.labels.parcels import REASONS
+
     summary = place.labels
     parcels, hectares = _counted(summary["kept"])
     total, area = _counted(summary["read"])
+    renamed = summary.get("renamed", 0)
     return Stage(
-        f"Register, {place.name}",
-        f"Kept {parcels} of {total} parcels ({hectares} of {area} ha); "
-        f"repaired {number(summary['repaired'])} geometries.",
-        ("reason", "parcels", "hectares"),
-        [(reason, *_counted(counts)) for reason, counts in sorted(summary["dropped"].items())],
+        f"Register {place.register}: polygons that are parcels",
+        f"Kept {parcels} of {total} parcels ({hectares} of {area} ha); repaired "
+        f"{plural(summary['repaired'], 'geometry', 'geometries')}"
+        + (f"; gave {number(renamed)} repeated ids a name of their own" if renamed else "")
+        + ".",
+        ("dropped because", "parcels", "hectares"),
+        [
+            (f"{readable(reason)}: {REASONS[reason]}" if reason in REASONS else readable(reason), *_counted(counts))
+            for reason, counts in sorted(summary["dropped"].items())
+        ],
+        steps=(
+            Step("Register cleaned", place.register, "parcels", summary["read"]["parcels"], summary["kept"]["parcels"]),
+        ),
     )
 
 
 def legend_stage(place: PlaceInputs) -> Stage:
     """Mapping of the codes to the legend."""
+    content = place.crops
     rows = [
-        (f"{kind}: {code}", *_counted(counts))
-        for kind, key in (("out of the legend's scope", "out_of_scope"), ("unknown code", "unknown"))
-        for code, counts in sorted(place.crops[key].items(), key=lambda item: -item[1]["hectares"])
+        (kind, str(code), *_counted(counts))
+        for kind, key in (("unknown code", "unknown"), ("out of the legend's scope", "out_of_scope"))
+        for code, counts in sorted(content[key].items(), key=lambda item: (-item[1]["hectares"], item[0]))
     ]
-    more = f" The {MOST_CODES} largest of {len(rows)} codes are shown." if len(rows) > MOST_CODES else ""
-    mapped = [counts["parcels"] for counts in place.crops["crops"].values()]
+    shown, more = _shortened(rows, "codes")
+    crops = list(content["crops"].values())
+    mapped, area = sum(found["parcels"] for found in crops), sum(found["hectares"] for found in crops)
+    total = place.labels["kept"]
     return Stage(
-        f"Crop codes, {place.name}",
-        f"{number(sum(mapped))} parcels have a crop of the legend.{more}",
-        ("code", "parcels", "hectares"),
-        rows[:MOST_CODES],
+        f"Register {place.register}: codes that are crops of the legend",
+        f"{number(mapped)} of {number(total['parcels'])} parcels ({number(area, 1)} of {number(total['hectares'], 1)} "
+        f"ha) have one of {len(crops)} crops of the legend.{more}",
+        ("why not", "code", "parcels", "hectares"),
+        shown,
+        texts=2,
+        steps=(Step("Codes mapped to the legend", place.register, "parcels", total["parcels"], mapped),),
+    )
+
+
+def sites_stage(place: PlaceInputs) -> Stage:
+    """Clipping of the parcels to the sites."""
+    sites, total = place.parcels["sites"], place.parcels["total"]
+    rows = [
+        (site, *_counted(found), number(found["cut"]), number(found["dropped"]))
+        for site, found in sorted(sites.items())
+    ]
+    shown, more = _shortened(rows, "sites")
+    if len(rows) > 1:
+        shown = [*shown, ("all", *_counted(total), number(total["cut"]), number(total["dropped"]))]
+    return Stage(
+        f"Sites of {place.name}",
+        f"{number(total['parcels'])} of the register's {number(place.labels['kept']['parcels'])} parcels reach into "
+        f"{plural(len(sites), 'site')}; parcels that a border cuts are kept and flagged.{more}",
+        ("site", "parcels", "hectares inside", "cut by the border", "dropped: under 1 m² inside"),
+        shown,
+        steps=(
+            Step("Parcels inside the sites", place.name, "parcels", place.labels["kept"]["parcels"], total["parcels"]),
+        ),
     )
 
 
 def scenes_stage(place: PlaceInputs) -> Stage:
     """Choice of the scenes."""
-    scenes: pandas.DataFrame = place.scenes
-    dropped = scenes[~scenes["kept"]]
-    reasons = dropped["reason"].str.replace(r"\s*[\(:].*", "", regex=True).value_counts()
-    offsets = scenes[scenes["kept"]].groupby(["baseline", "offset"]).size()
-    decided = ", ".join(f"{count} of baseline {key[0]} (offset {key[1]})" for key, count in offsets.items())
+    scenes = place.scenes
+    kept = scenes[scenes["kept"]]
+    # Reasons read "kind: detail"; a detail that differs from scene to scene must not split the count.
+    groups: dict[str, list[str]] = {}
+    for reason in scenes.loc[~scenes["kept"], "reason"].astype(str):
+        kind, _, detail = reason.partition(":")
+        groups.setdefault(kind, []).append(detail.strip())
+    rows = []
+    for kind, details in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
+        different = sorted(set(details) - {""})
+        example = different[0] if len(different) == 1 else f"such as {different[0]}" if different else NOTHING
+        rows.append((kind, example, number(len(details))))
+    offsets: dict[tuple[str, int], int] = {}
+    for baseline, offset in zip(kept["baseline"], kept["offset"], strict=True):
+        offsets[str(baseline), int(offset)] = offsets.get((str(baseline), int(offset)), 0) + 1
+    decided = listed(
+        f"{count} of baseline {baseline or 'unknown'} (offset {offset})"
+        for (baseline, offset), count in sorted(offsets.items())
+    )
     return Stage(
-        f"Scenes, {place.name}",
-        f"Kept {scenes['kept'].sum()} of {len(scenes)} scenes per site: {decided or 'none'}.",
-        ("reason", "scenes"),
-        [(str(reason), number(count)) for reason, count in reasons.items()],
+        f"Scenes of {place.name}",
+        f"Kept {number(len(kept))} of {number(len(scenes))} scenes, counted once per site: {decided}.",
+        ("dropped because", "detail", "scenes"),
+        rows,
+        texts=2,
+        steps=(Step("Scenes chosen", place.name, "scenes × sites", len(scenes), len(kept)),),
     )
 
 
-def _flat(content: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Numbers of a nested summary as ``key: value`` rows."""
-    rows: list[tuple[str, str]] = []
-    for key, value in content.items():
-        name = f"{prefix}{key}".replace("_", " ")
-        if isinstance(value, Mapping):
-            rows += _flat(value, f"{name}, ")
-        elif isinstance(value, bool) or not isinstance(value, int | float):
-            continue
-        else:
-            rows.append((name, number(value, 0 if float(value).is_integer() else 2)))
-    return rows
-
-
-def sites_stage(place: PlaceInputs) -> Stage:
-    """Clipping of the parcels to the sites."""
-    return Stage(f"Sites, {place.name}", "Parcels clipped to the sites.", ("count", "value"), _flat(place.parcels))
+def composites_stage(place: PlaceInputs, seen: Observations) -> Stage:
+    """From scenes to periods."""
+    total = seen.pixels * len(seen.periods)
+    filled = round(float(seen.filled.sum()) * seen.pixels)
+    empty = round(float(seen.empty.sum()) * seen.pixels)
+    return Stage(
+        f"Composites of {place.name}",
+        f"{number(seen.pixels)} pixels in {len(seen.periods)} periods.",
+        ("pixels × periods", "count", "share"),
+        [
+            ("seen clearly at least once", number(total - filled - empty), percent(total - filled - empty, total)),
+            ("filled from neighbouring periods", number(filled), percent(filled, total)),
+            ("without a value: the gap is too long", number(empty), percent(empty, total)),
+        ],
+        steps=(Step("Periods with a value", place.name, "pixels × periods", total, total - empty),),
+    )
 
 
 def samples_stage(place: PlaceInputs) -> Stage:
     """Pixels on their way from parcels to samples."""
-    summary = read_json(Path(place.samples) / "summary.json")
-    totals = {key: value for key, value in summary.items() if not isinstance(value, list)}
-    return Stage(f"Samples, {place.name}", "Pixels and parcels of the samples.", ("count", "value"), _flat(totals))
+    pixels, parcels = place.counts["pixels"], place.counts["parcels"]
+    reasons: dict[str, int] = pixels["reasons"]
+    total, inside, usable = pixels["total"], pixels["total"] - reasons.get("outside", 0), reasons.get("usable", 0)
+    notes = [f"{number(inside)} of {number(total)} pixels may carry a label; {number(usable)} are usable."]
+    if parcels["without_pixels"]:
+        narrow, area = plural(parcels["without_pixels"], "parcel"), number(parcels["without_pixels_ha"], 2)
+        notes.append(f"{narrow} ({area} ha) too narrow to hold the centre of a pixel.")
+    if parcels["smaller_buffer"]:
+        widths = listed(f"{number(count)} with {width} m" for width, count in parcels["smaller_buffer"].items())
+        notes.append(f"Parcels that the inner buffer would have deleted got a smaller one: {widths}.")
+    return Stage(
+        f"Samples of {place.name}",
+        " ".join(notes),
+        ("pixels", "count", "share of all"),
+        [
+            (PIXEL_REASONS.get(reason, readable(reason)), number(count), percent(count, total))
+            for reason, count in sorted(reasons.items(), key=lambda item: (item[0] == "usable", -item[1], item[0]))
+            if count or reason == "usable"
+        ],
+        steps=(
+            Step("Pixels that may carry a label", place.name, "pixels", total, inside),
+            Step("Pixels to learn from and to score", place.name, "pixels", inside, usable),
+        ),
+    )
 
 
-def all_stages(places: Sequence[PlaceInputs]) -> list[Stage]:
-    """All tables, place by place in the order of the rooms."""
-    makers = (register_stage, legend_stage, sites_stage, scenes_stage, samples_stage)
-    return [make(place) for place in places for make in makers]
+def scoring_stage(own: Mapping[str, Any]) -> Stage:
+    """From labels to scores, all places together."""
+    counts = own["counts"]
+    scored, total = counts["test parcels scored"], counts["test parcels"]
+    pixels = own["not_predicted"]["pixel"]
+    return Stage(
+        "Scores",
+        f"{number(scored)} of {number(total)} test parcels were scored.",
+        ("not scored", "count", "of"),
+        [
+            (
+                "parcels out of the legend's scope or unknown",
+                number(counts["parcels out of scope or unknown"]),
+                number(counts["parcels"]),
+            ),
+            ("parcels without a fold", number(counts["parcels without fold"]), number(counts["parcels"])),
+            ("test parcels without a prediction", number(total - scored), number(total)),
+            ("labelled test pixels without a prediction", number(pixels["count"]), number(pixels["of"])),
+        ],
+        steps=(Step("Parcels scored", "", "parcels", counts["parcels"], scored),),
+    )
+
+
+def map_stage(place: str, summary: Mapping[str, Any]) -> Stage:
+    """One mapped place."""
+    sites, parcels = summary["sites"], summary["parcels"]
+    pixels = sum(site["pixels"] for site in sites.values())
+    missing = sum(site["not_predicted"] for site in sites.values())
+    rows = [("pixels without a prediction", number(missing), number(pixels))]
+    if parcels:
+        rows.append(
+            ("parcels without a prediction", number(parcels["read"] - parcels["predicted"]), number(parcels["read"]))
+        )
+        rows.append(("parcels whose declared crop is in doubt", number(parcels["in doubt"]), number(parcels["read"])))
+    return Stage(
+        f"Map of {place}",
+        f"Mapped {number(pixels - missing)} of {number(pixels)} pixels in {plural(len(sites), 'site')}.",
+        ("not mapped, or doubtful", "count", "of"),
+        rows,
+        steps=(Step("Pixels mapped", place, "pixels", pixels, pixels - missing),),
+    )
+
+
+def place_stages(place: PlaceInputs, seen: Observations, first_of_register: bool) -> list[Stage]:
+    """All tables of a place, in the order of the rooms; those of a register once, for places may share one."""
+    stages = [register_stage(place), legend_stage(place)] if first_of_register else []
+    return [*stages, sites_stage(place), scenes_stage(place), composites_stage(place, seen), samples_stage(place)]

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import dataclasses
+import re
+from html.parser import HTMLParser
+
+from cropflow.files.atomic import read_json, write_json
+from cropflow.labels.hierarchy import Crop, Legend
+from cropflow.report.page import render
+
+SECTIONS = (
+    "map", "scores", "classes", "confusion", "learning", "season", "curves", "dropped", "labels", "folds", "settings",
+)  # fmt: skip
+HOSTILE = "<script>alert('x')</script> & \"quoted\" <img src=x onerror=alert(1)>"
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+
+
+class Elements(HTMLParser):
+    """All elements of a page with their attributes."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.found if name == tag]
+
+
+def test_every_section_is_there_and_linked(plain_page):
+    elements = Elements(plain_page)
+    assert [section["id"] for section in elements.all("section")] == list(SECTIONS)
+    assert [link["href"] for link in elements.all("a")] == [f"#{name}" for name in SECTIONS]
+
+
+def test_the_same_input_gives_the_same_page(world, plain_page):
+    assert render(world.inputs()) == plain_page
+
+
+def test_nothing_is_loaded_from_outside(plain_page):
+    page = plain_page
+    elements = Elements(page)
+    policies = [meta["content"] for meta in elements.all("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
+    assert policies == [POLICY]
+    for tag, attributes in elements.found:
+        for name in ("src", "href", "srcset", "data", "action", "poster"):
+            value = attributes.get(name)
+            assert value is None or value.startswith(("data:image/", "#")), (tag, name, value[:60])
+    assert not elements.all("link")
+    assert not re.search(r"@import|url\(\s*['\"]?\s*(https?:)?//", page)
+    assert "http://" not in page
+    assert "https://" not in page
+
+
+def test_every_picture_says_what_it_shows(plain_page):
+    pictures = Elements(plain_page).all("img")
+    assert len(pictures) > 10
+    assert all(picture["alt"] for picture in pictures)
+
+
+def test_no_undefined_number_reaches_the_reader(plain_page, visible_text):
+    text = visible_text(plain_page)
+    assert not re.search(r"\b(nan|none|null|undefined|inf)\b", text, re.IGNORECASE)
+
+
+def test_network_forest_and_majority_stand_side_by_side(plain_page, visible_text):
+    text = visible_text(plain_page)
+    assert "net (temporal unet)" in text
+    assert "forest (random forest)" in text
+    assert "majority class" in text
+
+
+def test_small_test_folds_are_warned_of_at_the_top(plain_page, visible_text):
+    text = visible_text(plain_page)
+    warning = re.search(r"Test fold 0 has \d+ parcels, fewer than 30", text)
+    assert warning
+    assert warning.start() < text.index("Map beside truth")
+
+
+def test_unscored_parcels_are_warned_of(plain_page, visible_text):
+    assert "1 of 10 test parcels has no prediction" in visible_text(plain_page)
+
+
+def test_real_places_have_no_word_of_simulation(plain_page, visible_text):
+    text = visible_text(plain_page)
+    assert "are simulated" not in text
+    assert "ceiling" not in text
+
+
+def test_simulated_places_say_so_and_show_the_ceiling(full_page, visible_text):
+    text = visible_text(full_page)
+    assert "simulated (toyland). The scores test the machinery" in text
+    assert "ceiling: true model, dale/2019 0.654 0.812" in text
+    assert "dale/2019 0.876 on 77 parcels" in text
+
+
+def test_shuffled_crops_are_warned_of(world, visible_text):
+    world.settings["set"]["shuffle_crops"] = True
+    assert "dealt out to the parcels at random" in visible_text(render(world.inputs()))
+
+
+def test_texts_from_registers_scenes_and_settings_come_out_as_text(world, visible_text):
+    inputs = world.inputs()
+    inputs.places[0].crops["out_of_scope"] = {HOSTILE: {"parcels": 1, "hectares": 2.0}}
+    inputs.places[0].labels["dropped"] = {HOSTILE: {"parcels": 1, "hectares": 2.0}}
+    inputs.places[0].scenes.loc[1, "reason"] = f"{HOSTILE}: {HOSTILE}"
+    inputs.settings["series"]["note"] = HOSTILE
+    inputs.own["interval_method"] = HOSTILE
+    inputs.own["folds"][0]["warning"] = HOSTILE
+    inputs.models[0]["note"] = HOSTILE
+    _is_harmless(render(inputs), visible_text, least=6)
+
+
+def test_names_of_crops_and_places_come_out_as_text(world, visible_text):
+    inputs = world.inputs()
+    crops = tuple(dataclasses.replace(crop, name=f"{HOSTILE} {crop.name}") for crop in world.legend.crops)
+    legend = Legend(HOSTILE, crops, world.legend.path)
+    places = (dataclasses.replace(inputs.places[0], name=f"{HOSTILE}/2019"),)
+    page = render(dataclasses.replace(inputs, legend=legend, places=places))
+    _is_harmless(page, visible_text, least=20)
+
+
+def test_names_of_experiments_come_out_as_text(world, visible_text):
+    inputs = world.inputs()
+    metrics = {HOSTILE: inputs.metrics["net"], f"{HOSTILE} forest": inputs.metrics["forest"]}
+    _is_harmless(render(dataclasses.replace(inputs, experiment=HOSTILE, metrics=metrics)), visible_text, least=4)
+
+
+def _is_harmless(page, visible_text, least):
+    elements = Elements(page)
+    assert len(elements.all("script")) == 1
+    assert not any(name.startswith("on") for _, attributes in elements.found for name in attributes)
+    assert all(image["src"].startswith("data:image/") for image in elements.all("img"))
+    assert HOSTILE not in page
+    assert visible_text(page).count("onerror=alert(1)") >= least
+
+
+def test_a_legend_of_one_level_is_shown(world):
+    # Metrics of two coarser levels are there all the same.
+    crops = tuple(Crop(crop, 1, f"crop_{crop}", None, (crop, 1, 2)) for crop in (21, 44, 48))
+    inputs = world.inputs()
+    metrics = {}
+    for name, content in inputs.metrics.items():
+        entries = content["metrics"] | {
+            key.replace("level_3", "level_1"): value
+            for key, value in content["metrics"].items()
+            if key.startswith("level_3")
+        }
+        baseline = {key.replace("level_3", "level_1"): value for key, value in content["baseline"]["majority"].items()}
+        classes = {"level_1": content["classes"]["level_3"]}
+        metrics[name] = content | {"metrics": entries, "classes": classes, "baseline": {"majority": baseline}}
+    confusion = inputs.confusion[inputs.confusion["level"] == 3].assign(level=1)
+    changed = dataclasses.replace(
+        inputs, legend=Legend("flat", crops, world.legend.path), metrics=metrics, confusion=confusion
+    )
+    assert "crop 44" in render(changed)
+
+
+def test_a_model_without_epochs_has_no_learning_curves(world, visible_text):
+    for folder in world.models:
+        (folder / "history.csv").write_text("epoch,train_loss,validation_loss\n1,,0.5\n")
+    assert "does not learn in epochs" in visible_text(render(world.inputs()))
+
+
+def test_an_experiment_that_maps_nothing_says_so(world, visible_text):
+    world.maps.clear()
+    assert "maps no place" in visible_text(render(world.inputs()))
+
+
+def test_a_mapped_place_without_labels_says_so(full_page, visible_text):
+    assert "No register covers this place" in visible_text(full_page)
+
+
+def test_months_without_a_scene_are_marked(plain_page, visible_text):
+    assert "Dec 2018 nothing seen: filled Jan 2019" in visible_text(plain_page)
+
+
+def test_every_parcel_of_the_confusion_is_in_a_cell(world):
+    inputs = world.inputs()
+    cells = [
+        attributes["title"]
+        for attributes in Elements(render(inputs)).all("td")
+        if " mapped as " in (attributes.get("title") or "")
+    ]
+    shown = sum(int(re.search(r": ([\d,]+) of", cell)[1].replace(",", "")) for cell in cells)
+    table = inputs.confusion
+    assert shown == table[table["unit"] == "parcel"]["count"].sum()
+
+
+def test_a_crop_without_test_parcels_has_a_dash_and_no_zero(world):
+    path = world.metrics["net"]
+    content = read_json(path)
+    entry = content["classes"]["level_3"]["parcel"][0]
+    entry |= {"support": 0, "precision": None, "recall": None, "f1": None, "iou": None, "absent_folds": [0, 1, 2]}
+    write_json(path, content)
+    page = render(world.inputs())
+    row = re.search(rf"<tr><td>[^\n]*{entry['name']}</span></td><td>0</td>(.*?)</tr>", page)
+    assert row
+    assert row[1].count("<td>–</td>") >= 4
+
+
+def test_two_places_of_one_register_count_its_parcels_once(world):
+    inputs = world.inputs()
+    other = dataclasses.replace(inputs.places[0], name="dale/2020")
+    from cropflow.report.classes import label_rows
+
+    once, twice = label_rows(inputs), label_rows(dataclasses.replace(inputs, places=(inputs.places[0], other)))
+    assert [row["cells"][:2] for row in once] == [row["cells"][:2] for row in twice]
+    assert [int(row["cells"][2]) for row in twice] == [2 * int(row["cells"][2]) for row in once]
+
+
+def test_long_lists_of_places_are_cut_with_a_note(world, plain_page, visible_text):
+    inputs = world.inputs()
+    places = tuple(dataclasses.replace(inputs.places[0], name=f"dale{n}/2019") for n in range(7))
+    assert "The first 6 of 7 places are shown." in visible_text(render(dataclasses.replace(inputs, places=places)))
+    assert "places are shown" not in visible_text(plain_page)

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pandas
+
+from cropflow.report.series import observations
+from cropflow.report.stages import (
+    MOST_ROWS,
+    Step,
+    composites_stage,
+    legend_stage,
+    map_stage,
+    place_stages,
+    register_stage,
+    samples_stage,
+    scenes_stage,
+    scoring_stage,
+    sites_stage,
+)
+
+
+def place_of(world):
+    return world.inputs().places[0]
+
+
+def test_every_drop_of_the_register_is_named_with_its_size(world):
+    stage = register_stage(place_of(world))
+    assert stage.rows == [("too small: smaller than minimum_area_m2", "2", "0.5")]
+    assert "Kept 12 of 14 parcels (6.5 of 7.0 ha); repaired 1 geometry" in stage.summary
+    assert stage.steps[0].cells == ("Register cleaned", "cadastre/2019", "parcels", "14", "12", "2", "14 %")
+
+
+def test_a_reason_that_nobody_described_is_shown_by_its_key(world):
+    place = place_of(world)
+    place.labels["dropped"] = {"odd_shape": {"parcels": 1, "hectares": 0.1}}
+    assert register_stage(place).rows == [("odd shape", "1", "0.1")]
+
+
+def test_codes_out_of_scope_are_listed_largest_first(world):
+    place = place_of(world)
+    place.crops["out_of_scope"] = {f"C{n}": {"parcels": 1, "hectares": float(n)} for n in range(MOST_ROWS + 3)}
+    stage = legend_stage(place)
+    assert len(stage.rows) == MOST_ROWS
+    assert stage.rows[0][1] == f"C{MOST_ROWS + 2}"
+    assert f"The first {MOST_ROWS} of {MOST_ROWS + 3} codes are shown." in stage.summary
+
+
+def test_unknown_codes_come_before_codes_out_of_scope(world):
+    place = place_of(world)
+    place.crops["unknown"] = {"ZZ": {"parcels": 1, "hectares": 0.1}}
+    assert [row[:2] for row in legend_stage(place).rows] == [
+        ("unknown code", "ZZ"),
+        ("out of the legend's scope", "XYZ"),
+    ]
+
+
+def test_several_sites_have_a_line_of_totals(world):
+    place = place_of(world)
+    count = place.parcels["sites"]["a"]
+    place.parcels["sites"] = {"a": count, "b": count}
+    place.parcels["total"] = {key: 2 * value for key, value in count.items()}
+    assert sites_stage(place).rows[-1] == ("all", "22", "12.0", "2", "0")
+
+
+def test_more_parcels_out_than_in_is_no_negative_drop():
+    assert Step("clip", "here", "parcels", 10, 12).cells[-2:] == ("–", "–")
+
+
+def test_scenes_are_counted_by_the_kind_of_their_reason(world):
+    stage = scenes_stage(place_of(world))
+    assert stage.rows == [("cloud", "such as 91 % by the metadata", "2")]
+    assert "Kept 1 of 3 scenes, counted once per site: 1 of baseline 05.09 (offset -1000)" in stage.summary
+
+
+def test_no_scene_at_all_is_told(world):
+    place = dataclasses.replace(place_of(world), scenes=place_of(world).scenes.iloc[:0])
+    assert scenes_stage(place).steps[0].cells[-3:] == ("0", "0", "–")
+
+
+def test_a_reason_without_detail_is_counted_too(world):
+    scenes = pandas.DataFrame(
+        {"kept": [False, False], "reason": ["duplicate", "duplicate"], "baseline": "", "offset": 0}
+    )
+    place = dataclasses.replace(place_of(world), scenes=scenes)
+    assert scenes_stage(place).rows == [("duplicate", "–", "2")]
+
+
+def test_pixel_months_add_up(world):
+    stage = composites_stage(place_of(world), observations(world.composites))
+    seen, filled, empty = (int(row[1]) for row in stage.rows)
+    assert (seen, filled, empty) == (94, 47, 3)
+    assert seen + filled + empty == 48 * 3
+
+
+def test_samples_name_reasons_and_leave_out_those_that_did_not_occur(world):
+    stage = samples_stage(place_of(world))
+    assert [row[:2] for row in stage.rows] == [
+        ("outside all parcels", "12"),
+        ("rim of a parcel (inner buffer)", "6"),
+        ("usable: learnt from and scored", "30"),
+    ]
+    assert "1 parcel (0.01 ha) too narrow to hold" in stage.summary
+    assert "2 with 5 m" in stage.summary
+    assert [step.given for step in stage.steps] == [36, 30]
+
+
+def test_unscored_parcels_are_counted(world):
+    stage = scoring_stage(world.inputs().own)
+    assert ("test parcels without a prediction", "1", "10") in stage.rows
+    assert ("labelled test pixels without a prediction", "4", "100") in stage.rows
+
+
+def test_a_map_without_parcels_counts_pixels_alone():
+    stage = map_stage("dale/2019", {"sites": {"a": {"pixels": 10, "not_predicted": 2}}, "parcels": None})
+    assert stage.rows == [("pixels without a prediction", "2", "10")]
+
+
+def test_a_register_shared_by_places_is_told_once(world):
+    place, seen = place_of(world), observations(world.composites)
+    first, second = place_stages(place, seen, True), place_stages(place, seen, False)
+    assert len(first) - len(second) == 2
+    assert not any(stage.name.startswith("Register") for stage in second)
