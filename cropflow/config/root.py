@@ -129,7 +129,10 @@ def _model_at(location: tuple[int | str, ...]) -> type[Section] | None:
         found: Any = None
         for candidate in candidates:
             if isinstance(candidate, type) and issubclass(candidate, Section):
-                if candidate.__name__.lower() == part or getattr(candidate.model_fields.get("name"), "default", None) == part:
+                if (
+                    candidate.__name__.lower() == part
+                    or getattr(candidate.model_fields.get("name"), "default", None) == part
+                ):
                     found = candidate
                 for field_name, field in candidate.model_fields.items():
                     if part in (field_name, field.alias):

@@ -18,7 +18,6 @@ from cropflow.models.loading import DROPOUT, random
 from cropflow.models.normalisation import Normalise
 from cropflow.models.statistics import Statistics
 
-
 WARM_UP = 0.25
 
 

@@ -184,7 +184,9 @@ class TemporalUnet(nn.Module):
     ) -> None:
         super().__init__()
         self.positions = positions
-        self.temporal = TemporalEncoder(bands + 2 * positions, temporal_width, temporal_layers, kernel_size, pooling, dropout)
+        self.temporal = TemporalEncoder(
+            bands + 2 * positions, temporal_width, temporal_layers, kernel_size, pooling, dropout
+        )
         self.spatial = Unet(temporal_width, widths, outputs).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, series: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import geopandas
 import numpy as np
 import pytest
 import rasterio
+import xarray
 from shapely import box
 
 from cropflow.errors import CropflowError
@@ -127,6 +128,14 @@ def test_a_store_keeps_the_grid_of_each_site(tmp_path):
     assert site_grid(read) == GRID
     assert read["values"][0, 0, 0] == 1
     assert read["values"][0, 1, 1] == 7
+
+
+def test_a_store_opens_in_xarray_with_named_dimensions(tmp_path):
+    group = add_site(create_store(tmp_path / "a.zarr"), "a", GRID)
+    add_array(group, "values", ("band", "y", "x"), (1, 30, 40), "uint16", chunks=(1, 16, 16))[...] = 3
+    opened = xarray.open_zarr(tmp_path / "a.zarr", group="a", consolidated=False)
+    assert opened["values"].dims == ("band", "y", "x")
+    assert int(opened["values"].max()) == 3
 
 
 def test_a_store_that_is_not_there_is_named(tmp_path):
