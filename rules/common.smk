@@ -12,7 +12,7 @@ checkout = Path(str(workflow.current_basedir)).parent
 # A job ends with the run that started it, so that a killed run leaves no writer behind.
 watch = f"export CROPFLOW_RUN_PID={os.getpid()}; "
 if (checkout / "cropflow" / "__main__.py").is_file():
-    shell.prefix(f"{watch}export PYTHONPATH='{checkout}'; ")
+    shell.prefix(f"{watch}export PYTHONPATH={shlex.quote(str(checkout))}; ")
 else:
     shell.prefix(watch)
 
@@ -70,15 +70,22 @@ def constraints():
     return {**names, "fold": r"\d+", "legend": r"[A-Za-z0-9_-]+"}
 
 
-def room_code(*rooms, pattern="*.py"):
-    """Hash the modules of a rule's rooms, which Snakemake does not watch."""
-    ground = [checkout / "cropflow" / "files", checkout / "cropflow" / "regions" / "grid.py"]
+def room_code(*rooms):
+    """Hash the modules and tables of a rule's rooms, which Snakemake does not watch.
+
+    A room is named with the rooms that it imports: `tests/unit/test_rules.py` holds the two together.
+    """
+    ground = ["files", "regions/grid.py"]
     digest = hashlib.sha256()
-    for place in [*(checkout / "cropflow" / room for room in rooms), *ground]:
-        files = [place] if place.is_file() else sorted(place.rglob(pattern))
-        for file in files:
-            if file.is_file():
-                digest.update(file.read_bytes())
+    for room in [*rooms, *ground]:
+        place = checkout / "cropflow" / room
+        files = (
+            [place]
+            if place.is_file()
+            else [*place.rglob("*.py"), *place.rglob("*.csv"), *place.rglob("*.j2")]
+        )
+        for file in sorted(files):
+            digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
 
 

@@ -21,7 +21,7 @@ rule evaluation:
         samples=lambda wildcards, input: options("--samples", input.samples),
         predictions=lambda wildcards, input: options("--predictions", input.predictions),
         settings=experiment_settings,
-        code=room_code("evaluation"),
+        code=room_code("evaluation", "samples", "regions", "labels"),
     shell:
         r"""
         python -m cropflow evaluation \

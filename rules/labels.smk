@@ -6,7 +6,6 @@ rule labels_download:
         "<logs>/labels/{register}/{season}/download/{file}.log",
     benchmark:
         "<benchmarks>/labels/{register}/{season}/download/{file}.tsv"
-    retries: 3
     localrule: True
     conda:
         "../envs/geo.yaml"
@@ -68,7 +67,6 @@ rule labels_legend:
     params:
         settings=register_settings,
         code=room_code("labels"),
-        tables=room_code("labels/legends", pattern="*.csv"),
     shell:
         r"""
         python -m cropflow labels map \

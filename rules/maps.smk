@@ -29,7 +29,7 @@ rule maps:
         parcels=lambda wildcards, input: options("--parcels", input.parcels),
         crops=lambda wildcards, input: options("--crops", input.crops),
         settings=experiment_settings,
-        code=room_code("maps", "models"),
+        code=room_code("maps", "models", "evaluation", "samples", "regions", "labels"),
     shell:
         r"""
         python -m cropflow maps \

@@ -31,7 +31,7 @@ rule models:
         ),
         folds=lambda wildcards: sample_set(wildcards.experiment)[1]["folds"]["count"],
         seed=lambda wildcards: config["experiments"][wildcards.experiment]["seed"],
-        code=room_code("models"),
+        code=room_code("models", "samples", "regions", "labels"),
     shell:
         r"""
         python -m cropflow models train \
@@ -69,7 +69,7 @@ rule models_predict:
         samples=lambda wildcards, input: options("--samples", input.samples),
         folds=lambda wildcards, input: options("--folds", input.folds),
         composites=lambda wildcards, input: options("--composites", input.composites),
-        code=room_code("models"),
+        code=room_code("models", "samples", "regions", "labels"),
     shell:
         r"""
         python -m cropflow models predict \

@@ -12,7 +12,7 @@ rule regions:
         settings=lambda wildcards: as_json(
             {**config["regions"][wildcards.region], "register": None, "imagery": "any"}
         ),
-        code=room_code("regions"),
+        code=room_code("regions", "labels"),
     shell:
         r"""
         python -m cropflow regions sites \
@@ -38,7 +38,7 @@ rule regions_parcels:
         mem="2 GiB",
         runtime="1h",
     params:
-        code=room_code("regions"),
+        code=room_code("regions", "labels"),
     shell:
         r"""
         python -m cropflow regions parcels \

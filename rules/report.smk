@@ -59,7 +59,7 @@ rule report:
         maps=lambda wildcards, input: options("--map", input.maps),
         truth=lambda wildcards, input: options("--truth", input.truth),
         settings=report_settings,
-        code=room_code("report"),
+        code=room_code("report", "samples", "regions", "labels"),
     shell:
         r"""
         python -m cropflow report \

@@ -20,7 +20,7 @@ rule samples_folds:
         settings=entry("sets"),
         parcels=lambda wildcards, input: options("--parcels", input.parcels),
         crops=lambda wildcards, input: options("--crops", input.crops),
-        code=room_code("samples"),
+        code=room_code("samples", "labels", "regions"),
     shell:
         r"""
         python -m cropflow samples folds \
@@ -51,7 +51,7 @@ rule samples:
         runtime="1h",
     params:
         settings=entry("sets"),
-        code=room_code("samples"),
+        code=room_code("samples", "labels", "regions"),
     shell:
         r"""
         python -m cropflow samples build \

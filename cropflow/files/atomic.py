@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import json
+import logging
 import os
 import shutil
 import uuid
@@ -11,11 +13,36 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+logger = logging.getLogger(__name__)
+
 
 def _temporary(path: Path) -> Path:
     # Same folder, so that the rename never crosses a file system; the suffix is kept because
     # drivers choose the format by it.
     return path.with_name(f".{path.stem}.{os.getpid()}-{uuid.uuid4().hex[:8]}{path.suffix}")
+
+
+def _sweep(final: Path) -> None:
+    """Remove what killed processes left of earlier attempts at this file or folder."""
+    for left in final.parent.glob(f".{glob.escape(final.stem)}.*-????????{glob.escape(final.suffix)}"):
+        owner = left.name.removeprefix(f".{final.stem}.").split("-")[0]
+        if not owner.isdigit() or _lives(int(owner)):
+            continue
+        logger.info("removing %s, left by a killed process", left.name)
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _sync(path: Path) -> None:
@@ -31,6 +58,7 @@ def atomic_file(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path that becomes ``path`` when the block ends without an error."""
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(final)
     temporary = _temporary(final)
     try:
         yield temporary
@@ -45,6 +73,7 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
     """Yield a temporary folder that becomes ``path``, replacing what lies there, when the block ends well."""
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(final)
     temporary = _temporary(final)
     temporary.mkdir()
     try:

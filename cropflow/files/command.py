@@ -18,13 +18,15 @@ def verify(
 ) -> None:
     """Re-hash every result below a folder and name what does not match its manifest.
 
-    Exit code 0 where all match, 2 where one is changed, missing or without a manifest.
+    Exit code 0 where all match, 2 where one is changed, missing, stale or without a manifest, or where there is none.
     """
     from cropflow.files import verify as module
 
     if not folder.is_dir():
         raise CropflowError(f"Folder {folder} is missing; expected the results of a run.")
     checked, findings = module.verify(folder)
+    if not checked and not findings:
+        raise CropflowError(f"Folder {folder} holds no result; expected manifests. Give the results folder of a run.")
     for finding in findings:
         print(f"{finding.path}: {finding.problem}")
     if findings:

@@ -6,6 +6,7 @@ A manifest ``<name>.manifest.json`` lies beside the file or folder ``<name>``:
 sha256     hash of the file, or of a folder's sorted relative names and contents
 bytes      size in bytes, summed over a folder's files
 inputs     role name -> sha256 of that input (of its manifest's result, where it has one)
+results    roles of the inputs that were results themselves
 settings   the settings the command ran with
 counts     what came in, what went out, what was dropped
 versions   software that shapes the bytes
@@ -92,12 +93,14 @@ def write_manifest(
         counts: JSON-ready numbers: read, kept, dropped by reason.
     """
     digest, size = content_hash(path)
+    given = dict(sorted((inputs or {}).items()))
     write_json(
         manifest_path(path),
         {
             "sha256": digest,
             "bytes": size,
-            "inputs": {role: _input_hash(Path(where)) for role, where in sorted((inputs or {}).items())},
+            "inputs": {role: _input_hash(Path(where)) for role, where in given.items()},
+            "results": [role for role, where in given.items() if manifest_path(where).is_file()],
             "settings": settings,
             "counts": dict(counts or {}),
             "versions": _versions(),

@@ -25,11 +25,13 @@ def verify(root: Path) -> tuple[int, list[Finding]]:
     """Re-hash every result below a folder.
 
     Returns:
-        The number of results checked, and what does not match: changed, missing, or without a manifest.
+        The number of results checked, and what does not match: changed, missing, stale (made from a result that
+        has been replaced since), or without a manifest.
     """
     manifests = [path for path in find_manifests(root) if not PRIVATE & set(path.relative_to(root).parts)]
     findings: list[Finding] = []
     described: set[Path] = set()
+    present = {str(read_json(manifest)["sha256"]) for manifest in manifests}
     for manifest in manifests:
         result = manifest.with_name(manifest.name.removesuffix(SUFFIX))
         described.add(result)
@@ -42,6 +44,9 @@ def verify(root: Path) -> tuple[int, list[Finding]]:
             findings.append(
                 Finding(result, f"changed: {size} bytes, sha256 {digest[:12]}, manifest says {expected['sha256'][:12]}")
             )
+        stale = [role for role in expected["results"] if expected["inputs"][role] not in present]
+        if stale:
+            findings.append(Finding(result, f"stale: its input {', '.join(stale)} has been replaced or is gone"))
     findings += [Finding(path, "without a manifest") for path in _undescribed(root, described)]
     return len(manifests), findings
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 
 import geopandas
 import numpy as np
@@ -49,6 +51,33 @@ def test_an_error_while_writing_a_folder_leaves_the_old_one(tmp_path):
     with pytest.raises(RuntimeError), atomic_folder(path) as temporary:
         raise RuntimeError
     assert [file.name for file in tmp_path.rglob("*")] == ["store", "one"]
+
+
+def test_what_a_killed_process_left_is_swept_away_and_a_living_ones_is_not(tmp_path):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    left = tmp_path / f".store.{dead.pid}-0123abcd"
+    left.mkdir()
+    (tmp_path / f".other.{dead.pid}-0123abcd").mkdir()
+    living = tmp_path / f".store.{os.getpid()}-0123abcd"
+    living.mkdir()
+    with atomic_folder(tmp_path / "store"):
+        pass
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(
+        [living.name, f".other.{dead.pid}-0123abcd", "store"]
+    )
+
+
+def test_a_result_made_from_something_that_is_gone_is_named(tmp_path):
+    write_json(tmp_path / "first.json", [1])
+    write_manifest(tmp_path / "first.json")
+    write_json(tmp_path / "second.json", [2])
+    write_manifest(tmp_path / "second.json", {"first": tmp_path / "first.json"})
+    assert verify(tmp_path)[1] == []
+    write_json(tmp_path / "first.json", [3])
+    write_manifest(tmp_path / "first.json")
+    findings = verify(tmp_path)[1]
+    assert [(finding.path.name, finding.problem.split(":")[0]) for finding in findings] == [("second.json", "stale")]
 
 
 def test_json_with_a_number_that_json_has_not_is_a_bug(tmp_path):
