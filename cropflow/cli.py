@@ -98,6 +98,9 @@ def main() -> None:
     except typer.Abort:
         sys.exit(130)
     except typer.TyperException as error:
+        if str(error).startswith("Usage:"):  # called without arguments: the help is the answer
+            print(error, file=sys.stderr)
+            sys.exit(EXIT_CODE)
         print(f"Error: {' '.join(str(error).split()).rstrip('.')}. See --help.", file=sys.stderr)
         sys.exit(EXIT_CODE)
     sys.exit(code if isinstance(code, int) else 0)

@@ -17,8 +17,27 @@ else:
     shell.prefix(watch)
 
 
+def refuse(message):
+    """Say in one line what the user can mend, and end with exit code 2."""
+    print(f"Error: {message}", file=sys.stderr)
+    sys.stderr.flush()
+    os._exit(2)
+
+
+def check_names(content, where=""):
+    """Refuse names that YAML reads as numbers or truth values: beside the quoted name they would be lost."""
+    if isinstance(content, dict):
+        for key, value in content.items():
+            if not isinstance(key, str):
+                refuse(
+                    f"{where or 'config'} has the key {key!r}; expected text. Write it in quotes."
+                )
+            check_names(value, f"{where}.{key}" if where else key)
+
+
 def checked(content):
     """Check the config in one place, with its defaults filled in; a mistake is one line and exit code 2."""
+    check_names(content)
     environment = dict(os.environ)
     if (checkout / "cropflow" / "__main__.py").is_file():
         environment["PYTHONPATH"] = str(checkout)
@@ -37,18 +56,21 @@ def checked(content):
 def hold_results():
     """Let one run at a time write; the lock dies with its process, so a killed run never stands in the way."""
     work = Path("results/.work")
-    work.mkdir(parents=True, exist_ok=True)
-    handle = open(work / "lock", "a+")
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        handle = open(work / "lock", "a+")
+    except OSError as error:
+        refuse(
+            f"results/ cannot be written ({error.strerror}); expected a folder that you may write to."
+        )
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         handle.seek(0)
-        print(
-            f"Error: results/ is being written by the run with process id {handle.read().strip()}; "
-            "expected no other run. Wait for it, or work in another folder with --directory.",
-            file=sys.stderr,
+        refuse(
+            f"results/ is being written by the run with process id {handle.read().strip()}; expected no other run. "
+            "Wait for it, or copy config.yaml into another folder and run there with --directory."
         )
-        os._exit(2)
     handle.truncate(0)
     handle.write(str(os.getpid()))
     handle.flush()

@@ -145,9 +145,13 @@ def register_source(wildcards):
 
 
 def register_settings(wildcards):
-    """A register with the one season's file, so that another season's file reruns nothing."""
+    """A register with the one season's layer: where a file lies is no setting, and its address may be secret."""
     found = config["registers"][wildcards.register]
-    files = {season: file for season, file in found["files"].items() if season == wildcards.season}
+    files = {
+        season: {"path": "-", "url": None, "sha256": None, "layer": file["layer"]}
+        for season, file in found["files"].items()
+        if season == wildcards.season
+    }
     return as_json({**found, "files": files})
 
 
@@ -232,6 +236,15 @@ def map_crops(wildcards):
 def compared(experiment):
     """Experiments whose scores stand in a report: its own and those it is compared with."""
     return [experiment, *config["experiments"][experiment]["compare"]]
+
+
+def compared_models(wildcards):
+    """Models of the experiments that a report compares its own with."""
+    return [
+        f"<results>/models/{name}/{fold}/model"
+        for name in compared(wildcards.experiment)[1:]
+        for fold in fold_numbers(name)
+    ]
 
 
 def labels_of(wildcards, name):

@@ -22,6 +22,7 @@ rule report:
             for region, season in training_places(wildcards.experiment)
         ],
         models=map_models,
+        compared=compared_models,
         evaluations=lambda wildcards: [
             f"<results>/evaluation/{name}/metrics.json" for name in compared(wildcards.experiment)
         ],
@@ -55,6 +56,9 @@ rule report:
         crops=lambda wildcards, input: options("--crops", input.crops),
         parcels=lambda wildcards, input: options("--parcels", input.parcels),
         models=lambda wildcards, input: options("--model", input.models),
+        compared=lambda wildcards, input: options(
+            "--compared-model", [f"{Path(folder).parts[-3]}={folder}" for folder in input.compared]
+        ),
         evaluations=lambda wildcards, input: options("--evaluation", input.evaluations),
         maps=lambda wildcards, input: options("--map", input.maps),
         truth=lambda wildcards, input: options("--truth", input.truth),
@@ -65,7 +69,7 @@ rule report:
         python -m cropflow report \
             --experiment {wildcards.experiment:q} --settings {params.settings:q} {params.places} \
             {params.samples} {params.folds} {params.composites} {params.scenes} {params.labels} \
-            {params.crops} {params.parcels} {params.models} {params.evaluations} \
+            {params.crops} {params.parcels} {params.models} {params.compared} {params.evaluations} \
             --confusion {input.confusion:q} {params.maps} {params.truth} \
             --output {output:q} 2>{log:q}
         """

@@ -11,7 +11,12 @@ import typer
 
 from cropflow.errors import CropflowError, listing
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check, show and describe the configuration.")
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    help="Check, show and describe the configuration.",
+)
 
 Files = Annotated[
     list[Path], typer.Argument(help="YAML files, later ones laid over earlier ones; - reads JSON from standard input.")
@@ -31,6 +36,9 @@ def _filled(files: list[Path]) -> str:
     else:
         content = read_config(files)
     config = parse(Config, content)
+    if not config.run:
+        expected = listing(config.experiments) or "none is declared"
+        raise CropflowError(f"run names no experiment; expected one or more of: {expected}.")
     missing = missing_paths(config, Path.cwd())
     if missing:
         raise CropflowError(f"{listing(missing)} does not exist (below {Path.cwd().name}/). Correct the path.")

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self, TypeVar, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
-from cropflow.config.sections import Experiment, Imagery, Name, Region, Register, SampleSet, Season, Section, Series
+from cropflow.config.addresses import public
+from cropflow.config.sections import (
+    Experiment,
+    Imagery,
+    Name,
+    Place,
+    Region,
+    Register,
+    SampleSet,
+    Season,
+    Section,
+    Series,
+)
+from cropflow.config.shipped import legend_names, table_names
 from cropflow.config.simulation import Simulation
 from cropflow.errors import CropflowError, listing
 
@@ -34,11 +48,25 @@ class Config(Section):
         for key, value, allowed in self._named():
             if value not in allowed:
                 raise ValueError(f"{key} is {value!r}; expected one of: {listing(allowed) or 'none is declared'}")
+        tables = sorted({table for legend in legend_names() for table in table_names(legend)})
+        for name, register in self.registers.items():
+            if not own_table(register) and register.table not in tables:
+                raise ValueError(
+                    f"registers.{name}.table is {public(register.table)!r}; expected one of: {listing(tables)}, or the "
+                    f"path of a .csv file"
+                )
+        for name, simulation in self.simulations.items():
+            starts = [self.seasons[season].start for season in simulation.seasons]
+            if any(later <= earlier for earlier, later in pairwise(starts)):
+                raise ValueError(
+                    f"simulations.{name}.seasons is {list(simulation.seasons)}; expected each season once, in order "
+                    f"of time"
+                )
         for name in self.experiments:
             self._check_experiment(name, self.experiments[name])
         return self
 
-    def _named(self) -> Iterable[tuple[str, str, Mapping[str, Any]]]:
+    def _named(self) -> Iterable[tuple[str, str, Collection[str]]]:
         """Every place where one entry names another: key, value, allowed values."""
         for index, wanted in enumerate(self.run):
             yield f"run[{index}]", wanted, self.experiments
@@ -59,6 +87,7 @@ class Config(Section):
                 yield f"regions.{name}.register", region.register_, self.registers
         for name, sample_set in self.sets.items():
             yield f"sets.{name}.series", sample_set.series, self.series
+            yield f"sets.{name}.legend", sample_set.legend, legend_names()
         for name, experiment in self.experiments.items():
             yield f"experiments.{name}.set", experiment.set_, self.sets
             for role, places in (("train", experiment.train), ("map", experiment.map)):
@@ -76,13 +105,15 @@ class Config(Section):
                     f"experiments.{name}.train names the region {place.region!r}, which has no register; "
                     f"give it one, or only map it"
                 )
-            register = self.registers[region.register_]
-            known = self.simulations[register.simulation].seasons if register.simulation else tuple(register.files)
+            known = self.labelled_seasons(region.register_)
             if place.season not in known:
                 raise ValueError(
                     f"experiments.{name}.train.season is {place.season!r}; "
                     f"register {region.register_!r} has: {listing(known)}"
                 )
+        for role, places in (("train", experiment.train), ("map", experiment.map)):
+            for place in places:
+                self._check_place(f"experiments.{name}.{role}", place, self.sets[experiment.set_].legend)
         for other in experiment.compare:
             theirs = self.experiments[other]
             if theirs.train != experiment.train or self.sets[theirs.set_].legend != self.sets[experiment.set_].legend:
@@ -90,6 +121,34 @@ class Config(Section):
                     f"experiments.{name}.compare is {other!r}, which trains elsewhere or has another legend; "
                     f"expected an experiment with the same train and the same legend"
                 )
+
+    def _check_place(self, key: str, place: Place, legend: str) -> None:
+        """Check that a place is seen by its imagery and that its register's table belongs to the legend."""
+        region = self.regions[place.region]
+        simulation = self.imagery[region.imagery].simulation
+        if simulation is not None and place.season not in self.simulations[simulation].imagery_seasons:
+            raise ValueError(
+                f"{key}.season is {place.season!r}; simulations.{simulation}.imagery_seasons has: "
+                f"{listing(self.simulations[simulation].imagery_seasons)}"
+            )
+        if region.register_ is None or place.season not in self.labelled_seasons(region.register_):
+            return
+        register = self.registers[region.register_]
+        if not own_table(register) and register.table not in table_names(legend):
+            raise ValueError(
+                f"registers.{region.register_}.table is {register.table!r}; legend {legend!r} has: "
+                f"{listing(table_names(legend)) or 'none'}, or give the path of a .csv file"
+            )
+
+    def labelled_seasons(self, register: str) -> tuple[str, ...]:
+        """Seasons that a register covers."""
+        found = self.registers[register]
+        return tuple(self.simulations[found.simulation].seasons if found.simulation else found.files)
+
+
+def own_table(register: Register) -> bool:
+    """True where the user brings the table of a register as a file."""
+    return register.table.endswith(".csv")
 
 
 def missing_paths(config: Config, folder: Path) -> list[str]:
@@ -114,11 +173,15 @@ def missing_paths(config: Config, folder: Path) -> list[str]:
         if path is not None:
             found[f"imagery.{imagery}.path"] = path
         register = config.regions[region].register_
-        if register is not None and season in config.registers[register].files:
+        if register is None or season not in config.labelled_seasons(register):
+            continue
+        if season in config.registers[register].files:
             path = config.registers[register].files[season].path
             if path is not None:
                 found[f"registers.{register}.files.{season}.path"] = path
-    return [f"{key}: {path}" for key, path in found.items() if not (folder / path).exists()]
+        if own_table(config.registers[register]):
+            found[f"registers.{register}.table"] = config.registers[register].table
+    return [f"{key}: {public(path)}" for key, path in found.items() if not (folder / path).exists()]
 
 
 def _model_at(location: tuple[int | str, ...]) -> type[Section] | None:
@@ -174,7 +237,7 @@ def _one_line(error: ValidationError, where: str, content: Any) -> str:
     first = min(details, key=lambda detail: detail["type"] != "extra_forbidden")
     location = tuple(first["loc"])
     key = ".".join(part for part in (where, _key(location, content)) if part)
-    kind, message, value = first["type"], first["msg"], first["input"]
+    kind, message, value = first["type"], first["msg"], public(first["input"])
     rest = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
     if kind == "extra_forbidden":
         section = _model_at(location[:-1])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime
-import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+
+from cropflow.config.addresses import check_address
 
 Sentinel2Band = Literal["B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12"]
 SENTINEL2_BANDS: tuple[Sentinel2Band, ...] = (
@@ -56,7 +57,11 @@ class RegisterFile(Section):
     """The file of one season."""
 
     path: str | None = Field(default=None, description="Local file, relative to the working directory.")
-    url: str | None = Field(default=None, description="http(s) address; downloaded, resumed and checked.")
+    url: str | None = Field(
+        default=None,
+        description="http(s) address; downloaded, resumed and checked. Commands and logs show it, query included: "
+        "credentials belong into ~/.netrc.",
+    )
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$", description="Checksum of the file.")
     layer: str | None = Field(default=None, description="Layer, where the file holds several.")
 
@@ -64,8 +69,8 @@ class RegisterFile(Section):
     def _one_place(self) -> Self:
         if (self.path is None) == (self.url is None):
             raise ValueError("give exactly one of path and url")
-        if self.url is not None and not re.match(r"https?://[^/]+/.+", self.url):
-            raise ValueError(f"url {self.url!r} is not an http(s) address of a file")
+        if self.url is not None:
+            check_address(self.url)
         return self
 
 
@@ -107,6 +112,8 @@ class Register(Section):
             raise ValueError("give exactly one of simulation and files")
         if self.reader == "vector" and self.columns is None:
             raise ValueError("reader vector needs columns (crop_code, and parcel_id where there is one)")
+        if self.reader == "rpg" and self.columns is not None:
+            raise ValueError("reader rpg knows its columns; drop columns, or take reader vector")
         return self
 
 
@@ -187,11 +194,8 @@ class Imagery(Section):
 
 
 class Series(Section):
-    """How scenes become an evenly spaced series."""
+    """How Sentinel-2 scenes become a series of monthly medians."""
 
-    sensor: Literal["sentinel2"] = Field(default="sentinel2", description="Sensor of the series.")
-    period: Literal["month"] = Field(default="month", description="Length of one composite.")
-    statistic: Literal["median"] = Field(default="median", description="Reducer over time.")
     scl_classes: tuple[Annotated[int, Field(ge=1, le=11)], ...] = Field(
         default=(4, 5, 6, 7), min_length=1, description="Scene classes that count as clear."
     )
@@ -207,6 +211,15 @@ class Folds(Section):
     count: int = Field(default=5, ge=3, le=20, description="Number of folds; fold i is tested, i + 1 validates.")
     block_m: float = Field(default=640.0, gt=0, description="Side of the square blocks, metres.")
     ring_m: float = Field(default=20.0, ge=0, description="Ignored on either side of a border between folds, metres.")
+
+    @model_validator(mode="after")
+    def _leaves_ground(self) -> Self:
+        if 2 * self.ring_m >= self.block_m:
+            raise ValueError(
+                f"ring_m {self.ring_m:g} on both sides leaves nothing of a block of block_m {self.block_m:g}; "
+                f"expected less than {self.block_m / 2:g}"
+            )
+        return self
 
 
 class SampleSet(Section):

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cropflow.errors import CropflowError
+
 logger = logging.getLogger(__name__)
 
 
@@ -102,5 +104,17 @@ def write_json(path: Path | str, content: Any) -> None:
 
 
 def read_json(path: Path | str) -> Any:
-    """Read a UTF-8 JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """Read a UTF-8 JSON file.
+
+    Raises:
+        CropflowError: If the file is missing or no JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        found = "missing"
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        found = f"damaged ({error})"
+    raise CropflowError(
+        f"{path} is {found}; expected JSON. Delete the result that it belongs to and run snakemake again."
+    )

@@ -24,10 +24,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from cropflow import __version__
 from cropflow.files.atomic import read_json, write_json
 
 SUFFIX = ".manifest.json"
-SOFTWARE = ("cropflow", "numpy", "rasterio", "geopandas", "shapely", "zarr", "torch", "scikit-learn")
+SOFTWARE = ("numpy", "rasterio", "geopandas", "shapely", "zarr", "torch", "scikit-learn")
 
 
 def manifest_path(path: Path | str) -> Path:
@@ -69,7 +70,8 @@ def _input_hash(path: Path) -> str:
 
 
 def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
+    # Not by its metadata: cropflow has none where it only lies on the path, and manifests must not depend on that.
+    found = {"python": platform.python_version(), "cropflow": __version__}
     for name in SOFTWARE:
         try:
             found[name] = metadata.version(name)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import geopandas
 import pandas
+import pyarrow
 
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import atomic_file
@@ -21,17 +22,32 @@ def write_table(path: Path | str, table: pandas.DataFrame) -> None:
 
 
 def read_table(path: Path | str) -> pandas.DataFrame:
-    """Read a parquet file without geometry."""
-    return pandas.read_parquet(path)
+    """Read a parquet file without geometry.
+
+    Raises:
+        CropflowError: If the file is missing or no parquet.
+    """
+    try:
+        return pandas.read_parquet(path)
+    except (pyarrow.ArrowInvalid, FileNotFoundError) as error:
+        raise _unreadable(path, error) from None
 
 
 def read_geotable(path: Path | str, columns: list[str] | None = None) -> geopandas.GeoDataFrame:
     """Read a GeoParquet file.
 
     Raises:
-        CropflowError: If the file has no coordinate reference system.
+        CropflowError: If the file is missing or no GeoParquet, or has no coordinate reference system.
     """
-    table = geopandas.read_parquet(path, columns=columns)
+    try:
+        table = geopandas.read_parquet(path, columns=columns)
+    except (pyarrow.ArrowInvalid, FileNotFoundError, ValueError) as error:
+        raise _unreadable(path, error) from None
     if table.crs is None:
         raise CropflowError(f"{path} has no CRS; parcels cannot be placed. Declare it where the file is written.")
     return table.drop(columns="bbox", errors="ignore")
+
+
+def _unreadable(path: Path | str, error: Exception) -> CropflowError:
+    found = "missing" if isinstance(error, FileNotFoundError) else f"no (Geo)Parquet file: {error}"
+    return CropflowError(f"{path} is {found}; expected a table that an earlier rule wrote. Run that rule again.")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from cropflow.errors import CropflowError
 from cropflow.files.atomic import read_json
 from cropflow.files.manifest import SUFFIX, content_hash, find_manifests
 
@@ -31,14 +33,18 @@ def verify(root: Path) -> tuple[int, list[Finding]]:
     manifests = [path for path in find_manifests(root) if not PRIVATE & set(path.relative_to(root).parts)]
     findings: list[Finding] = []
     described: set[Path] = set()
-    present = {str(read_json(manifest)["sha256"]) for manifest in manifests}
+    contents = {manifest: _read(manifest) for manifest in manifests}
+    present = {content["sha256"] for content in contents.values() if content}
     for manifest in manifests:
         result = manifest.with_name(manifest.name.removesuffix(SUFFIX))
         described.add(result)
         if not result.exists():
             findings.append(Finding(result, "missing"))
             continue
-        expected = read_json(manifest)
+        expected = contents[manifest]
+        if expected is None:
+            findings.append(Finding(result, "its manifest is damaged"))
+            continue
         digest, size = content_hash(result)
         if digest != expected["sha256"]:
             findings.append(
@@ -49,6 +55,16 @@ def verify(root: Path) -> tuple[int, list[Finding]]:
             findings.append(Finding(result, f"stale: its input {', '.join(stale)} has been replaced or is gone"))
     findings += [Finding(path, "without a manifest") for path in _undescribed(root, described)]
     return len(manifests), findings
+
+
+def _read(manifest: Path) -> dict[str, Any] | None:
+    """Content of a manifest; None where it is damaged."""
+    try:
+        content = read_json(manifest)
+    except CropflowError:
+        return None
+    whole = isinstance(content, dict) and {"sha256", "inputs", "results"} <= set(content)
+    return content if whole else None
 
 
 def _undescribed(folder: Path, described: set[Path], top: bool = True) -> Iterator[Path]:

@@ -66,10 +66,12 @@ class Decision:
     Attributes:
         scene: The scene.
         reason: Why it is dropped, as ``kind: detail``; empty where it is taken.
+        twin: The scene taken in its place, where it is dropped as a duplicate.
     """
 
     scene: Scene
     reason: str = ""
+    twin: Scene | None = None
 
     @property
     def kept(self) -> bool:
@@ -143,17 +145,38 @@ def _without_duplicates(scenes: Sequence[Scene]) -> list[Decision]:
     return decisions
 
 
+def _best_first(scenes: Iterable[Scene]) -> list[Scene]:
+    return sorted(scenes, key=lambda scene: (scene.baseline, scene.made, scene.id), reverse=True)
+
+
+def substitutes(scene: Scene, decisions: Iterable[Decision], bands: Sequence[str]) -> list[Scene]:
+    """Duplicates that can stand in for a scene whose pixels turn out to be nodata, best first.
+
+    Args:
+        scene: A scene taken.
+        decisions: All decisions for the site.
+        bands: The bands asked for; a duplicate that lacks one, or the baseline that the scene has, is no substitute.
+    """
+    return _best_first(
+        decision.scene
+        for decision in decisions
+        if decision.twin is scene
+        and all(name in decision.scene.layers for name in (*bands, SCL))
+        and (decision.scene.baseline or not scene.baseline)
+    )
+
+
 def _best_per_ground(acquisition: Sequence[Scene]) -> list[Decision]:
-    ranked = sorted(acquisition, key=lambda scene: (scene.baseline, scene.made, scene.id), reverse=True)
     kept: list[Scene] = []
     decisions: list[Decision] = []
-    for scene in ranked:
+    for scene in _best_first(acquisition):
         twin = next((other for other in kept if other.id == scene.id or _same_ground(scene, other)), None)
         if twin is None:
             kept.append(scene)
             decisions.append(Decision(scene))
         else:
-            decisions.append(Decision(scene, f"duplicate: of {twin.id} ({twin.baseline or 'no baseline'})"))
+            reason = f"duplicate: of {twin.id} ({twin.baseline or 'no baseline'})"
+            decisions.append(Decision(scene, reason, twin))
     return decisions
 
 

@@ -86,7 +86,8 @@ def export(
     if chosen.source == "items":
         inputs = {"sites": sites, "items": items_file(source)}
     else:
-        products = sorted(scene.source.partition("/GRANULE/")[0] for scene in wanted)
+        read = {scene.source for scene in wanted} | set(table["source"][table["kept"]])
+        products = sorted({source.partition("/GRANULE/")[0] for source in read})
         inputs = {"sites": sites} | {f"product {name}": source / name / METADATA for name in products}
     content = {"imagery": dump(chosen), "season": dump(dates)}
     for result in (output, scenes):

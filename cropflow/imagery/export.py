@@ -84,13 +84,20 @@ def _offsets(sites: Sequence[StoredSite], assumed: str | None) -> dict[str, tupl
     decided: dict[str, tuple[int, str]] = {}
     for source, scene in scenes.items():
         baseline = baselines[source]
-        offset, reason = decide_offset(baseline, evidence[source], consensus[has_offset(baseline)])
-        decided[source] = offset, reason if scene.baseline else reason.replace("baseline", "assumed baseline", 1)
+        decided[source] = decide_offset(
+            baseline, evidence[source], consensus[has_offset(baseline)], assumed=not scene.baseline
+        )
     against = [source for source in scenes if (decided[source][0] != 0) != has_offset(baselines[source])]
     if against:
         LOG.warning(
             "in %d of %d scenes the pixels speak against the offset that the baseline implies, and win (first: %s, %s)",
             len(against), len(scenes), scenes[against[0]].id, decided[against[0]][1],
+        )  # fmt: skip
+    old = [source for source, scene in scenes.items() if scene.baseline and not has_offset(scene.baseline)]
+    if old and consensus[False].says_present:
+        LOG.warning(
+            "%d of %d scenes state a baseline before 04.00, but their pixels are as bright as with an offset; none is "
+            "taken off (first: %s, %s)", len(old), len(scenes), scenes[old[0]].id, decided[old[0]][1],
         )  # fmt: skip
     LOG.info("offset of -1000 for %d of %d scenes", sum(offset != 0 for offset, _ in decided.values()), len(scenes))
     return decided

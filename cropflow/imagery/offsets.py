@@ -107,29 +107,33 @@ def count_verdicts(evidence: Iterable[Evidence]) -> Consensus:
     return Consensus(verdicts.count("present"), verdicts.count("absent"))
 
 
-def decide_offset(baseline: str, evidence: Evidence, consensus: Consensus) -> tuple[int, str]:
+def decide_offset(baseline: str, evidence: Evidence, consensus: Consensus, *, assumed: bool) -> tuple[int, str]:
     """Decide the offset of a scene.
+
+    Bright pixels overrule a baseline before 04.00 only where it is assumed: deserts are bright without an offset.
 
     Args:
         baseline: Processing baseline such as ``05.10``.
         evidence: What the scene's own pixels say.
         consensus: What the scenes on the same side of baseline 04.00 say, this one included.
+        assumed: The baseline is the user's guess, not the record's.
 
     Returns:
         0 or -1000, what is to be added to stored values, and the reason.
     """
-    stated = has_offset(baseline)
-    expected = "present" if stated else "absent"
+    implied = has_offset(baseline)
+    source = f"{'assumed ' if assumed else ''}baseline {baseline}"
+    expected = "present" if implied else "absent"
     pixels = _describe(evidence)
     if evidence.verdict == expected:
-        return (-OFFSET if stated else 0), f"baseline {baseline}, confirmed by the pixels: {pixels}"
-    if stated and evidence.verdict == "absent":
-        return 0, f"pixels against baseline {baseline}: no offset left, {pixels}"
-    if stated and consensus.says_absent:
-        return 0, f"{consensus.absent} scenes against baseline {baseline}: no offset left; own pixels: {pixels}"
-    if not stated and consensus.says_present:
-        return -OFFSET, f"{consensus.present} scenes against baseline {baseline}: offset present; own pixels: {pixels}"
-    return (-OFFSET if stated else 0), f"baseline {baseline}, not confirmed by the pixels: {pixels}"
+        return (-OFFSET if implied else 0), f"{source}, confirmed by the pixels: {pixels}"
+    if implied and evidence.verdict == "absent":
+        return 0, f"pixels against {source}: no offset left, {pixels}"
+    if implied and consensus.says_absent:
+        return 0, f"{consensus.absent} scenes against {source}: no offset left; own pixels: {pixels}"
+    if not implied and assumed and consensus.says_present:
+        return -OFFSET, f"{consensus.present} scenes against {source}: offset present; own pixels: {pixels}"
+    return (-OFFSET if implied else 0), f"{source}, not confirmed by the pixels: {pixels}"
 
 
 def _describe(evidence: Evidence) -> str:

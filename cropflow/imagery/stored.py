@@ -15,7 +15,7 @@ import zarr
 from tqdm import tqdm
 
 from cropflow.files.cubes import add_array, add_site
-from cropflow.imagery.catalog import Decision, Scene, reasons
+from cropflow.imagery.catalog import Decision, Scene, reasons, substitutes
 from cropflow.imagery.offsets import Evidence, weigh_pixels
 from cropflow.imagery.sentinel2 import Pixels, read_scene
 from cropflow.regions.grid import Grid
@@ -92,7 +92,8 @@ def write_stored(
         workers: Scenes read at once; one more is in memory.
 
     Returns:
-        The site; scenes without a valid pixel are not written.
+        The site; a scene without a valid pixel is not written, and the best of its duplicates that has one takes its
+        place.
 
     Raises:
         CropflowError: If a scene cannot be read or is out of range.
@@ -122,16 +123,23 @@ def write_stored(
         ),
     )
 
-    def read(scene: Scene) -> Pixels:
-        return read_scene(scene, grid, bands)
+    def read(scene: Scene) -> list[tuple[Scene, Pixels]]:
+        """The scene, then, as long as none has a valid pixel, its duplicates."""
+        tried = [(scene, read_scene(scene, grid, bands))]
+        for other in substitutes(scene, decisions, bands):
+            if tried[-1][1].valid:
+                break
+            tried.append((other, read_scene(other, grid, bands)))
+        return tried
 
-    empty: set[int] = set()
+    verdicts: dict[int, str] = {}
     resampled = 0
-    progress = tqdm(zip(scenes, in_order(read, scenes, workers), strict=True), name, len(scenes), disable=None)
-    for position, (scene, pixels) in enumerate(progress):
+    progress = tqdm(in_order(read, scenes, workers), name, len(scenes), disable=None)
+    for position, tried in enumerate(progress):
         _log_tenth(name, position, len(scenes))
+        verdicts |= {id(scene): "" if pixels.valid else EMPTY for scene, pixels in tried}
+        scene, pixels = tried[-1]
         if pixels.valid == 0:
-            empty.add(id(scene))
             continue
         site.reflectance[len(site.kept)] = pixels.reflectance
         site.scl[len(site.kept)] = pixels.scl
@@ -150,7 +158,7 @@ def write_stored(
         }
     )
     site.decisions = [
-        Decision(decision.scene, EMPTY) if id(decision.scene) in empty else decision for decision in decisions
+        Decision(decision.scene, verdicts.get(id(decision.scene), decision.reason)) for decision in decisions
     ]
     _log(site, resampled)
     return site

@@ -5,16 +5,17 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import logging
+import netrc
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 
 import httpx
 
+from cropflow import __version__
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import atomic_file
 from cropflow.labels.transfer import AbsentError, Patience, fetch, shown
@@ -75,7 +76,7 @@ def download(
     output.parent.mkdir(parents=True, exist_ok=True)
     # httpx logs whole addresses, credentials included.
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    with _alone(work / f"{_key(url)}.lock"), _client(patience or Patience()) as client:
+    with _alone(work / f"{_key(url)}.lock"), _client(url, patience or Patience()) as client:
         partials = _fetch_all(client, url, work, patience or Patience())
         _check(url, partials, output.name, sha256)
         return _finish(partials, output)
@@ -85,9 +86,28 @@ def _key(url: str) -> str:
     return hashlib.sha256(url.encode()).hexdigest()
 
 
-def _client(patience: Patience) -> httpx.Client:
-    agent = {"User-Agent": f"cropflow/{metadata.version('cropflow')}"}
-    return httpx.Client(follow_redirects=True, timeout=patience.timeout_s, headers=agent)
+def _client(url: str, patience: Patience) -> httpx.Client:
+    agent = {"User-Agent": f"cropflow/{__version__}"}
+    # The client's own credentials would hide those that an address carries.
+    credentials = None if httpx.URL(url).userinfo else _netrc()
+    return httpx.Client(follow_redirects=True, timeout=patience.timeout_s, headers=agent, auth=credentials)
+
+
+def _netrc() -> httpx.NetRCAuth | None:
+    """Credentials by host, from ``$NETRC`` or ``~/.netrc``; None where there is no such file."""
+    path = Path(os.environ.get("NETRC") or Path.home() / ".netrc")
+    if not path.is_file():
+        return None
+    try:
+        return httpx.NetRCAuth(str(path))
+    except netrc.NetrcParseError as error:
+        # The parser's own message quotes the line, which may hold a password.
+        raise CropflowError(
+            f"Line {error.lineno} of {path} is no entry of a netrc file; "
+            "expected 'machine <host> login <user> password <password>'."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CropflowError(f"{path} cannot be read: {type(error).__name__}; expected a netrc file of yours.") from None
 
 
 @contextmanager

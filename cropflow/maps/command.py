@@ -9,7 +9,7 @@ import typer
 
 from cropflow.errors import CropflowError
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 logger = logging.getLogger(__name__)
 
 
@@ -35,7 +35,7 @@ def maps(
 
     Writes per site crops.tif (ids of the legend, with colours) and confidence.tif (probability of the mapped crop,
     percent), the mosaic of all sites, parcels.parquet (predicted crop, runner-up and doubt per parcel, EPSG:4326)
-    and summary.json (hectares per crop, pixels without a prediction).
+    and summary.json (hectares per crop, pixels without a prediction, share of interpolated values).
     """
     from cropflow.config.root import parse_json
     from cropflow.config.sections import Experiment, dump

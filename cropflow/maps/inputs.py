@@ -145,6 +145,36 @@ def site_models(sources: Sources, site: str, grid: Grid) -> list[FoldModel]:
     return [FoldModel(found.classes, partial(_predict, found, group["reflectance"])) for found in sources.predictors]
 
 
+def filled_share(sources: Sources, site: str, mapped: NDArray[np.bool_]) -> float | None:
+    """Share of the values behind a site's map that the composites interpolated.
+
+    Args:
+        sources: Where the composites lie.
+        site: The site.
+        mapped: Pixels that have a prediction, bool, ``(y, x)``.
+
+    Returns:
+        Share of all periods of the mapped pixels, in [0, 1]; None where no pixel is mapped.
+
+    Raises:
+        CropflowError: If the composites do not say what was filled, or not for this grid.
+    """
+    group = cast("zarr.Group", sources.composites[site])
+    attributes: Mapping[str, Any] = group.attrs.asdict()
+    shape = (len(attributes["periods"]), *mapped.shape)
+    if "filled" not in group or (layer := cast("zarr.Array[Any]", group["filled"])).shape != shape:
+        raise CropflowError(
+            f"{sources.inputs.composites}, site {site}, lacks 'filled' of the shape {shape}. Make the composites again."
+        )
+    if not mapped.any():
+        return None
+    filled, step = 0, layer.chunks[1]
+    for row in range(0, len(mapped), step):
+        rows = slice(row, row + step)
+        filled += int((np.asarray(layer[:, rows]) & mapped[rows]).sum())
+    return filled / (len(attributes["periods"]) * int(mapped.sum()))
+
+
 def _predict(predictor: Predictor, reflectance: Any, where: NDArray[np.bool_]) -> NDArray[np.uint16]:
     from cropflow.models import predict_site
 

@@ -16,7 +16,15 @@ from cropflow.files.atomic import write_json, write_text
 from cropflow.files.rasters import write_cog
 from cropflow.files.tables import write_table
 from cropflow.maps.declared import SiteParcels, read_declared
-from cropflow.maps.inputs import MapInputs, Sources, block_folds, open_sources, site_models, stored_predictions
+from cropflow.maps.inputs import (
+    MapInputs,
+    Sources,
+    block_folds,
+    filled_share,
+    open_sources,
+    site_models,
+    stored_predictions,
+)
 from cropflow.maps.labelling import CONFIDENCE_NODATA, colour_table, map_type, qgis_style
 from cropflow.maps.mosaic import write_mosaic
 from cropflow.maps.product import parcel_product, sum_parcels
@@ -70,7 +78,8 @@ def map_place(inputs: MapInputs, folder: Path, threads: int) -> dict[str, int]:
             names=("probability of the crop, percent",), categorical=False,
         )  # fmt: skip
         write_text(folder / site / "crops.qml", style)
-        summaries[site] = site_summary(result, grid, sources.legend, pixel_fold)
+        filled = filled_share(sources, site, result.confidence != CONFIDENCE_NODATA)
+        summaries[site] = site_summary(result, grid, sources.legend, pixel_fold, filled)
         if site in declared:
             products.append(_site_product(sources.legend, grid, result, declared[site], pixel_fold))
         pixels, missing = summaries[site]["pixels"], summaries[site]["not_predicted"]

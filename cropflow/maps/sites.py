@@ -75,13 +75,23 @@ def map_site(
     return SiteMap(probability, classes, crops, confidence, how)
 
 
-def site_summary(site: SiteMap, grid: Grid, legend: Legend, pixel_fold: NDArray[np.uint8] | None) -> dict[str, Any]:
+def site_summary(
+    site: SiteMap, grid: Grid, legend: Legend, pixel_fold: NDArray[np.uint8] | None, filled: float | None
+) -> dict[str, Any]:
     """Figures of a site's map.
 
+    Args:
+        site: Its map.
+        grid: Its grid.
+        legend: The legend.
+        pixel_fold: Fold of each pixel's block, uint8, ``(y, x)``; None where no model learnt here.
+        filled: Share of the values behind the map that were interpolated, in [0, 1]; None where no pixel is mapped.
+
     Returns:
-        ``how``, ``epsg``, ``pixels``, ``not_predicted`` (pixels) and ``not_predicted_share``, ``hectares`` (per class
-        that occurs: ``id``, ``name``, ``hectares``; pixels counted, in UTM), ``mean_confidence_percent``, and
-        ``seams`` between folds, null where one mean of models covers the site.
+        ``how``, ``epsg``, ``pixels``, ``not_predicted`` (pixels) and ``not_predicted_share``, ``filled_share`` (of
+        mapped pixels times periods), ``hectares`` (per class that occurs: ``id``, ``name``, ``hectares``; pixels
+        counted, in UTM), ``mean_confidence_percent``, and ``seams`` between folds, null where one mean of models
+        covers the site.
     """
     known = site.confidence != CONFIDENCE_NODATA
     found, pixels = np.unique(site.crops[known], return_counts=True)
@@ -92,6 +102,7 @@ def site_summary(site: SiteMap, grid: Grid, legend: Legend, pixel_fold: NDArray[
         "pixels": known.size,
         "not_predicted": int((~known).sum()),
         "not_predicted_share": number(float((~known).mean())),
+        "filled_share": None if filled is None else number(filled),
         "hectares": [
             {"id": int(crop), "name": class_name(legend, int(crop)), "hectares": hectares(int(count), grid)}
             for crop, count in zip(found, pixels, strict=True)

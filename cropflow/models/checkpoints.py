@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cropflow import __version__
 from cropflow.config.root import parse
 from cropflow.config.sections import RandomForest, TemporalUnet, dump
 from cropflow.errors import CropflowError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from cropflow.models.dataset import Samples, Split
 
 FORMAT = 1
-_SOFTWARE = ("cropflow", "numpy", "torch", "lightning", "scikit-learn", "skops", "safetensors")
+_SOFTWARE = ("numpy", "torch", "lightning", "scikit-learn", "skops", "safetensors")
 NETWORK_FILE, FOREST_FILE = "model.safetensors", "model.skops"
 HISTORY_COLUMNS = (
     "epoch",
@@ -110,7 +111,8 @@ def write_description(
 
 def versions() -> dict[str, str]:
     """Versions of the software that shapes a model."""
-    return {name: metadata.version(name) for name in _SOFTWARE}
+    # cropflow has no metadata where it only lies on the path.
+    return {"cropflow": __version__} | {name: metadata.version(name) for name in _SOFTWARE}
 
 
 def read_description(folder: Path) -> Description:

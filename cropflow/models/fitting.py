@@ -158,7 +158,8 @@ def _fit_forest(
     trained = train_forest(samples, found, split, model, seed=job.seed, threads=job.threads)
     with atomic_folder(output) as folder:
         write_skops(folder / FOREST_FILE, trained.forest)
-        write_description(folder, describe(model, samples, found, split), split, job.seed, data, {})
+        outcome = {"random_split": trained.random_split.told()}
+        write_description(folder, describe(model, samples, found, split), split, job.seed, data, outcome)
         write_history(folder / "history.csv", [trained.row])
     return {
         "drawn_training_pixels": len(trained.training.classes),

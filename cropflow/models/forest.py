@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cropflow.config.sections import RandomForest
 from cropflow.models.dataset import PlacePatches, Samples, Split, complete
+from cropflow.models.random_split import RandomSplit, fit_scored
 from cropflow.models.registry import build_forest
 from cropflow.models.statistics import Survey
 
@@ -46,12 +47,14 @@ class TrainedForest:
         training: Pixels it learnt from.
         validation_pixels: Pixels it was checked on.
         row: The one row of its history, in the order of :data:`cropflow.models.checkpoints.HISTORY_COLUMNS`.
+        random_split: What a random split of the pixels it learnt from would claim.
     """
 
     forest: Any
     training: Pixels
     validation_pixels: int
     row: list[float]
+    random_split: RandomSplit
 
 
 def to_features(reflectance: NDArray[np.uint16]) -> NDArray[np.float32]:
@@ -173,7 +176,8 @@ def train_forest(
         settings.pixels_per_parcel,
         training.parcels,
     )
-    forest = build_forest(settings, seed, threads).fit(training.features, training.classes)
+    forest = build_forest(settings, seed, threads)
+    random_split = fit_scored(forest, training.features, training.classes)
     forest.n_jobs = None  # the file must not depend on the machine
     row = [1.0, math.nan, math.nan, math.nan, math.nan, math.nan]
     if len(validation.classes):
@@ -181,7 +185,7 @@ def train_forest(
         log.info("validation: loss %.4f, accuracy %.1f %%, balanced %.1f %%", row[2], 100 * row[3], 100 * row[4])
     else:
         log.warning("validation fold %d has no usable pixel; the forest is not checked", split.validation)
-    return TrainedForest(forest, training, len(validation.classes), row)
+    return TrainedForest(forest, training, len(validation.classes), row, random_split)
 
 
 def _validate(forest: Any, pixels: Pixels, classes: int, threads: int) -> list[float]:

@@ -10,7 +10,7 @@ import typer
 
 from cropflow.errors import CropflowError
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 logger = logging.getLogger(__name__)
 
 
@@ -38,6 +38,10 @@ def report(
     map_: Annotated[
         list[Path] | None, typer.Option("--map", help="Map folder ending in region/season; may be repeated.")
     ] = None,
+    compared_model: Annotated[
+        list[str] | None,
+        typer.Option(help="name=FOLDER: a model of a compared experiment; once per experiment and fold."),
+    ] = None,
     truth: Annotated[list[Path] | None, typer.Option(help="Truth folder of a simulation; may be repeated.")] = None,
 ) -> None:
     """Write the report of an experiment: one HTML file that opens offline."""
@@ -47,7 +51,14 @@ def report(
     from cropflow.files.manifest import write_manifest
     from cropflow.files.tables import read_table
     from cropflow.labels.legend import read_legend
-    from cropflow.report.inputs import ReportInputs, by_experiment, check_settings, read_history, read_places
+    from cropflow.report.inputs import (
+        ReportInputs,
+        by_experiment,
+        check_settings,
+        models_by_experiment,
+        read_history,
+        read_places,
+    )
     from cropflow.report.page import render
 
     try:
@@ -56,6 +67,7 @@ def report(
         raise CropflowError(f"--settings is no JSON ({error}); found {settings[:60]!r}.") from None
     check_settings(parsed)
     evaluations = by_experiment(evaluation, experiment)
+    others = models_by_experiment(compared_model or [], evaluations.keys() - {experiment})
     maps = {f"{folder.parent.name}/{folder.name}": folder for folder in map_ or []}
     inputs = ReportInputs(
         experiment=experiment,
@@ -77,6 +89,9 @@ def report(
         confusion=read_table(confusion),
         maps=maps,
         oracles={folder.parent.name: read_json(folder / "oracle.json") for folder in truth or []},
+        compared_models={
+            name: [read_json(folder / "model.json") for folder in folders] for name, folders in others.items()
+        },
     )
     page = render(inputs)
     write_text(output, page)
@@ -88,6 +103,7 @@ def report(
         "confusion": confusion,
         **{f"metrics of {name}": file for name, file in evaluations.items()},
         **{f"model {fold}": folder for fold, folder in enumerate(model)},
+        **{f"model {index} of {name}": path for name, paths in others.items() for index, path in enumerate(paths)},
         **{f"map {name}": folder for name, folder in maps.items()},
         **{f"truth of {folder.parent.name}": folder for folder in truth or []},
         **{

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,6 +62,7 @@ class ReportInputs:
         confusion: Long table of matrices.
         maps: ``region/season`` -> folder of its map.
         oracles: Simulation -> content of ``oracle.json``.
+        compared_models: Other experiment -> ``model.json`` of its folds, where they were given.
     """
 
     experiment: str
@@ -74,6 +75,7 @@ class ReportInputs:
     confusion: pandas.DataFrame
     maps: dict[str, Path]
     oracles: dict[str, dict[str, Any]]
+    compared_models: dict[str, list[dict[str, Any]]]
 
     @property
     def own(self) -> dict[str, Any]:
@@ -127,6 +129,32 @@ def by_experiment(files: Sequence[Path], experiment: str) -> dict[str, Path]:
             f"--evaluation names {listing(found) or 'nothing'}; expected the metrics.json of {experiment!r} as well."
         )
     return {name: found[name] for name in [experiment, *(name for name in found if name != experiment)]}
+
+
+def models_by_experiment(given: Sequence[str], compared: Collection[str]) -> dict[str, list[Path]]:
+    """Experiment -> its model folders, of ``--compared-model name=FOLDER``.
+
+    Args:
+        given: Values of the option.
+        compared: Experiments that the page compares with.
+
+    Raises:
+        CropflowError: If a value is not of that form, names another experiment, or no folder of a model.
+    """
+    found: dict[str, list[Path]] = {}
+    for value in given:
+        name, separator, folder = value.partition("=")
+        if not (separator and name and folder):
+            raise CropflowError(f"--compared-model is {value!r}; expected name=FOLDER, once per fold.")
+        if name not in compared:
+            raise CropflowError(
+                f"--compared-model names {name!r}; expected one of {listing(compared) or 'none'}, which --evaluation "
+                "gives beside the report's own experiment."
+            )
+        if not (Path(folder) / "model.json").is_file():
+            raise CropflowError(f"--compared-model {value} holds no model.json; expected a trained model.")
+        found.setdefault(name, []).append(Path(folder))
+    return found
 
 
 def same_length(places: Sequence[str], **options: Sequence[Path]) -> None:

@@ -50,6 +50,7 @@ def render(inputs: ReportInputs) -> str:
         "score_rows": scores.score_table(rows),
         "comparison": scores.comparison(rows),
         "ceiling_note": scores.ceiling_note(inputs),
+        "random_split_rows": scores.random_split_rows(inputs),
         "level_rows": scores.level_rows(inputs),
         "fold_scores": " / ".join(scores.SCORES[metric] for metric in scores.CARDS),
         "others": classes.compared_names(inputs),

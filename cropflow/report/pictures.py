@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cropflow.errors import CropflowError
+from cropflow.files.atomic import read_json
 from cropflow.files.rasters import read_raster
 from cropflow.files.tables import read_table
 from cropflow.report.images import as_png, colour_classes, colour_errors, colour_percent, kept_every
@@ -37,7 +38,7 @@ class SitePicture:
         agreement: Where both agree.
         confidence: Probability of the mapped crop.
         crops: Ids in map or truth, those with most pixels first.
-        caption: Extent and pixel size.
+        caption: Extent, pixel size, and how many of the values behind the map were interpolated.
         agreeing: Pixels whose crop is the register's.
         compared: Pixels that have a crop in both.
     """
@@ -56,7 +57,8 @@ class SitePicture:
     @property
     def agreement_note(self) -> str:
         """How much of the labelled pixels agrees."""
-        return f"{percent(self.agreeing, self.compared)} of {self.compared:,} labelled pixels agree"
+        share = percent(self.agreeing, self.compared)
+        return f"{share} of all {self.compared:,} labelled pixels agree, rims included: no held-out score"
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def picture_site(
     """Draw one site.
 
     Args:
-        folder: The site's folder of the map: ``crops.tif``, ``confidence.tif``.
+        folder: The site's folder of the map: ``crops.tif``, ``confidence.tif``, beside ``summary.json``.
         place: ``region/season``.
         site: Site name.
         samples: Sample folder of the place, or None where there are no labels.
@@ -130,10 +132,17 @@ def picture_site(
         as_png(colour_percent(confidence), side),
         tuple(crop for crop, _ in order if crop in colours),
         f"{width:.2f} × {height:.2f} km, EPSG:{grid.epsg}, {grid.pixel_m:g} m pixels"
-        + (f", one of {step} × {step} shown" if step > 1 else ""),
+        + (f", one of {step} × {step} shown" if step > 1 else "")
+        + _filled_note(folder.parent, site),
         int((compared & (truth == predicted)).sum()),
         int(compared.sum()),
     )
+
+
+def _filled_note(folder: Path, site: str) -> str:
+    """What the map of a place says of filled values; nothing where no pixel is mapped."""
+    share: float | None = read_json(folder / "summary.json")["sites"][site].get("filled_share")
+    return "" if share is None else f". {percent(share, 1)} of the values behind this map were interpolated."
 
 
 def picture_maps(maps: Mapping[str, Path], samples: Mapping[str, Path], legend: Legend) -> Pictures:

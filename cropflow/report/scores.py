@@ -8,7 +8,7 @@ from typing import Any
 from cropflow.report.classes import crop_title
 from cropflow.report.figures import Scored, compare_scores
 from cropflow.report.inputs import ReportInputs
-from cropflow.report.texts import NOTHING, listed, number, readable, score
+from cropflow.report.texts import NOTHING, listed, number, percent, readable, score
 
 SCORES = {
     "overall_accuracy": "overall accuracy",
@@ -45,11 +45,26 @@ def warnings(inputs: ReportInputs) -> list[str]:
         found.insert(0, SIMULATED.format(names=listed(inputs.settings["simulations"])))
     if inputs.settings["set"].get("shuffle_crops"):
         found.insert(0, SHUFFLED)
+    found += _unlearnt(inputs)
     counts = inputs.own["counts"]
     lost = counts["test parcels"] - counts["test parcels scored"]
     if lost:
         tested, verb = number(counts["test parcels"]), "has" if lost == 1 else "have"
         found.append(f"{number(lost)} of {tested} test parcels {verb} no prediction and no score.")
+    return found
+
+
+def _unlearnt(inputs: ReportInputs) -> list[str]:
+    """Say where a model is no better than a guess: its map must not be used."""
+    key = f"level_{inputs.legend.levels}.parcel.overall_accuracy"
+    found = []
+    for name, content in inputs.metrics.items():
+        own, guess = content["metrics"][key]["value"], content["baseline"]["majority"][key]["value"]
+        if own is not None and guess is not None and own <= guess:
+            found.append(
+                f"{name} is right in {percent(own, 1)} of the parcels, no more than the most frequent crop alone "
+                f"({percent(guess, 1)}): it has not learnt, and its map says nothing."
+            )
     return found
 
 
@@ -178,6 +193,27 @@ def level_rows(inputs: ReportInputs) -> list[dict[str, Any]]:
                 }
             )
     return rows
+
+
+def random_split_rows(inputs: ReportInputs) -> list[dict[str, str]]:
+    """What a random split of pixels would claim, beside the score on blocks; experiments whose models tell it.
+
+    A random split is the mean over folds; its pixels are summed. Blocks are scored on pixels inside the rim, where
+    the pixels of the random split come from too.
+    """
+    found = []
+    for name, content in inputs.metrics.items():
+        models = list(inputs.models.values()) if name == inputs.experiment else inputs.compared_models.get(name, [])
+        told = [model["random_split"] for model in models if model.get("random_split")]
+        told = [entry for entry in told if entry["pixels"]]
+        if not told:
+            continue
+        row = {"name": model_title(name, content), "pixels": number(sum(entry["pixels"] for entry in told))}
+        for short, metric in (("accuracy", "overall_accuracy"), ("balanced_accuracy", "balanced_accuracy")):
+            row[f"random_{short}"] = score(sum(entry[short] for entry in told) / len(told))
+            row[f"blocks_{short}"] = score(content["metrics"][f"{inputs.finest}.interior.{metric}"]["value"])
+        found.append(row)
+    return found
 
 
 def fold_rows(inputs: ReportInputs) -> list[dict[str, str]]:

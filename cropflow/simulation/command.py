@@ -10,7 +10,7 @@ import typer
 
 from cropflow.errors import CropflowError, listing
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 log = logging.getLogger(__name__)
 
 

@@ -55,7 +55,7 @@ CONFIG = {
                 "name": "temporal_unet",
                 "temporal_width": 8,
                 "widths": [8, 16],
-                "epochs": 12,
+                "epochs": 6,
                 "batch_size": 2,
             },
             "train": [{"region": "plain", "season": "2023"}],
@@ -63,15 +63,15 @@ CONFIG = {
         }
     },
 }
-# A moment is when this file appears: while the register is read, while composites are made, while a network
-# learns, while it predicts, and while maps are drawn.
-MOMENTS = (
-    "results/simulation/tiny/register/RPG_2023.7z",
-    "results/imagery/plain/2023/scenes.parquet",
-    "results/.work/models/tiny/0",
-    "results/models/tiny/1/model",
-    "results/evaluation/tiny/metrics.json",
-)
+# A rule's log appears when its job starts: killed while the landscape is made, while composites are made, while a
+# network learns (its resume file is there), while maps are drawn, and while the report is written.
+MOMENTS = {
+    "simulation": "results/logs/simulation/tiny.log",
+    "composites": "results/logs/composites/monthly/plain/2023/sentinel2.log",
+    "models": "results/.work/models/tiny/*/*.ckpt",
+    "maps": "results/logs/maps/tiny/plain/2023.log",
+    "report": "results/logs/report/tiny.log",
+}
 
 
 def kill_with_children(process: subprocess.Popen[bytes]) -> None:
@@ -93,8 +93,8 @@ def run_until(workspace, moment: str) -> bool:
         )
         ends = time.monotonic() + 600
         while process.poll() is None and time.monotonic() < ends:
-            if (workspace.folder / moment).exists():
-                time.sleep(0.2)
+            if any(workspace.folder.glob(moment)):
+                time.sleep(0.3)
                 kill_with_children(process)
                 return True
             time.sleep(0.02)
@@ -125,12 +125,16 @@ def test_an_undisturbed_run_verifies_and_plans_nothing_more(undisturbed):
 
 def test_a_run_killed_at_five_moments_ends_with_the_same_results(undisturbed, workspace):
     killed = workspace("killed", config=CONFIG)
-    moments = [run_until(killed, moment) for moment in MOMENTS]
-    assert all(moments), f"killed at {moments} of {MOMENTS}"
+    for rule, moment in MOMENTS.items():
+        assert run_until(killed, moment), f"the run ended before {rule}"
+        assert f"rule {rule}:" in (killed.folder / "killed.log").read_text()
+    assert not (killed.results / "report" / "tiny" / "index.html").exists()
     done = killed.run()
     assert done.returncode == 0, done.stderr[-6000:]
     assert products(killed.results) == products(undisturbed.results)
     assert verify(killed.results)[1] == []
+    left = [path for path in killed.results.rglob(".*") if path.name not in (".work", ".snakemake_timestamp")]
+    assert left == []
 
 
 def test_a_second_run_at_the_same_time_is_refused_in_one_line(undisturbed):

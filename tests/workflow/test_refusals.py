@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 MISTAKES = {
-    "a wrong key": ({"series": {"monthly": {"perod": "month"}}}, ["series.monthly.perod", "'month'", "period"]),
+    "a wrong key": ({"series": {"monthly": {"max_gup": 2}}}, ["series.monthly.max_gup", "2", "max_gap"]),
     "a wrong type": ({"series": {"monthly": {"max_gap": "three"}}}, ["series.monthly.max_gap", "'three'", "integer"]),
     "an order of dates": (
         {"seasons": {"2023": {"start": "2023-10-01", "end": "2023-09-30"}}},
@@ -19,6 +19,12 @@ MISTAKES = {
     "an unknown region": (
         {"experiments": {"demo": {"map": [{"region": "atlantis", "season": "2023"}]}}},
         ["experiments.demo.map.region", "'atlantis'", "beauce, lauragais"],
+    ),
+    "nothing to do": ({"run": []}, ["run names no experiment", "demo"]),
+    "an unknown table": ({"registers": {"demo": {"table": "rgp"}}}, ["registers.demo.table", "'rgp'", "eurocrops"]),
+    "a season without scenes": (
+        {"experiments": {"demo": {"map": [{"region": "lauragais", "season": "2022"}]}}},
+        ["experiments.demo.map.season", "'2022'", "2023"],
     ),
     "an unknown experiment": ({"run": ["dmo"]}, ["run[0]", "'dmo'", "demo"]),
     "a file that is not there": (
@@ -39,3 +45,25 @@ def test_a_mistake_is_named_with_its_key_value_and_what_is_allowed(name, plan):
     for word in words:
         assert word in lines[0]
     assert "Traceback" not in text
+
+
+def test_where_a_register_lies_is_told_to_its_download_alone(plan):
+    url = "https://data.example.org/RPG.7z?token=SECRET"
+    overlay = {
+        "registers": {"far": {"reader": "rpg", "files": {"2023": {"url": url}}}},
+        "regions": {"beauce": {"register": "far"}},
+    }
+    code, jobs, text = plan("-p", "results/labels/far/2023/legends/turkoglu.parquet", overlay=overlay)
+    assert code == 0
+    assert jobs == {"labels_download": 1, "labels": 1, "labels_legend": 1}
+    # A query belongs to the address, and the command that fetches it shows it, as the description of url says.
+    assert [line.split()[0] for line in text.splitlines() if "SECRET" in line] == ["--url"]
+
+
+def test_a_password_in_an_address_is_refused_without_repeating_it(plan):
+    url = "https://me:SECRET@data.example.org/RPG.7z"
+    overlay = {"registers": {"far": {"reader": "rpg", "files": {"2023": {"url": url}}}}}
+    code, jobs, text = plan("-p", overlay=overlay)
+    assert (code, jobs) == (2, {})
+    assert "~/.netrc" in text
+    assert "SECRET" not in text

@@ -7,12 +7,16 @@ import tomllib
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
-from cropflow.config import Config, describe
+from cropflow.config import Config, describe, shipped
+from cropflow.config.addresses import public
+from cropflow.config.command import app
 from cropflow.config.load import merge, read_config
 from cropflow.config.root import missing_paths, parse, parse_json
-from cropflow.config.sections import Imagery, Region, Season, Series, TemporalUnet, dump
+from cropflow.config.sections import Folds, Imagery, Region, Register, Season, Series, TemporalUnet, dump
 from cropflow.errors import CropflowError
+from cropflow.labels import legend
 
 
 def test_the_committed_schema_is_the_models_schema(root):
@@ -82,6 +86,8 @@ def test_a_region_keeps_the_key_register_under_its_own_name():
         (Imagery, {"source": "items"}, ["exactly one of simulation and path"]),
         (Imagery, {"source": "items", "path": "x", "assume_baseline": 2.07}, ["assume_baseline", "2.07"]),
         (TemporalUnet, {"kernel_size": 4}, ["kernel_size", "4", "3"]),
+        (Folds, {"block_m": 40, "ring_m": 20}, ["ring_m 20", "block_m 40", "less than 20"]),
+        (Register, {"reader": "rpg", "simulation": "x", "columns": {"crop_code": "a"}}, ["rpg knows its columns"]),
         (Region, {"sites": {"a": {"centre": [200, 45], "side_km": 1}}, "imagery": "x"}, ["200", "180"]),
     ],
 )
@@ -117,3 +123,89 @@ def test_a_yaml_file_that_is_no_mapping_is_refused(tmp_path):
     file.write_text("- a\n- b\n")
     with pytest.raises(CropflowError, match="expected a mapping"):
         read_config([file])
+
+
+@pytest.fixture
+def content(root):
+    """The demo's config."""
+    return read_config([root / "config.yaml"])
+
+
+@pytest.mark.parametrize(
+    ("overlay", "words"),
+    [
+        ({"sets": {"demo": {"legend": "crops"}}}, ["sets.demo.legend", "'crops'", "turkoglu"]),
+        ({"registers": {"demo": {"table": "rgp"}}}, ["registers.demo.table", "'rgp'", "eurocrops, rpg", ".csv"]),
+        (
+            {"simulations": {"demo": {"seasons": ["2022", "2021", "2023"]}}},
+            ["simulations.demo.seasons", "['2022', '2021', '2023']", "in order of time"],
+        ),
+        (
+            {"experiments": {"demo": {"map": [{"region": "lauragais", "season": "2022"}]}}},
+            ["experiments.demo.map.season", "'2022'", "simulations.demo.imagery_seasons has: 2023"],
+        ),
+        (
+            {"experiments": {"demo": {"train": [{"region": "beauce", "season": "2022"}]}}},
+            ["experiments.demo.train.season", "'2022'", "simulations.demo.imagery_seasons has: 2023"],
+        ),
+    ],
+)
+def test_what_would_stop_a_job_is_refused_before_any(content, overlay, words):
+    with pytest.raises(CropflowError) as caught:
+        parse(Config, merge(content, overlay))
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_table_belongs_to_the_legend_it_is_used_with(content, monkeypatch):
+    monkeypatch.setattr("cropflow.config.root.legend_names", lambda: ("other", "turkoglu"))
+    monkeypatch.setattr("cropflow.config.root.table_names", lambda name: ("x",) if name == "other" else ("rpg",))
+    parse(Config, content)
+    with pytest.raises(CropflowError, match=r"registers\.demo\.table is 'rpg'; legend 'other' has: x"):
+        parse(Config, merge(content, {"sets": {"demo": {"legend": "other"}}}))
+
+
+def test_the_names_of_legends_and_tables_are_those_that_the_labels_room_reads():
+    assert shipped.legend_names() == legend.legend_names()
+    for name in shipped.legend_names():
+        assert shipped.table_names(name) == legend.table_names(name)
+
+
+def test_a_table_of_ones_own_must_exist(content, tmp_path):
+    config = parse(Config, merge(content, {"registers": {"demo": {"table": "mine.csv"}}}))
+    assert missing_paths(config, tmp_path) == ["registers.demo.table: mine.csv"]
+    (tmp_path / "mine.csv").touch()
+    assert missing_paths(config, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("https://me:se-cret@host/file.zip", "~/.netrc"),
+        ("https://me:se-cret/se-cret@host/file.zip", "no address"),
+        ("https://host/folder/?token=se-cret", "names no file"),
+        ("https://host?file=se-cret", "names no file"),
+        ("ftp://host/file.zip?token=se-cret", "no http(s) address"),
+    ],
+)
+def test_an_address_that_cannot_be_fetched_is_refused_and_its_secrets_are_not_repeated(url, words):
+    with pytest.raises(CropflowError) as caught:
+        parse(Register, {"reader": "rpg", "files": {"2022": {"url": url}}})
+    assert "files.2022" in str(caught.value)
+    assert words in str(caught.value)
+    assert "se-cret" not in str(caught.value)
+
+
+def test_an_address_under_a_misspelt_key_is_shown_without_its_secrets():
+    url = "https://me:se-cret@host/file.zip?token=se-cret"
+    with pytest.raises(CropflowError, match=r"https://host/file\.zip'") as caught:
+        parse(Register, {"reader": "rpg", "files": {"2022": {"ulr": url}}})
+    assert "se-cret" not in str(caught.value)
+    assert public([{"a": ("see https://host/a?b=c@d", 1)}]) == [{"a": ["see https://...", 1]}]
+
+
+def test_a_run_that_names_nothing_is_refused(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nothing.yaml").write_text("run: []\n")
+    result = CliRunner().invoke(app, ["check", str(root / "config.yaml"), "nothing.yaml"])
+    assert str(result.exception) == "run names no experiment; expected one or more of: demo, demo_forest."

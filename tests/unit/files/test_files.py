@@ -18,7 +18,7 @@ from cropflow.files.atomic import atomic_file, atomic_folder, read_json, write_j
 from cropflow.files.cubes import add_array, add_site, create_store, open_store, site_grid
 from cropflow.files.manifest import content_hash, manifest_path, write_manifest
 from cropflow.files.rasters import read_raster, write_cog
-from cropflow.files.tables import read_geotable, write_table
+from cropflow.files.tables import read_geotable, read_table, write_table
 from cropflow.files.verify import verify
 from cropflow.regions.grid import Grid
 
@@ -78,6 +78,31 @@ def test_a_result_made_from_something_that_is_gone_is_named(tmp_path):
     write_manifest(tmp_path / "first.json")
     findings = verify(tmp_path)[1]
     assert [(finding.path.name, finding.problem.split(":")[0]) for finding in findings] == [("second.json", "stale")]
+
+
+def test_a_damaged_manifest_is_named_and_the_others_are_still_checked(tmp_path):
+    for name in ("a.json", "b.json"):
+        write_json(tmp_path / name, {})
+        write_manifest(tmp_path / name)
+    manifest_path(tmp_path / "a.json").write_text("{")
+    checked, findings = verify(tmp_path)
+    assert checked == 2
+    assert [(finding.path.name, finding.problem) for finding in findings] == [("a.json", "its manifest is damaged")]
+
+
+@pytest.mark.parametrize("content", [None, "{"])
+def test_missing_or_damaged_json_is_one_line(tmp_path, content):
+    if content is not None:
+        (tmp_path / "a.json").write_text(content)
+    with pytest.raises(CropflowError, match=r"a\.json is (missing|damaged)"):
+        read_json(tmp_path / "a.json")
+
+
+def test_a_file_that_is_no_table_is_one_line(tmp_path):
+    (tmp_path / "a.parquet").write_text("no table")
+    for read in (read_table, read_geotable):
+        with pytest.raises(CropflowError, match="no \\(Geo\\)Parquet file"):
+            read(tmp_path / "a.parquet")
 
 
 def test_json_with_a_number_that_json_has_not_is_a_bug(tmp_path):

@@ -54,6 +54,19 @@ def test_an_archive_whose_offset_was_taken_off_before_is_not_darkened_again(coll
     np.testing.assert_array_equal(store["one/reflectance"][0, 0], plain)
 
 
+@pytest.mark.parametrize(("stated", "offset"), [("02.07", 0), (None, -1000)])
+def test_bright_scenes_overrule_an_old_baseline_only_where_it_is_assumed(
+    stated, offset, collection, grid, export, caplog
+):
+    # A desert: reflectance of 0.135 in the blue, 0.28 in the red.
+    for day in (1, 6, 11, 16):
+        collection.add(f"desert{day:02}", field(1350), baseline=stated, time=f"2023-06-{day:02}T10:40:21Z")
+    table, store = export(collection.write(), grid, assume_baseline="02.07")
+    assert table["offset"].tolist() == [offset] * 4
+    np.testing.assert_array_equal(store["one/reflectance"][0, 0], field(1350 + offset))
+    assert ("4 of 4 scenes state a baseline before 04.00" in caplog.text) is (stated is not None)
+
+
 def test_every_drop_is_recorded_with_its_reason_and_the_rest_is_in_order_of_time(collection, grid, export):
     plain = field(1200)
     collection.add("kept2", plain, time="2023-06-20T10:40:21Z")
@@ -76,6 +89,20 @@ def test_every_drop_is_recorded_with_its_reason_and_the_rest_is_in_order_of_time
     assert attributes["bands"] == ["B02", "B05"]
     assert store["one/reflectance"].shape == (2, 2, 40, 40)
     assert store["one/scl"].shape == (2, 40, 40)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_where_the_best_of_a_group_of_duplicates_is_empty_the_next_takes_its_place(collection, grid, export, workers):
+    collection.add("old", field(200), baseline="02.07")
+    collection.add("middle", field(1200), baseline="04.00")
+    collection.add("lacking", field(1200), baseline="05.09", only=("B05", "SCL"))
+    collection.add("empty", np.zeros((40, 40)), baseline="05.10")
+    collection.add("best", np.zeros((40, 40)), baseline="05.11")
+    table, store = export(collection.write(), grid, workers=workers)
+    kinds = table.set_index("scene")["reason"].str.partition(":")[0].to_dict()
+    assert kinds == {"best": "empty", "empty": "empty", "lacking": "duplicate", "middle": "", "old": "duplicate"}
+    assert store["one"].attrs["scenes"] == ["middle"]
+    np.testing.assert_array_equal(store["one/reflectance"][0, 0], field(200))
 
 
 def test_a_swath_edge_leaves_nodata_and_a_share_of_valid_pixels(collection, grid, export):

@@ -51,21 +51,27 @@ def test_the_offset_begins_with_baseline_04_00(baseline, expected):
     ],
 )
 def test_a_scene_alone(baseline, evidence, offset, words):
-    decided, reason = decide_offset(baseline, evidence, NOBODY)
+    decided, reason = decide_offset(baseline, evidence, NOBODY, assumed=False)
     assert decided == offset
     assert words in reason
 
 
 def test_a_cloudy_scene_follows_the_others_of_an_archive_that_was_harmonised_before():
-    assert decide_offset("05.09", CLOUDY, Consensus(0, 3))[0] == 0
-    assert decide_offset("05.09", CLOUDY, Consensus(1, 3))[0] == -1000
-    assert decide_offset("05.09", CLOUDY, Consensus(0, 2))[0] == -1000
+    assert decide_offset("05.09", CLOUDY, Consensus(0, 3), assumed=False)[0] == 0
+    assert decide_offset("05.09", CLOUDY, Consensus(1, 3), assumed=False)[0] == -1000
+    assert decide_offset("05.09", CLOUDY, Consensus(0, 2), assumed=False)[0] == -1000
 
 
 def test_an_assumed_baseline_is_overruled_when_all_scenes_carry_the_offset():
-    assert decide_offset("02.07", PRESENT, Consensus(3, 0))[0] == -1000
-    assert decide_offset("02.07", CLOUDY, Consensus(3, 0))[0] == -1000
-    assert decide_offset("02.07", PRESENT, Consensus(3, 1))[0] == 0
+    assert decide_offset("02.07", PRESENT, Consensus(3, 0), assumed=True)[0] == -1000
+    assert decide_offset("02.07", CLOUDY, Consensus(3, 0), assumed=True)[0] == -1000
+    assert decide_offset("02.07", PRESENT, Consensus(3, 1), assumed=True)[0] == 0
+
+
+def test_a_stated_old_baseline_is_never_overruled_by_bright_ground():
+    offset, reason = decide_offset("02.07", PRESENT, Consensus(30, 0), assumed=False)
+    assert offset == 0
+    assert reason.startswith("baseline 02.07, not confirmed by the pixels")
 
 
 @pytest.mark.parametrize(("level", "verdict"), [(300, "absent"), (1300, "present")])
@@ -95,7 +101,7 @@ def test_a_few_negative_reflectances_do_not_hide_the_offset():
     stored[:, 0, :32] = 980  # two in a hundred
     evidence = weigh_pixels(stored, np.full((40, 40), 4, dtype=np.uint8), ("B02", "B03", "B04"))
     assert evidence.verdict != "absent"
-    assert decide_offset("05.09", evidence, NOBODY)[0] == -1000
+    assert decide_offset("05.09", evidence, NOBODY, assumed=False)[0] == -1000
 
 
 def test_dark_pixels_at_one_site_decide_for_all():

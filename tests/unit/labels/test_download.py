@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from base64 import b64decode
 from collections import namedtuple
 
 import numpy as np
@@ -230,6 +231,30 @@ def test_credentials_stay_out_of_logs_and_errors(fetch, server, caplog):
         assert secret not in caplog.text
         assert secret not in str(stopped.value)
     assert server.requests[0][1]["authorization"].startswith("Basic ")
+
+
+def test_credentials_come_from_the_netrc_file_and_an_addresss_own_come_first(fetch, server, tmp_path, monkeypatch):
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password se-cret\n")
+    fetch()
+    fetch(server.url.replace("http://", "http://you:other@") + "/file.bin")
+    asked = [b64decode(headers["authorization"].removeprefix("Basic ")) for _, headers in server.requests]
+    assert asked == [b"me:se-cret", b"you:other"]
+
+
+def test_without_an_entry_for_the_host_nothing_is_sent(fetch, server, tmp_path, monkeypatch):
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    (tmp_path / "netrc").write_text("machine elsewhere.example login me password se-cret\n")
+    fetch()
+    assert "authorization" not in server.requests[0][1]
+
+
+def test_a_broken_netrc_file_is_named_without_its_content(fetch, tmp_path, monkeypatch):
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me\nse-cret\n")
+    with pytest.raises(CropflowError, match=r"Line \d of .*netrc") as stopped:
+        fetch()
+    assert "se-cret" not in str(stopped.value)
 
 
 def test_an_address_is_shown_without_its_secrets():

@@ -5,6 +5,7 @@ import json
 import re
 from itertools import combinations
 
+import pyogrio
 import pytest
 
 from cropflow.labels.legend import FOLDER, check_legend, read_legend, read_table, table_names
@@ -205,7 +206,6 @@ def test_label_and_crop_agree_on_season_and_kind(shared, crop_name):
 
 
 def test_codes_of_the_real_sample_are_mapped(shared):
-    pyogrio = pytest.importorskip("pyogrio")
     path = shared / "data/rpg_2022_sample/PARCELLES_GRAPHIQUES_2022_sample.gpkg"
     parcels = pyogrio.read_dataframe(path, read_geometry=False)
     table = read_table("turkoglu", "rpg")
@@ -319,7 +319,6 @@ def test_worldcereal_classes_agree_with_a_coarse_grouping_of_the_same_codes(shar
     ],
 )
 def test_codes_of_the_flemish_parcels_are_mapped(shared, crop_name, file, crops):
-    pyogrio = pytest.importorskip("pyogrio")
     parcels = pyogrio.read_dataframe(shared / "data" / file / "parcels.gpkg", read_geometry=False)
     codes = sorted({str(code) for code in parcels["crop_code"]})
     assert " ".join(f"{code} {crop_name('worldcereal', code)}" for code in codes) == crops

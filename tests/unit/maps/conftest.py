@@ -82,6 +82,8 @@ class Place:
         self.truth = {site: np.full(grid.shape, 1) for site, grid in GRIDS.items()}
         self.truth["a"][:, 6:] = 2
         self.truth["b"][3:] = 3
+        # Pixels filled in the second period.
+        self.filled = {site: np.zeros(grid.shape, dtype=bool) for site, grid in GRIDS.items()}
         self.missing = {site: np.zeros(grid.shape, dtype=bool) for site, grid in GRIDS.items()}
 
     def write_sites(self) -> Path:
@@ -105,6 +107,9 @@ class Place:
             values[0, 0] = self.truth[site][: grid.height, : grid.width] * 100
             values[:, :, self.missing[site]] = 0
             array[:] = values
+            filled = np.zeros((periods, *grid.shape), dtype=bool)
+            filled[1] = self.filled[site][: grid.height, : grid.width]
+            add_array(group, "filled", ("period", "y", "x"), filled.shape, bool, chunks=(9, 5, 5))[:] = filled
         return path
 
     def write_folds(self) -> Path:

@@ -97,6 +97,31 @@ def test_a_site_without_any_value_is_mapped_as_nodata(place, run, three_models):
     assert summary["sites"]["b"]["hectares"] == [] and summary["sites"]["b"]["mean_confidence_percent"] is None
 
 
+def test_the_share_of_filled_values_counts_mapped_pixels_alone(place, run, three_models):
+    place.missing["a"][:2, :3] = True
+    place.missing["b"][:] = True
+    place.filled["a"][:3, :5] = True
+    _, summary, _ = run(three_models)
+    # 9 of the 15 filled pixels are mapped; three periods of 90 mapped pixels.
+    assert summary["sites"]["a"]["filled_share"] == pytest.approx(9 / 270)
+    assert summary["sites"]["b"]["filled_share"] is None
+
+
+def test_composites_that_do_not_say_what_was_filled_are_refused(place, run, three_models, monkeypatch):
+    import shutil
+
+    write = place.write_composites
+
+    def without(**options):
+        path = write(**options)
+        shutil.rmtree(path / "b" / "filled")
+        return path
+
+    monkeypatch.setattr(place, "write_composites", without)
+    with pytest.raises(CropflowError, match=r"site b, lacks 'filled' of the shape \(3, 6, 8\)"):
+        run(three_models)
+
+
 def test_parcels_get_crop_runner_up_and_doubt(place, run, three_models):
     parcels, crops = place.write_parcels()
     _, summary, table = run(three_models, parcels=parcels, crops=crops)

@@ -35,6 +35,9 @@ def test_a_forest_learns_the_toy(make_samples: Callable[..., Path], tmp_path: Pa
     assert fitted.counts["drawn_from_parcels"] == 36
     header, row = (tmp_path / "model/history.csv").read_text().splitlines()
     assert float(dict(zip(header.split(","), row.split(","), strict=True))["validation_balanced_accuracy"]) > 0.95
+    split = json.loads((tmp_path / "model/model.json").read_text())["random_split"]
+    assert split["accuracy"] > 0.9 and split["balanced_accuracy"] > 0.9 and 0 < split["pixels"] <= 9 * 4 * 4
+    assert split["what"] == "out-of-bag pixels: neighbours of the same parcel in training"
     predictor = load_predictor(tmp_path / "model")
     reflectance = np.array([[500, 800], [1500, 1800], [2500, 2800], [3500, 3800]], np.uint16)[..., None, None]
     probability = predictor.probability(reflectance)
@@ -48,7 +51,8 @@ def test_equal_forests_give_equal_bytes_with_any_number_of_threads(
     folder = make_samples()
     fit(folder, tmp_path / "one")
     fit(folder, tmp_path / "two", threads=3)
-    assert (tmp_path / "one/model.skops").read_bytes() == (tmp_path / "two/model.skops").read_bytes()
+    for file in ("model.skops", "model.json"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 
 def test_labels_outside_the_training_folds_change_no_byte_of_the_forest(

@@ -97,6 +97,13 @@ def test_a_parcel_cut_in_two_becomes_a_multi_polygon():
     assert table.geometry.area.iloc[0] == pytest.approx(800)
 
 
+def test_the_rounding_of_a_tiny_parcels_area_is_no_change():
+    parcels = register([box(10 + 20 * n, 10, 10 + 20 * n + 0.4 + 0.11 * n, 11.3) for n in range(20)], 2154)
+    parcels["area_ha"] = parcels["area_ha"].round(6)
+    clipped = clip_parcels(parcels, GRID)
+    assert len(clipped.parcels) + clipped.degenerate == 20
+
+
 def test_a_wrong_crs_shows_in_the_areas_and_is_refused():
     parcels = register([box(0, 0, 100, 100), box(200, 0, 300, 200)])
     mercator = parcels.to_crs(3857)

@@ -61,6 +61,7 @@ class World:
         }
         self.maps: list[Path] = []
         self.truth: list[Path] = []
+        self.compared_models: list[str] = []
         if template is not None:
             shutil.copytree(template, folder)
             self.maps.append(folder / "maps" / self.place)
@@ -215,10 +216,18 @@ class World:
             write_cog(folder / site / "crops.tif", crops, grid, 255)
             confidence = rng.integers(0, 101, grid.shape).astype(np.uint8)
             write_cog(folder / site / "confidence.tif", confidence, grid, 255, categorical=False)
-        site = {"pixels": 48, "not_predicted": 5}
+        site = {"pixels": 48, "not_predicted": 5, "filled_share": 0.334}
         parcels = {"read": 3, "predicted": 3, "in doubt": 1}
         write_json(folder / "summary.json", {"sites": dict.fromkeys(sites, site), "parcels": parcels})
         self.maps.append(folder)
+
+    def compare_forest(self) -> None:
+        """Give the models of the compared forest; the last fold has no pixel out of bag."""
+        for fold, (accuracy, balanced, pixels) in enumerate([(0.9, 0.8, 1000), (0.96, 0.84, 2000), (None, None, 0)]):
+            folder = self.folder / "models" / "forest" / str(fold) / "model"
+            split = {"accuracy": accuracy, "balanced_accuracy": balanced, "pixels": pixels, "what": "out-of-bag pixels"}
+            write_json(folder / "model.json", {"classes": list(CROPS), "random_split": split})
+            self.compared_models.append(f"forest={folder}")
 
     def simulate(self) -> None:
         """Say that the place is simulated, with a true model of known score."""
@@ -245,6 +254,7 @@ class World:
             "--confusion": [self.metrics["net"].with_name("confusion.parquet")],
             "--map": self.maps,
             "--truth": self.truth,
+            "--compared-model": self.compared_models,
             "--output": [output],
         }
         given = ["--experiment", "net", "--settings", json.dumps(self.settings)]
@@ -276,6 +286,9 @@ class World:
             confusion=read_table(self.metrics["net"].with_name("confusion.parquet")),
             maps={"/".join(folder.parts[-2:]): folder for folder in self.maps},
             oracles={folder.parent.name: read_json(folder / "oracle.json") for folder in self.truth},
+            compared_models={
+                "forest": [read_json(Path(given.partition("=")[2]) / "model.json") for given in self.compared_models]
+            },
         )
 
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from cropflow.files.atomic import read_json
 
 
@@ -14,6 +16,27 @@ def test_the_command_writes_page_and_manifest(world, run, tmp_path):
     assert {"confusion", "metrics of net", "metrics of forest", "model 0", "scenes dale/2019"} <= set(
         manifest["inputs"]
     )
+
+
+def test_models_of_compared_experiments_are_inputs(world, run, tmp_path):
+    world.compare_forest()
+    page = tmp_path / "index.html"
+    assert run(world.options(page)) == 0
+    assert "Random split against blocks" in page.read_text(encoding="utf-8")
+    assert {"model 0 of forest", "model 2 of forest"} <= set(read_json(tmp_path / "index.html.manifest.json")["inputs"])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("forest", "expected name=FOLDER"),
+        ("net=.", "names 'net'; expected one of forest"),
+        ("forest=nowhere", "holds no model.json"),
+    ],
+)
+def test_a_wrong_model_of_a_compared_experiment_is_refused(world, run, capsys, tmp_path, given, message):
+    arguments = [*world.options(tmp_path / "x.html"), "--compared-model", given]
+    assert message in refused(run, capsys, arguments)
 
 
 def test_running_twice_gives_the_same_bytes(world, run, tmp_path):

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from cropflow.files.atomic import read_json, write_json
 from cropflow.labels.hierarchy import Crop, Legend
 from cropflow.report.page import render
+from cropflow.report.scores import random_split_rows
 
 SECTIONS = (
     "map", "scores", "classes", "confusion", "learning", "season", "curves", "dropped", "labels", "folds", "settings",
@@ -71,6 +72,32 @@ def test_network_forest_and_majority_stand_side_by_side(plain_page, visible_text
     assert "net (temporal unet)" in text
     assert "forest (random forest)" in text
     assert "majority class" in text
+
+
+def test_what_a_random_split_would_claim_stands_beside_the_score_on_blocks(world, visible_text):
+    world.compare_forest()
+    inputs = world.inputs()
+    text = visible_text(render(inputs))
+    overall, balanced = (
+        inputs.metrics["forest"]["metrics"][f"level_3.interior.{metric}"]["value"]
+        for metric in ("overall_accuracy", "balanced_accuracy")
+    )
+    assert "Random split against blocks A random split is optimistic" in text
+    assert f"forest (random forest) 0.930 {overall:.3f} 0.820 {balanced:.3f} 3,000" in text
+    # The network tells no such score.
+    assert [row["name"] for row in random_split_rows(inputs)] == ["forest (random forest)"]
+
+
+def test_the_own_forest_tells_its_random_split_too(world):
+    split = {"accuracy": 0.75, "balanced_accuracy": 0.5, "pixels": 10, "what": "out-of-bag pixels"}
+    inputs = world.inputs()
+    inputs.models[1]["random_split"] = split
+    (row,) = random_split_rows(inputs)
+    assert (row["random_accuracy"], row["random_balanced_accuracy"], row["pixels"]) == ("0.750", "0.500", "10")
+
+
+def test_without_a_forest_there_is_no_random_split(plain_page, visible_text):
+    assert "Random split" not in visible_text(plain_page)
 
 
 def test_small_test_folds_are_warned_of_at_the_top(plain_page, visible_text):
@@ -217,3 +244,14 @@ def test_long_lists_of_places_are_cut_with_a_note(world, plain_page, visible_tex
     places = tuple(dataclasses.replace(inputs.places[0], name=f"dale{n}/2019") for n in range(7))
     assert "The first 6 of 7 places are shown." in visible_text(render(dataclasses.replace(inputs, places=places)))
     assert "places are shown" not in visible_text(plain_page)
+
+
+def test_a_model_that_is_no_better_than_the_most_frequent_crop_is_called_out(world):
+    inputs = world.inputs()
+    key = "level_3.parcel.overall_accuracy"
+    for content in inputs.metrics.values():
+        content["metrics"][key]["value"] = 0.9
+        content["baseline"]["majority"][key]["value"] = 0.5
+    assert "has not learnt" not in render(inputs)
+    inputs.own["metrics"][key]["value"] = 0.5
+    assert f"{inputs.experiment} is right in 50 % of the parcels" in render(inputs)

@@ -54,6 +54,18 @@ def test_a_picture_that_leaves_pixels_out_says_so(world):
     assert "one of 2 × 2 shown" in picture.caption
 
 
+def test_the_caption_says_how_much_was_interpolated(world):
+    from cropflow.files.atomic import read_json, write_json
+
+    def caption() -> str:
+        return picture_site(world.maps[0] / "a", "dale/2019", "a", None, world.legend).caption
+
+    assert caption().endswith("10 m pixels. 33 % of the values behind this map were interpolated.")
+    summary = world.maps[0] / "summary.json"
+    write_json(summary, read_json(summary) | {"sites": {"a": {"filled_share": None}}})
+    assert caption().endswith("10 m pixels")
+
+
 def test_many_sites_are_cut_with_a_note_and_those_with_labels_come_first(world):
     world.add_map("ably/2019", [f"s{n:02d}" for n in range(MOST_SITES + 2)])
     maps = {"/".join(folder.parts[-2:]): folder for folder in world.maps}
