@@ -10,7 +10,12 @@ import typer
 
 LOG = logging.getLogger(__name__)
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Find scenes and write them to the site grids.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Find scenes and write them to the site grids.",
+)
 
 
 @app.callback()

@@ -8,7 +8,12 @@ import typer
 
 from cropflow.labels.legend_command import app as legend_app
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Download, clean and map a register of parcels.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Download, clean and map a register of parcels.",
+)
 app.add_typer(legend_app, name="legend")
 
 

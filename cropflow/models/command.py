@@ -11,6 +11,7 @@ from cropflow.errors import CropflowError
 
 app = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode=None,
     help="Train a model on a fold and predict its test blocks.",
 )

@@ -12,7 +12,9 @@ from cropflow.errors import CropflowError
 
 LOG = logging.getLogger(__name__)
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Lay out sites and clip parcels to them.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Lay out sites and clip parcels to them."
+)
 
 
 @app.command()

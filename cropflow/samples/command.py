@@ -10,7 +10,12 @@ import typer
 
 from cropflow.errors import CropflowError
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Assign folds, rasterise parcels and cut patches.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Assign folds, rasterise parcels and cut patches.",
+)
 log = logging.getLogger(__name__)
 
 Sites = Annotated[Path, typer.Option(help="Input: parquet table of the sites of a region.")]

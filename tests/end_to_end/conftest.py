@@ -14,6 +14,11 @@ import pytest
 import yaml
 
 
+def with_python(path: str) -> str:
+    """A search path on which the rules find the Python that runs the tests, activated or not."""
+    return os.pathsep.join([str(Path(sys.executable).parent), path])
+
+
 @dataclass(frozen=True)
 class Workspace:
     """A working folder beside a link to the shared data, and the checkout whose workflow runs in it."""
@@ -33,7 +38,7 @@ class Workspace:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "PYTHONPATH": str(self.root)}
+        return {**os.environ, "PYTHONPATH": str(self.root), "PATH": with_python(os.environ["PATH"])}
 
     def run(self, *arguments: str, overlays: tuple[Path, ...] = ()) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

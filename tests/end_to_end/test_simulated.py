@@ -139,7 +139,7 @@ def test_a_run_killed_at_five_moments_ends_with_the_same_results(undisturbed, wo
 
 def test_a_second_run_at_the_same_time_is_refused_in_one_line(undisturbed):
     first = subprocess.Popen(
-        undisturbed.command("--forcerun", "evaluation"),
+        undisturbed.command("--forcerun", "models"),
         cwd=undisturbed.folder,
         env=undisturbed.environment,
         stdout=subprocess.DEVNULL,

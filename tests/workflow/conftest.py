@@ -17,6 +17,11 @@ import yaml
 Plan = Callable[..., tuple[int, dict[str, int], str]]
 
 
+def with_python(path: str) -> str:
+    """A search path on which the rules find the Python that runs the tests, activated or not."""
+    return os.pathsep.join([str(Path(sys.executable).parent), path])
+
+
 @pytest.fixture
 def folder(tmp_path: Path, root: Path) -> Path:
     """An empty working folder with the project's config."""
@@ -35,7 +40,7 @@ def snakemake(folder: Path, root: Path) -> Callable[..., subprocess.CompletedPro
             file = folder / "overlay.yaml"
             file.write_text(yaml.safe_dump(json.loads(json.dumps(overlay))))
             command += ["--configfile", str(file)]
-        environment = {**os.environ, "PYTHONPATH": str(root)}
+        environment = {**os.environ, "PYTHONPATH": str(root), "PATH": with_python(os.environ["PATH"])}
         return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment, timeout=300)
 
     return run

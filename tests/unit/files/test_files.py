@@ -69,6 +69,7 @@ def test_what_a_killed_process_left_is_swept_away_and_a_living_ones_is_not(tmp_p
 
 
 def test_a_result_made_from_something_that_is_gone_is_named(tmp_path):
+    (tmp_path / ".work").mkdir()
     write_json(tmp_path / "first.json", [1])
     write_manifest(tmp_path / "first.json")
     write_json(tmp_path / "second.json", [2])

@@ -55,7 +55,7 @@ class World:
         self.settings = {
             "experiment": self.experiment,
             "set": {"series": "monthly"},
-            "series": {"period": "month"},
+            "series": {"max_gap": 3},
             "seasons": {"2019": {"start": "2018-11-01", "end": "2019-01-31"}},
             "simulations": [],
         }
