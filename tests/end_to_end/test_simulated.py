@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas
 import pytest
 
 from cropflow.files.atomic import read_json
@@ -172,5 +173,8 @@ def test_a_region_added_by_an_overlay_plans_its_own_jobs_and_the_report(undistur
 
 def test_the_folds_hold_every_block_once(undisturbed):
     metrics = read_json(undisturbed.results / "evaluation" / "tiny" / "metrics.json")
+    parcels = pandas.read_parquet(undisturbed.results / "samples" / "tiny" / "plain" / "2023" / "parcels.parquet")
+    tested = parcels[parcels["crop"].between(1, 48) & (parcels["fold"] != 255)]
     assert [fold["fold"] for fold in metrics["folds"]] == [0, 1, 2]
-    assert sum(fold["parcels"] for fold in metrics["folds"]) > 20
+    assert metrics["counts"]["test parcels"] == len(tested) > 0
+    assert sum(fold["parcels"] for fold in metrics["folds"]) == metrics["counts"]["test parcels scored"]
