@@ -61,7 +61,7 @@ def test_a_transfer_that_breaks_off_goes_on_where_it_ended(fetch, server):
 
 def test_a_transfer_that_stalls_is_given_up_and_goes_on(fetch, server):
     server.plans["/file.bin"] = ["stall:70000"]
-    (file,) = fetch(patience=Patience(attempts=3, first_wait_s=0.001, longest_wait_s=0.01, timeout_s=0.2))
+    (file,) = fetch(patience=Patience(attempts=3, first_wait_s=0.001, longest_wait_s=0.01, timeout_s=1.5))
     assert file.read_bytes() == CONTENT
     assert server.ranges_asked() == [None, "bytes=70000-"]
 
