@@ -27,6 +27,7 @@ from cropflow.config.shipped import legend_names, table_names
 from cropflow.config.simulation import Simulation
 from cropflow.errors import CropflowError, listing
 
+MODELS = "temporal_unet, random_forest"
 AnySection = TypeVar("AnySection", bound=Section)
 
 
@@ -245,6 +246,17 @@ def _one_line(error: ValidationError, where: str, content: Any) -> str:
         return f"{key} is no key of this section (value {value!r}); expected one of: {listing(keys, 30)}.{rest}"
     if kind == "missing":
         return f"{key} is missing; it is required.{rest}"
+    if "[key]" in location:
+        place = key.removesuffix(".[key]").rsplit(".", 1)[0]
+        return f"{place} has the name {value!r}; expected text of letters, digits, _ and -, in quotes.{rest}"
+    if kind == "string_pattern_mismatch":
+        return f"{key} is {value!r}; expected text like {first['ctx']['pattern']}.{rest}"
+    if kind == "tuple_type":
+        return f"{key} is {value!r}; expected a list, such as [{value}].{rest}"
+    if kind == "too_short":
+        return f"{key} is empty; expected at least {first['ctx']['min_length']} entry.{rest}"
+    if kind == "union_tag_not_found":
+        return f"{key} has no name; expected one of: {first['ctx'].get('expected_tags', MODELS)}.{rest}"
     if kind == "value_error":
         text = message.removeprefix("Value error, ")
         found = "" if isinstance(value, dict) or not key else f" is {value!r}"

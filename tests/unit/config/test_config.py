@@ -209,3 +209,23 @@ def test_a_run_that_names_nothing_is_refused(root, tmp_path, monkeypatch):
     (tmp_path / "nothing.yaml").write_text("run: []\n")
     result = CliRunner().invoke(app, ["check", str(root / "config.yaml"), "nothing.yaml"])
     assert str(result.exception) == "run names no experiment; expected one or more of: demo, demo_forest."
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            {"seasons": {"my season": {"start": "2022-01-01", "end": "2022-12-31"}}},
+            "seasons has the name 'my season'; expected text of letters",
+        ),
+        ({"run": "mini"}, r"run is 'mini'; expected a list, such as \[mini\]"),
+        ({"regions": {"a": {"sites": {}, "imagery": "x"}}}, r"regions\.a\.sites is empty|regions\.a\.sites is \{\}"),
+        (
+            {"experiments": {"e": {"set": "s", "model": {}, "train": [{"region": "a", "season": "b"}]}}},
+            r"experiments\.e\.model has no name; expected one of: .*temporal_unet",
+        ),
+    ],
+)
+def test_messages_speak_of_the_config_and_not_of_the_parser(content, message):
+    with pytest.raises(CropflowError, match=message):
+        parse(Config, content)
