@@ -1,16 +1,9 @@
 """The configuration: pydantic models are the source, everything else is generated or checked from them."""
 
+from cropflow.config.regions import Region
+from cropflow.config.registers import Register
 from cropflow.config.root import Config
-from cropflow.config.sections import (
-    Experiment,
-    Imagery,
-    Region,
-    Register,
-    SampleSet,
-    Season,
-    Section,
-    Series,
-)
+from cropflow.config.sections import Experiment, Imagery, SampleSet, Season, Section, Series
 from cropflow.config.simulation import Simulation
 
 __all__ = [

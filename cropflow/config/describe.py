@@ -5,24 +5,19 @@ from __future__ import annotations
 import json
 from typing import Any, get_args, get_origin
 
+from cropflow.config.regions import Box, Region, Square
+from cropflow.config.registers import Cleaning, Columns, Register, RegisterFile
 from cropflow.config.root import Config
 from cropflow.config.sections import (
-    Box,
-    Cleaning,
-    Columns,
     Experiment,
     Folds,
     Imagery,
     Place,
     RandomForest,
-    Region,
-    Register,
-    RegisterFile,
     SampleSet,
     Season,
     Section,
     Series,
-    Square,
     TemporalUnet,
 )
 from cropflow.config.simulation import Difficulty, Landscape, Simulation

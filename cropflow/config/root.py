@@ -11,18 +11,9 @@ from typing import Any, Self, TypeVar, get_args
 from pydantic import Field, ValidationError, model_validator
 
 from cropflow.config.addresses import public
-from cropflow.config.sections import (
-    Experiment,
-    Imagery,
-    Name,
-    Place,
-    Region,
-    Register,
-    SampleSet,
-    Season,
-    Section,
-    Series,
-)
+from cropflow.config.regions import Region
+from cropflow.config.registers import Register
+from cropflow.config.sections import Experiment, Imagery, Name, Place, SampleSet, Season, Section, Series
 from cropflow.config.shipped import legend_names, table_names
 from cropflow.config.simulation import Simulation
 from cropflow.errors import CropflowError, listing

@@ -1,13 +1,11 @@
-"""One model per kind of config entry, in the order of the rooms."""
+"""One model per kind of config entry but registers and regions, in the order of the rooms."""
 
 from __future__ import annotations
 
 import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
-
-from cropflow.config.addresses import check_address
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Sentinel2Band = Literal["B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12"]
 SENTINEL2_BANDS: tuple[Sentinel2Band, ...] = (
@@ -17,21 +15,6 @@ BANDS_10M = frozenset({"B02", "B03", "B04", "B08"})
 
 # Names become folder names and Snakemake wildcards.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-Longitude = Annotated[float, Field(ge=-180, le=180)]
-Latitude = Annotated[float, Field(ge=-80, le=84)]
-
-
-def _known_crs(value: str) -> str:
-    import pyproj
-
-    try:
-        pyproj.CRS.from_user_input(value)
-    except pyproj.exceptions.CRSError:
-        raise ValueError("expected a CRS that PROJ knows, such as 'EPSG:2154'") from None
-    return value
-
-
-CrsName = Annotated[str, AfterValidator(_known_crs)]
 
 
 class Section(BaseModel):
@@ -51,117 +34,6 @@ class Season(Section):
         if self.end <= self.start:
             raise ValueError(f"end {self.end} is not after start {self.start}")
         return self
-
-
-class RegisterFile(Section):
-    """The file of one season."""
-
-    path: str | None = Field(default=None, description="Local file, relative to the working directory.")
-    url: str | None = Field(
-        default=None,
-        description="http(s) address; downloaded, resumed and checked. Commands and logs show it, query included: "
-        "credentials belong into ~/.netrc.",
-    )
-    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$", description="Checksum of the file.")
-    layer: str | None = Field(default=None, description="Layer, where the file holds several.")
-
-    @model_validator(mode="after")
-    def _one_place(self) -> Self:
-        if (self.path is None) == (self.url is None):
-            raise ValueError("give exactly one of path and url")
-        if self.url is not None:
-            check_address(self.url)
-        return self
-
-
-class Columns(Section):
-    """Which columns of a vector register hold what."""
-
-    crop_code: str = Field(description="Column with the register's own crop code or name.")
-    parcel_id: str | None = Field(default=None, description="Column with the parcel's id; row numbers where absent.")
-
-
-class Cleaning(Section):
-    """Thresholds below which a polygon is no parcel."""
-
-    minimum_area_m2: float = Field(default=100.0, ge=0, description="Smaller polygons are dropped (m2).")
-    minimum_width_m: float = Field(
-        default=2.0, ge=0, description="Slivers: polygons whose mean width, 2 x area / perimeter, is less (m)."
-    )
-
-
-class Register(Section):
-    """A register of parcels and how its codes are read."""
-
-    reader: Literal["rpg", "vector"] = Field(description="rpg: the French register; vector: any file, by columns.")
-    simulation: Name | None = Field(default=None, description="Read the register of this simulation.")
-    files: dict[Name, RegisterFile] = Field(default={}, description="Season -> file.")
-    columns: Columns | None = Field(default=None, description="For reader vector: the columns.")
-    table: str = Field(
-        default="rpg",
-        description="Table from codes to crops: rpg, eurocrops, worldcereal, or a CSV file's path.",
-    )
-    unmapped: Literal["stop", "unknown"] = Field(
-        default="stop", description="A code that the table does not know: stop the run, or label it unknown."
-    )
-    cleaning: Cleaning = Cleaning()
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if (self.simulation is None) == (not self.files):
-            raise ValueError("give exactly one of simulation and files")
-        if self.reader == "vector" and self.columns is None:
-            raise ValueError("reader vector needs columns (crop_code, and parcel_id where there is one)")
-        if self.reader == "rpg" and self.columns is not None:
-            raise ValueError("reader rpg knows its columns; drop columns, or take reader vector")
-        return self
-
-
-class Square(Section):
-    """A square by its centre."""
-
-    centre: tuple[Longitude, Latitude] = Field(description="Longitude and latitude, degrees.")
-    side_km: float = Field(gt=0, le=100, description="Side, kilometres.")
-
-
-class Box(Section):
-    """A bounding box."""
-
-    bounds: tuple[float, float, float, float] = Field(description="xmin, ymin, xmax, ymax in crs.")
-    crs: CrsName = Field(default="EPSG:4326", description="CRS of the bounds.")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        xmin, ymin, xmax, ymax = self.bounds
-        if not (xmin < xmax and ymin < ymax):
-            raise ValueError(f"bounds {list(self.bounds)} are not ordered (xmin, ymin, xmax, ymax)")
-        return self
-
-
-def _shape_of_site(value: Any) -> str:
-    # Told apart by their keys, so that a mistake in a box is not reported as a missing centre.
-    return (
-        "box"
-        if "bounds" in (value if isinstance(value, dict) else getattr(type(value), "model_fields", ()))
-        else "square"
-    )
-
-
-Site = Annotated[
-    Annotated[Square, Tag("square")] | Annotated[Box, Tag("box")],
-    Discriminator(_shape_of_site),
-]
-
-
-class Region(Section):
-    """Where to map: sites, the register that labels them and the imagery that shows them."""
-
-    sites: dict[Name, Site] = Field(min_length=1, description="Site -> square or box.")
-    imagery: Name = Field(description="Entry of imagery.")
-    register_: Name | None = Field(
-        default=None, alias="register", description="Entry of registers; none where there are no labels."
-    )
-    pixel_m: Literal[10, 20] = Field(default=10, description="Pixel size, metres.")
 
 
 class Imagery(Section):

@@ -52,8 +52,9 @@ def clean(
     summary: Path = typer.Option(..., help="JSON: parcels and hectares read, kept, dropped by reason, per code."),
 ) -> None:
     """Repair, drop and sort the parcels of a register, in its own CRS, and count what is lost."""
+    from cropflow.config.registers import Register
     from cropflow.config.root import parse_json
-    from cropflow.config.sections import Register, dump
+    from cropflow.config.sections import dump
     from cropflow.files.atomic import write_json
     from cropflow.files.manifest import write_manifest
     from cropflow.files.tables import write_table
@@ -89,8 +90,8 @@ def map_(
     """Map the codes of cleaned parcels to the crops of a legend."""
     import pandas
 
+    from cropflow.config.registers import Register
     from cropflow.config.root import parse_json
-    from cropflow.config.sections import Register
     from cropflow.files.atomic import write_json
     from cropflow.files.manifest import write_manifest
     from cropflow.files.tables import write_table

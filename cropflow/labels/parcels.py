@@ -12,7 +12,7 @@ import pandas
 import shapely
 from numpy.typing import NDArray
 
-from cropflow.config.sections import Cleaning
+from cropflow.config.registers import Cleaning
 from cropflow.errors import CropflowError, listing
 from cropflow.labels.area import ellipsoidal_area_ha, ellipsoidal_perimeter_m
 from cropflow.labels.counts import count, count_by, rounded_ha, total

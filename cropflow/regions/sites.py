@@ -11,7 +11,7 @@ import pyproj
 import shapely
 from shapely.geometry import Polygon
 
-from cropflow.config.sections import Box, Square
+from cropflow.config.regions import Box, Square
 from cropflow.errors import CropflowError
 from cropflow.files.tables import read_geotable
 from cropflow.labels.area import ellipsoidal_area_ha

@@ -11,7 +11,7 @@ from cropflow.errors import CropflowError, listing
 if TYPE_CHECKING:
     import geopandas
 
-    from cropflow.config.sections import Register
+    from cropflow.config.registers import Register
 
 READERS = {"rpg": "cropflow.labels.registers.rpg", "vector": "cropflow.labels.registers.vector"}
 

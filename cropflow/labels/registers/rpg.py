@@ -14,7 +14,7 @@ from pathlib import Path
 
 import geopandas
 
-from cropflow.config.sections import Register
+from cropflow.config.registers import Register
 from cropflow.labels.archives import unpacked
 from cropflow.labels.registers.vector import choose_layer, read_columns
 

@@ -13,7 +13,7 @@ import pyproj
 import shapely
 from pandas.api import types
 
-from cropflow.config.sections import Register
+from cropflow.config.registers import Register
 from cropflow.errors import CropflowError, listing
 from cropflow.labels.archives import unpacked
 

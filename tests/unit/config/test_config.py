@@ -13,8 +13,10 @@ from cropflow.config import Config, describe, shipped
 from cropflow.config.addresses import public
 from cropflow.config.command import app
 from cropflow.config.load import merge, read_config
+from cropflow.config.regions import Region
+from cropflow.config.registers import Register
 from cropflow.config.root import missing_paths, parse, parse_json
-from cropflow.config.sections import Folds, Imagery, Region, Register, Season, Series, TemporalUnet, dump
+from cropflow.config.sections import Folds, Imagery, Season, Series, TemporalUnet, dump
 from cropflow.errors import CropflowError
 from cropflow.labels import legend
 

@@ -10,7 +10,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cropflow.config.sections import Cleaning
+from cropflow.config.registers import Cleaning
 from cropflow.errors import CropflowError
 from cropflow.labels.parcels import REASONS, clean, repair, stripped, unique_ids
 

@@ -6,8 +6,8 @@ import py7zr
 import pyogrio
 import pytest
 
+from cropflow.config.registers import Register
 from cropflow.config.root import parse
-from cropflow.config.sections import Register
 from cropflow.errors import CropflowError
 from cropflow.labels.registers import read_register
 

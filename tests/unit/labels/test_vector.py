@@ -7,8 +7,8 @@ import pyogrio
 import pytest
 import shapely
 
+from cropflow.config.registers import Register
 from cropflow.config.root import parse
-from cropflow.config.sections import Register
 from cropflow.errors import CropflowError
 from cropflow.labels.registers import read_register
 from cropflow.labels.registers.vector import as_text

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cropflow.config.sections import Box, Square
+from cropflow.config.regions import Box, Square
 from cropflow.errors import CropflowError
 from cropflow.files.tables import write_table
 from cropflow.regions.grid import Grid

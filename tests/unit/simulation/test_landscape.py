@@ -5,7 +5,7 @@ import pyproj
 import pytest
 import shapely
 
-from cropflow.config.sections import Square
+from cropflow.config.regions import Square
 from cropflow.config.simulation import Difficulty, Landscape, Simulation
 from cropflow.regions.sites import site_grid
 from cropflow.simulation.crops import CROPS, FIXED
