@@ -138,7 +138,13 @@ class TemporalUnet(Section):
         default="constant", description="The step over the epochs: constant, or up to the peak and down to nothing."
     )
     weight_decay: float = Field(default=0.0, ge=0, description="Adam's decay.")
-    batch_size: int = Field(default=16, ge=1, description="Patches per step.")
+    batch_size: int = Field(default=16, ge=1, description="Patches per step, or squares cut from them.")
+    cutout: int | None = Field(
+        default=None,
+        ge=4,
+        description="Side of squares that training cuts from the patches at random, pixels: a step of many small "
+        "squares sees more parcels than one of a few whole patches. Whole patches where absent.",
+    )
     epochs: int = Field(default=50, ge=1, description="At most.")
     patience: int = Field(default=8, ge=1, description="Epochs without a better validation loss before stopping.")
     class_weights: Literal["none", "inverse_sqrt"] = Field(default="none", description="Weights of the loss.")

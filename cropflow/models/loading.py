@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from cropflow.models.dataset import NO_CLASS, Samples, Split, complete
+from cropflow.models.dataset import NO_CLASS, PlacePatches, Samples, Split, complete
 from cropflow.models.statistics import Survey
 
 SHUFFLE, AUGMENT, DROPOUT = range(3)
@@ -22,15 +23,34 @@ def random(seed: int, purpose: int, epoch: int, *more: int) -> np.random.Generat
     return np.random.default_rng([seed, purpose, epoch, *more])
 
 
+@dataclass(frozen=True)
+class Augmentation:
+    """What training draws anew for each item.
+
+    Attributes:
+        seed: Seed of the draws.
+        epoch: Number of finished epochs.
+        flips: Flip and turn by quarters.
+        cutout: Side of the square that is cut from a patch, pixels; None: the whole patch.
+        cutouts: Squares that a patch gives in an epoch.
+    """
+
+    seed: int
+    epoch: int
+    flips: bool
+    cutout: int | None
+    cutouts: int
+
+
 class PatchDataset(Dataset[tuple[Tensor, Tensor]]):
-    """Series and targets of patches.
+    """Series and targets of patches, or of squares that training cuts from them.
 
     Args:
         samples: All patches.
         lookup: Class of each legend id, -1 where none, ``(65536,)``.
         split: Roles of the folds.
         folds: Folds whose pixels are targets.
-        turn: Seed and epoch of the random flips and quarter turns; none where absent.
+        augmentation: Draws of training; none where absent.
     """
 
     def __init__(
@@ -39,33 +59,61 @@ class PatchDataset(Dataset[tuple[Tensor, Tensor]]):
         lookup: NDArray[np.int64],
         split: Split,
         folds: tuple[int, ...],
-        turn: tuple[int, int] | None = None,
+        augmentation: Augmentation | None = None,
     ) -> None:
         self.samples = samples
         self.lookup = lookup
         self.split = split
         self.folds = folds
-        self.turn = turn
+        self.augmentation = augmentation
+        self.items_per_patch = augmentation.cutouts if augmentation else 1
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return len(self.samples) * self.items_per_patch
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Series uint16 ``(T, C, P, P)`` and classes int64 ``(P, P)``, -1 where there is no target.
+        """Series uint16 ``(T, C, S, S)`` and classes int64 ``(S, S)``, -1 where there is no target.
 
-        The bitwise complement of a number is the same patch without targets.
+        Item ``i`` belongs to patch ``i // items_per_patch``. The bitwise complement of a number is the
+        same item without targets.
         """
         counted = index >= 0
-        place, row = self.samples.locate(index if counted else ~index)
-        reflectance = np.array(place.reflectance[row])
-        crops = np.asarray(place.crops[row])
-        usable = self.split.labelled(crops) & np.isin(place.folds[row], self.folds) & complete(reflectance, (0, 1))
-        targets = np.where(usable & counted, self.lookup[crops], NO_CLASS)
-        if self.turn is not None:
-            seed, epoch = self.turn
-            quarter, flip = random(seed, AUGMENT, epoch, index).integers((4, 2))
+        item = index if counted else ~index
+        place, row = self.samples.locate(item // self.items_per_patch)
+        whole = place.crops.shape[-1]
+        window = (slice(0, whole), slice(0, whole))
+        drawn = self.augmentation
+        generator = random(drawn.seed, AUGMENT, drawn.epoch, item) if drawn else None
+        if drawn and generator and drawn.cutout:
+            window = cut_out(self._usable(place, row, window), drawn.cutout, generator)
+        reflectance = np.array(place.reflectance[row][:, :, *window])
+        crops = np.asarray(place.crops[row][window])
+        targets = np.where(self._usable(place, row, window) & counted, self.lookup[crops], NO_CLASS)
+        if drawn and generator and drawn.flips:
+            quarter, flip = generator.integers((4, 2))
             reflectance, targets = (_turn(array, int(quarter), bool(flip)) for array in (reflectance, targets))
         return torch.from_numpy(reflectance), torch.from_numpy(targets)
+
+    def _usable(self, place: PlacePatches, row: int, window: tuple[slice, slice]) -> NDArray[np.bool_]:
+        """True where a pixel of a window is a target."""
+        labelled = self.split.labelled(np.asarray(place.crops[row][window]))
+        in_folds = np.isin(place.folds[row][window], self.folds)
+        usable: NDArray[np.bool_] = labelled & in_folds & complete(place.reflectance[row][:, :, *window], (0, 1))
+        return usable
+
+
+def cut_out(usable: NDArray[np.bool_], side: int, generator: np.random.Generator) -> tuple[slice, slice]:
+    """Draw a square inside a patch that holds a pixel which is a target, each of them with equal chance.
+
+    Args:
+        usable: True where a pixel is a target, ``(P, P)``; at least one is.
+        side: Side of the square, pixels, at most P.
+        generator: Source of the draw.
+    """
+    targets = np.flatnonzero(usable)
+    chosen = divmod(int(targets[generator.integers(len(targets))]), usable.shape[1])
+    corner = np.clip(np.array(chosen) - generator.integers(side, size=2), 0, np.array(usable.shape) - side)
+    return slice(int(corner[0]), int(corner[0]) + side), slice(int(corner[1]), int(corner[1]) + side)
 
 
 def _turn(array: NDArray[np.generic], quarter: int, flip: bool) -> NDArray[np.generic]:
@@ -74,18 +122,18 @@ def _turn(array: NDArray[np.generic], quarter: int, flip: bool) -> NDArray[np.ge
 
 
 def draw_batches(
-    patches: NDArray[np.int64], size: int, generator: np.random.Generator, rank: int = 0, world: int = 1
+    items: NDArray[np.int64], size: int, generator: np.random.Generator, rank: int = 0, world: int = 1
 ) -> list[list[int]]:
-    """Shuffle patches into batches of nearly one size, the same number of them on every process.
+    """Shuffle items into batches of nearly one size, the same number of them on every process.
 
     Args:
-        patches: Running numbers.
-        size: Patches in a batch of one process, at most.
-        generator: Order of the patches; the same on every process.
+        items: Running numbers of patches, or of the squares cut from them.
+        size: Items in a batch of one process, at most.
+        generator: Order of the items; the same on every process.
         rank: This process.
-        world: Number of processes; patches that do not divide evenly are repeated.
+        world: Number of processes; items that do not divide evenly are repeated.
     """
-    order = generator.permutation(patches)
+    order = generator.permutation(items)
     order = np.resize(order, -(-len(order) // world) * world)[rank::world]
     return _split(order, size)
 
@@ -115,9 +163,11 @@ class PatchBatches(LightningDataModule):
         samples: All patches.
         survey: What the training folds know.
         split: Roles of the folds.
-        batch_size: Patches per step and process.
+        batch_size: Patches, or squares cut from them, per step and process.
         flips: Random flips and quarter turns in training.
-        seed: Seed of order and turns.
+        cutout: Side of the squares that training cuts from the patches, pixels; None: whole patches.
+            A patch gives as many as cover it once, so that an epoch stays as long.
+        seed: Seed of order, squares and turns.
         epoch: Number of finished epochs; the trainer's own count lags while a resumed run sets up.
         workers: Processes that read ahead; the batches do not depend on it.
     """
@@ -130,6 +180,7 @@ class PatchBatches(LightningDataModule):
         *,
         batch_size: int,
         flips: bool,
+        cutout: int | None,
         seed: int,
         epoch: Callable[[], int],
         workers: int = 0,
@@ -140,6 +191,8 @@ class PatchBatches(LightningDataModule):
         self.split = split
         self.batch_size = batch_size
         self.flips = flips
+        self.cutout = cutout
+        self.cutouts = 1 if cutout is None else (-(-samples.patch_size // cutout)) ** 2
         self.seed = seed
         self.epoch = epoch
         self.workers = workers
@@ -154,23 +207,19 @@ class PatchBatches(LightningDataModule):
         trainer = self.trainer
         assert trainer is not None  # Lightning attaches it before it asks
         epoch = self.epoch()
-        dataset = PatchDataset(
-            self.samples,
-            self.survey.lookup(),
-            self.split,
-            self.split.training,
-            (self.seed, epoch) if self.flips else None,
-        )
+        drawn = Augmentation(self.seed, epoch, self.flips, self.cutout, self.cutouts)
+        dataset = PatchDataset(self.samples, self.survey.lookup(), self.split, self.split.training, drawn)
+        items = (self.survey.training_patches[:, None] * self.cutouts + np.arange(self.cutouts)).ravel()
         order = random(self.seed, SHUFFLE, epoch)
-        patches = self.survey.training_patches
         return self._loader(
-            dataset, draw_batches(patches, self.batch_size, order, trainer.global_rank, trainer.world_size)
+            dataset, draw_batches(items, self.batch_size, order, trainer.global_rank, trainer.world_size)
         )
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
-        """Batches of the validation fold in a fixed order, each patch once over all processes."""
+        """Batches of whole patches of the validation fold in a fixed order, each once over all processes."""
         trainer = self.trainer
         assert trainer is not None
         dataset = PatchDataset(self.samples, self.survey.lookup(), self.split, (self.split.validation,))
         patches = self.survey.validation_patches
-        return self._loader(dataset, fixed_batches(patches, self.batch_size, trainer.global_rank, trainer.world_size))
+        size = max(1, self.batch_size // self.cutouts)
+        return self._loader(dataset, fixed_batches(patches, size, trainer.global_rank, trainer.world_size))

@@ -18,7 +18,7 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
 from cropflow.config.sections import TemporalUnet
-from cropflow.errors import CropflowError
+from cropflow.errors import CropflowError, refuse
 from cropflow.models.dataset import Samples, Split
 from cropflow.models.learning import PixelLearner
 from cropflow.models.loading import PatchBatches
@@ -82,7 +82,7 @@ def train_network(
     Raises:
         CropflowError: If the patches are too small for the depth of the U-Net.
     """
-    _check_depth(samples.patch_size, len(settings.widths))
+    _check_depth(samples.patch_size, len(settings.widths), settings.cutout)
     _quieten()
     torch.set_num_threads(threads)
     # Fresh memory is always written before it is read here; filling it with NaN first costs time.
@@ -124,6 +124,7 @@ def train_network(
         split,
         batch_size=settings.batch_size,
         flips=settings.flips,
+        cutout=settings.cutout,
         seed=seed,
         epoch=lambda: len(progress.rows),
         workers=min(threads, 8) if torch.cuda.is_available() else 0,
@@ -141,15 +142,18 @@ def train_network(
     )
 
 
-def _check_depth(patch_size: int, levels: int) -> None:
-    coarsest = patch_size >> (levels - 1)
+def _check_depth(patch_size: int, levels: int, cutout: int | None) -> None:
+    if cutout is not None and cutout > patch_size:
+        refuse("cutout of the model", cutout, f"at most {patch_size}, the patch_size of the sample set")
+    side, name = (patch_size, "patch_size of the sample set") if cutout is None else (cutout, "cutout")
+    coarsest = side >> (levels - 1)
     if coarsest < 1:
         raise CropflowError(
-            f"Patches of {patch_size} pixels halve fewer than the {levels - 1} times that widths asks for. "
-            "Shorten widths or raise patch_size of the sample set."
+            f"Squares of {side} pixels halve fewer than the {levels - 1} times that widths asks for. "
+            f"Shorten widths or raise {name}."
         )
     if coarsest == 1:
-        log.warning("the coarsest level sees a patch of %d pixels as one; consider fewer widths", patch_size)
+        log.warning("the coarsest level sees a square of %d pixels as one; consider fewer widths", side)
 
 
 def _resumable(path: Path, key: str) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from cropflow.errors import CropflowError
 from cropflow.models import statistics
 from cropflow.models.dataset import Split, read_samples
-from cropflow.models.loading import PatchDataset, draw_batches, fixed_batches
+from cropflow.models.loading import Augmentation, PatchDataset, cut_out, draw_batches, fixed_batches
 from cropflow.models.statistics import survey
 
 
@@ -104,7 +104,7 @@ def test_turns_move_series_and_labels_alike_and_depend_on_the_epoch(make_samples
     plain, labels = PatchDataset(samples, lookup, split, split.training)[2]
     seen = set()
     for epoch in range(12):
-        dataset = PatchDataset(samples, lookup, split, split.training, (3, epoch))
+        dataset = PatchDataset(samples, lookup, split, split.training, Augmentation(3, epoch, True, None, 1))
         series, targets = dataset[2]
         assert [(part == dataset[2][i]).all() for i, part in enumerate((series, targets))] == [True, True]
         pairs = {
@@ -114,6 +114,43 @@ def test_turns_move_series_and_labels_alike_and_depend_on_the_epoch(make_samples
         assert pairs == set(zip(plain[0, 0].flatten().tolist(), labels.flatten().tolist(), strict=True))
         seen.add(targets.numpy().tobytes())
     assert len(seen) > 2
+
+
+def test_squares_are_parts_of_their_patch_and_hold_a_target(make_samples: Callable[..., Path]) -> None:
+    samples, split = read(make_samples()), Split(0, 5, False)
+    lookup = survey(samples, split).lookup()
+    side, number = 5, 4
+    plain, labels = PatchDataset(samples, lookup, split, split.training)[2]
+    corners = set()
+    for epoch in range(8):
+        dataset = PatchDataset(samples, lookup, split, split.training, Augmentation(3, epoch, False, side, number))
+        assert len(dataset) == len(samples) * number
+        for item in range(2 * number, 3 * number):
+            series, targets = dataset[item]
+            assert series.shape == (*plain.shape[:2], side, side)
+            assert (targets != NO_CLASS).any()
+            places = [
+                (row, column)
+                for row in range(plain.shape[2] - side + 1)
+                for column in range(plain.shape[3] - side + 1)
+                if bool((plain[..., row : row + side, column : column + side] == series).all())
+                and bool((labels[row : row + side, column : column + side] == targets).all())
+            ]
+            assert places
+            corners.add(places[0])
+            assert bool((dataset[item][0] == series).all())
+    assert len(corners) > 4
+
+
+@given(st.integers(1, 12), st.data())
+def test_a_drawn_square_lies_inside_and_every_target_can_be_drawn(side: int, data: st.DataObject) -> None:
+    usable = np.array(data.draw(st.lists(st.booleans(), min_size=144, max_size=144))).reshape(12, 12)
+    usable[data.draw(st.integers(0, 11)), data.draw(st.integers(0, 11))] = True
+    generator = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    rows, columns = cut_out(usable, side, generator)
+    assert 0 <= rows.start and rows.stop <= 12 and rows.stop - rows.start == side
+    assert 0 <= columns.start and columns.stop <= 12 and columns.stop - columns.start == side
+    assert usable[rows, columns].any()
 
 
 @pytest.mark.parametrize("world", [1, 3])
