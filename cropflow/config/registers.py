@@ -59,7 +59,7 @@ class Register(Section):
     columns: Columns | None = Field(default=None, description="For reader vector: the columns.")
     table: str = Field(
         default="rpg",
-        description="Table from codes to crops: one of the legend's own, such as rpg or eurocrops, or a CSV file's path.",
+        description="Table from codes to crops: one of the legend's, such as rpg or eurocrops, or a CSV file's path.",
     )
     unmapped: Literal["stop", "unknown"] = Field(
         default="stop", description="A code that the table does not know: stop the run, or label it unknown."

@@ -92,6 +92,9 @@ class World:
             {
                 "crops": {str(crop): {"name": self.legend.name(crop), "parcels": 3, "hectares": 1.5} for crop in CROPS},
                 "out_of_scope": {"XYZ": {"parcels": 3, "hectares": 2.0}},
+                "ignored": {},
+                "rare": {},
+                "years": None,
                 "unknown": {},
                 "total": {"parcels": 12, "hectares": 6.5},
             },
