@@ -101,7 +101,7 @@ class SampleSet(Section):
 
     series: Name = Field(description="Entry of series.")
     legend: Annotated[str, AfterValidator(check_legend_key)] = Field(
-        default="turkoglu", description="Legend of the labels: a name, or the path of a CSV file of one's own."
+        default="cropflow", description="Legend of the labels: a name, or the path of a CSV file of one's own."
     )
     patch_size: int = Field(default=64, ge=8, le=512, description="Rows and columns of a patch, pixels.")
     inner_buffer_m: float = Field(default=10.0, ge=0, description="Rim of a parcel that is ignored, metres.")

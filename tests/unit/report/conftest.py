@@ -54,7 +54,7 @@ class World:
         }
         self.settings = {
             "experiment": self.experiment,
-            "set": {"series": "monthly"},
+            "set": {"series": "monthly", "legend": "turkoglu"},
             "series": {"max_gap": 3},
             "seasons": {"2019": {"start": "2018-11-01", "end": "2019-01-31"}},
             "simulations": [],
