@@ -173,6 +173,12 @@ def own_legend(wildcards):
     return legend if legend.endswith(".csv") else []
 
 
+def experiment_legend(wildcards):
+    """The legend of an experiment, where the user brings one as a file: names, colours and levels are read from it."""
+    legend = sample_set(wildcards.experiment)[1]["legend"]
+    return legend if legend.endswith(".csv") else []
+
+
 def own_table(wildcards):
     """The mapping table, where the user brings one as a file or in the folder beside the legend's."""
     table = config["registers"][wildcards.register]["table"]

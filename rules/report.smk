@@ -2,6 +2,7 @@ rule report:
     """Write one self-contained page: maps, scores, curves, and what was dropped on the way."""
     input:
         samples=lambda wildcards: sample_folders(wildcards.experiment),
+        legend=experiment_legend,
         folds=lambda wildcards: [
             table.replace("folds.parquet", "folds.json")
             for table in fold_tables(wildcards.experiment)

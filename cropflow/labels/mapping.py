@@ -49,8 +49,9 @@ def map_codes(
     groups, names = pandas.factorize(codes)
     crops = np.array([table.get(name, UNKNOWN) for name in names], dtype=np.uint16)
     result: NDArray[np.uint16] = crops[groups] if len(groups) else np.empty(0, dtype=np.uint16)
-    unknown = ~codes.isin(list(table)).to_numpy()
-    if unknown.any():
+    lacking = np.array([name not in table for name in names], dtype=np.bool_)
+    if lacking.any():
+        unknown = lacking[groups]
         _report_unknown(codes[unknown], parcels, unknown, len(names), unmapped)
     return result
 
@@ -120,7 +121,8 @@ def summarise(
     area_ha = parcels["area_ha"].to_numpy()
     codes = stripped(parcels["crop_code"])
     out_of_scope = crops == OUT_OF_SCOPE
-    told = codes.isin(list(ignored)).to_numpy() & (crops == UNKNOWN)
+    told = crops == UNKNOWN
+    told[told] = codes[told].isin(list(ignored))
     unknown = (crops == UNKNOWN) & ~told
     few = np.isin(crops, np.array(sorted(rare), dtype=np.uint16))
     listed = ~(out_of_scope | unknown | told | few)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 
@@ -78,6 +79,8 @@ def test_a_legend_of_ones_own_gives_results_of_its_name(plan, own_legend):
     code, jobs, text = plan(overlay=own_legend)
     assert code == 0, text
     assert "legends/mine.json" in text
+    # Mapping, ten trainings, two evaluations, two maps and the report read it.
+    assert len(re.findall(r"^ +input: .*crops/mine\.csv", text, flags=re.M)) == 16
     assert "legends/turkoglu" not in text
 
 

@@ -3,7 +3,6 @@
 import csv
 import json
 import re
-from itertools import combinations
 
 import pyogrio
 import pytest
@@ -59,12 +58,6 @@ def test_the_ids_are_these(legend):
     }
     names |= {9: "fallow", 105: "fallow", 114: "small_grain_cereal", 204: "orchards", 40: "sunflowers"}
     assert {id: legend.name(id) for id in names} == names
-
-
-def test_colours_of_the_finest_level_can_be_told_apart(legend):
-    for one, other in combinations(legend.ids, 2):
-        distance = sum((a - b) ** 2 for a, b in zip(legend.colour(one), legend.colour(other), strict=True)) ** 0.5
-        assert distance > 25, (legend.name(one), legend.name(other))
 
 
 def test_the_hierarchy_is_that_of_the_source(legend, shared):

@@ -1,6 +1,8 @@
 """Every legend and table that comes with the package, against the same rules and against each other."""
 
 import csv
+import math
+from itertools import combinations
 
 import pytest
 
@@ -95,6 +97,14 @@ def test_the_lock_holds_nothing_of_legends_that_are_gone():
 def test_some_ids_are_known_by_heart(legend, ids):
     """So that legend and lock cannot be renumbered together unseen."""
     assert {id: read_legend(legend).name(id) for id in ids} == ids
+
+
+@pytest.mark.parametrize("legend", [legend for legend in LEGENDS if legend != "hcat"])
+def test_colours_of_the_finest_level_can_be_told_apart(legend):
+    """HCAT has more classes than anybody can tell apart; its colours are only distinct."""
+    crops = read_legend(legend)
+    for one, other in combinations(crops.ids, 2):
+        assert math.dist(crops.colour(one), crops.colour(other)) > 23, (crops.name(one), crops.name(other))
 
 
 @pytest.mark.parametrize(("legend", "table"), TABLES)
