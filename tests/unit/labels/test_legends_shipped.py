@@ -310,6 +310,30 @@ def test_the_isrc_crops_are_those_of_the_competition(shared, crop_name):
 
 
 @pytest.mark.parametrize(
+    ("crop", "codes"),
+    [
+        ("winter_wheat", "rpg:BTH eurocrops:winter_common_soft_wheat worldcereal:1110 aafc:145"),
+        ("winter_durum", "rpg:BDH eurocrops:3301010201 worldcereal:11-01-01-002-1"),
+        ("durum", "rpg:SB eurocrops:durum_hard_wheat worldcereal:1101010020 eucropmap:212"),
+        ("maize", "rpg:MIS eurocrops:green_silo_maize worldcereal:1200 isrc:maize eucropmap:216 aafc:147"),
+        ("rice", "rpg:RIZ eurocrops:rice worldcereal:1300 eucropmap:217"),
+        ("rapeseed", "rpg:DCZ eurocrops:rapeseed_rape worldcereal:4350 eucropmap:232"),
+        ("sugar_beet", "rpg:BTN eurocrops:sugar_beet worldcereal:8100 isrc:sugar_beet eucropmap:222 aafc:178"),
+        ("lentils", "rpg:LEC eurocrops:lentils worldcereal:7500 isrc:lentils aafc:174"),
+        ("chickpeas", "rpg:PCH eurocrops:chickpeas worldcereal:7300 isrc:pea aafc:163"),
+        ("tomato", "rpg:TOM eurocrops:tomato worldcereal:2230 isrc:tomato aafc:176"),
+        ("onion", "rpg:OIG eurocrops:onions worldcereal:2340 isrc:onion"),
+        ("cotton", "eurocrops:cotton worldcereal:11-08-00-001-0 isrc:cotton"),
+        ("vines", "rpg:VRC eurocrops:3303060000 worldcereal:3300 aafc:190"),
+    ],
+)
+def test_one_crop_has_one_class_whatever_the_register(crop_name, crop, codes):
+    for entry in codes.split():
+        table, code = entry.split(":")
+        assert crop_name("cropflow", table, code) == crop, entry
+
+
+@pytest.mark.parametrize(
     ("table", "code", "crop"),
     [
         ("rpg", "BDH", "winter_durum"),
