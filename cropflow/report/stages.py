@@ -139,19 +139,12 @@ def legend_stage(place: PlaceInputs) -> Stage:
 
 def _years_of_codes(years: Mapping[str, Any] | None) -> str:
     """A sentence on codes that are used outside their years or stand for others too, where there are any."""
-    told = (
-        [
-            f"{plural(len(years[key]), 'code', 'codes')} "
-            f"({plural(sum(found['parcels'] for found in years[key].values()), 'parcel', 'parcels')}) {what}"
-            for key, what in (
-                ("outside_years", "used outside the years of the list"),
-                ("merged", "standing for others too"),
-            )
-            if years[key]
-        ]
-        if years
-        else []
-    )
+    told = []
+    for key, what in (("outside_years", "used outside the years of the list"), ("merged", "standing for others too")):
+        found = years[key] if years else {}
+        parcels = sum(counts["parcels"] for counts in found.values())
+        if found:
+            told.append(f"{plural(len(found), 'code')} ({plural(parcels, 'parcel')}) {what}")
     return f" In the campaign {years['campaign']}: {'; '.join(told)}." if years and told else ""
 
 
