@@ -2,6 +2,7 @@ rule evaluation:
     """Score an experiment on its test blocks, all figures from confusion matrices."""
     input:
         samples=lambda wildcards: sample_folders(wildcards.experiment),
+        legend=experiment_legend,
         predictions=lambda wildcards: all_predictions(wildcards.experiment),
     output:
         metrics="<results>/evaluation/{experiment}/metrics.json",

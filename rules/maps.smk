@@ -6,6 +6,7 @@ rule maps:
             wildcards.experiment, [(wildcards.region, wildcards.season)]
         ),
         models=map_models,
+        legend=experiment_legend,
         predictions=map_predictions,
         folds=map_folds,
         parcels=map_parcels,

@@ -2,6 +2,7 @@ rule report:
     """Write one self-contained page: maps, scores, curves, and what was dropped on the way."""
     input:
         samples=lambda wildcards: sample_folders(wildcards.experiment),
+        legend=experiment_legend,
         folds=lambda wildcards: [
             table.replace("folds.parquet", "folds.json")
             for table in fold_tables(wildcards.experiment)
@@ -15,7 +16,7 @@ rule report:
         ],
         labels=lambda wildcards: labels_of(wildcards, "summary.json"),
         crops=lambda wildcards: labels_of(
-            wildcards, f"legends/{sample_set(wildcards.experiment)[1]['legend']}.json"
+            wildcards, f"legends/{legend_key(sample_set(wildcards.experiment)[1]['legend'])}.json"
         ),
         parcels=lambda wildcards: [
             f"<results>/regions/{region}/{season}/parcels.json"

@@ -21,6 +21,9 @@ class RegisterFile(Section):
     )
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$", description="Checksum of the file.")
     layer: str | None = Field(default=None, description="Layer, where the file holds several.")
+    campaign: int | None = Field(
+        default=None, ge=1900, le=2199, description="Year of the declaration; the year in which the season ends."
+    )
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -56,10 +59,16 @@ class Register(Section):
     columns: Columns | None = Field(default=None, description="For reader vector: the columns.")
     table: str = Field(
         default="rpg",
-        description="Table from codes to crops: rpg, eurocrops, worldcereal, or a CSV file's path.",
+        description="Table from codes to crops: one of the legend's, such as rpg or eurocrops, or a CSV file's path.",
     )
     unmapped: Literal["stop", "unknown"] = Field(
         default="stop", description="A code that the table does not know: stop the run, or label it unknown."
+    )
+    minimum_share_percent: float = Field(
+        default=0.0,
+        ge=0,
+        lt=100,
+        description="Crops that cover less of the area of all crops in a season are labelled unknown (percent).",
     )
     cleaning: Cleaning = Cleaning()
 
