@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from cropflow.labels.legend_command import app as legend_app
+
+if TYPE_CHECKING:
+    from cropflow.config.registers import Register
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -44,7 +48,8 @@ def download(
 @app.command()
 def clean(
     source: Path = typer.Option(
-        ..., help="Vector file, archive with one (.zip, .7z, .7z.001), or folder with RPG_<season>.7z."
+        ...,
+        help="Vector file, archive with one (.zip, .7z, .7z.001), folder with RPG_<season>.7z, or the folder of ISRC.",
     ),
     season: str = typer.Option(..., help="Season of the register."),
     settings: str = typer.Option(..., help="The register's config entry, JSON."),
@@ -58,25 +63,37 @@ def clean(
     from cropflow.files.atomic import write_json
     from cropflow.files.manifest import write_manifest
     from cropflow.files.tables import write_table
-    from cropflow.labels.archives import source_files
     from cropflow.labels.parcels import clean as clean_parcels
-    from cropflow.labels.registers import read_register, register_file
+    from cropflow.labels.registers import read_register, register_findings, register_groups, register_sources
 
     register = parse_json(Register, settings)
-    file = register_file(source, season)
-    parcels, counts = clean_parcels(read_register(file, season, register), register.cleaning)
+    parcels = read_register(source, season, register)
+    found = register_findings(parcels, register)
+    parcels, counts = clean_parcels(parcels, register.cleaning, register_groups(register))
     write_table(output, parcels)
-    write_json(summary, counts)
-    read = {f"source_{number:03d}": part for number, part in enumerate(source_files(file), start=1)}
+    write_json(summary, counts | ({"findings": found} if found else {}))
+    sources = register_sources(source, season, register)
+    read = {f"source_{number:03d}": part for number, part in enumerate(sources, start=1)} | _beside(register)
     used = {
         "reader": register.reader,
         "layer": register.files[season].layer if season in register.files else None,
         "columns": dump(register.columns) if register.columns else None,
         "cleaning": dump(register.cleaning),
     }
+    # Where a file lies does not matter; its content is among the inputs. The window is of no account here.
+    for name, dropped in (("points", ()), ("provinces", ("path",)), ("calendar", ("path", "window"))):
+        section = getattr(register, name)
+        if section is not None:
+            used[name] = {key: value for key, value in dump(section).items() if key not in dropped}
     totals = {key: counts[key] for key in ("read", "kept", "dropped", "repaired", "renamed")}
     for path in (output, summary):
         write_manifest(path, inputs=read, settings=used, counts=totals)
+
+
+def _beside(register: Register) -> dict[str, Path]:
+    """Files that a register names beside its own."""
+    sections = {"provinces": register.provinces, "calendar": register.calendar}
+    return {name: Path(section.path) for name, section in sections.items() if section is not None}
 
 
 @app.command(name="map")
