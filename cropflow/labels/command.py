@@ -96,6 +96,45 @@ def _beside(register: Register) -> dict[str, Path]:
     return {name: Path(section.path) for name, section in sections.items() if section is not None}
 
 
+@app.command()
+def windows(
+    parcels: Path = typer.Option(..., help="GeoParquet of `labels clean`, of a register with a calendar."),
+    season: str = typer.Option(..., help="Season of the register."),
+    settings: str = typer.Option(..., help="The register's config entry, JSON; calendar is used."),
+    output: Path = typer.Option(
+        ..., help="Parquet: province, crop, calendar, harvest_start, window_start, window_end (days inclusive)."
+    ),
+    summary: Path = typer.Option(
+        ..., help="JSON: per queried crop, parcels and hectares positive, negative, unknown, without a window."
+    ),
+) -> None:
+    """Write the window of dates before harvest of every province and queried crop."""
+    from cropflow.config.registers import Register
+    from cropflow.config.root import parse_json
+    from cropflow.config.sections import dump
+    from cropflow.files.atomic import write_json
+    from cropflow.files.manifest import write_manifest
+    from cropflow.files.tables import read_geotable, write_table
+    from cropflow.labels.registers.isrc import calendar_of, read_calendars_of
+    from cropflow.labels.registers.isrc_products import may_hold
+    from cropflow.labels.windows import count_queries, harvest_windows
+
+    register = parse_json(Register, settings)
+    calendar = calendar_of(register)
+    calendars = read_calendars_of(season, register)
+    table = harvest_windows(calendars, calendar.window)
+    counts = {
+        "queries": count_queries(read_geotable(parcels), calendars, table, may_hold),
+        "without_harvest": [f"{row.sheet}, {row.province}" for row in calendars if row.harvest_start is None],
+    }
+    write_table(output, table)
+    write_json(summary, counts)
+    inputs = {"parcels": parcels, "calendar": Path(calendar.path)}
+    used = {key: value for key, value in dump(calendar).items() if key != "path"} | {"season": season}
+    for path in (output, summary):
+        write_manifest(path, inputs=inputs, settings=used, counts={"windows": len(table), "calendars": len(calendars)})
+
+
 @app.command(name="map")
 def map_(
     parcels: Path = typer.Option(..., help="GeoParquet of `labels clean`."),

@@ -20,7 +20,7 @@ import geopandas
 import pandas
 import pyogrio
 
-from cropflow.config.registers import Register
+from cropflow.config.registers import CropCalendar, Register
 from cropflow.errors import CropflowError, listing
 from cropflow.labels.calendars import Calendar, attach, check_provinces, dated, read_calendars
 from cropflow.labels.provinces import province_of, read_provinces
@@ -95,15 +95,24 @@ def read(source: Path, season: str, settings: Register) -> geopandas.GeoDataFram
     return parcels[[*parcels.columns.drop("geometry"), "geometry"]]
 
 
+def calendar_of(settings: Register) -> CropCalendar:
+    """The section of crop calendars.
+
+    Raises:
+        CropflowError: If the register has none.
+    """
+    if settings.calendar is None:
+        raise CropflowError("registers.<name>.calendar is missing; name the workbook of crop calendars.")
+    return settings.calendar
+
+
 def read_calendars_of(season: str, settings: Register) -> list[Calendar]:
     """Read the crop calendars of a register, placed in the agricultural year of a season.
 
     Raises:
         CropflowError: If the register names none, or the workbook is not as expected.
     """
-    calendar = settings.calendar
-    if calendar is None:
-        raise CropflowError("registers.<name>.calendar is missing; name the workbook of crop calendars.")
+    calendar = calendar_of(settings)
     sheets = SHEETS
     if calendar.sheets is not None:
         sheets = {sheet: (crop.partition("/")[0], crop.partition("/")[2]) for sheet, crop in calendar.sheets.items()}
