@@ -138,6 +138,8 @@ class Register(Section):
             raise ValueError("reader vector needs columns (crop_code, and parcel_id where there is one)")
         if self.reader in ("rpg", "isrc") and self.columns is not None:
             raise ValueError(f"reader {self.reader} knows its columns; drop columns, or take reader vector")
+        if self.reader == "isrc" and (self.simulation or any(file.path is None for file in self.files.values())):
+            raise ValueError("reader isrc reads a folder; give files with a path")
         if self.reader != "isrc" and (self.provinces or self.calendar):
             raise ValueError("provinces and calendar belong to reader isrc; drop them, or take reader isrc")
         if self.calendar is not None and self.provinces is None:

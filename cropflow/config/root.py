@@ -171,6 +171,10 @@ def missing_paths(config: Config, folder: Path) -> list[str]:
             path = config.registers[register].files[season].path
             if path is not None:
                 found[f"registers.{register}.files.{season}.path"] = path
+        for name in ("provinces", "calendar"):
+            section = getattr(config.registers[register], name)
+            if section is not None:
+                found[f"registers.{register}.{name}.path"] = section.path
         if own_table(config.registers[register]):
             found[f"registers.{register}.table"] = config.registers[register].table
     return [f"{key}: {public(path)}" for key, path in found.items() if not (folder / path).exists()]
