@@ -31,6 +31,9 @@ class RegisterFile(Section):
         description="Layer, where the file holds several; for reader isrc the agricultural year, such as '1400-1401', "
         "where the season is not named so.",
     )
+    campaign: int | None = Field(
+        default=None, ge=1900, le=2199, description="Year of the declaration; the year in which the season ends."
+    )
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -116,11 +119,17 @@ class Register(Section):
     )
     table: str = Field(
         default="rpg",
-        description="Table from codes to crops: rpg, eurocrops, worldcereal, isrc, or a CSV file's path. Left out, "
-        "readers isrc and eurocrops take the table of their name.",
+        description="Table from codes to crops: one of the legend's own, such as rpg or eurocrops, or a CSV file's "
+        "path; left out, readers isrc and eurocrops take the one of their name.",
     )
     unmapped: Literal["stop", "unknown"] = Field(
         default="stop", description="A code that the table does not know: stop the run, or label it unknown."
+    )
+    minimum_share_percent: float = Field(
+        default=0.0,
+        ge=0,
+        lt=100,
+        description="Crops that cover less of the area of all crops in a season are labelled unknown (percent).",
     )
     cleaning: Cleaning = Cleaning()
 

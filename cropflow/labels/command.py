@@ -138,12 +138,20 @@ def windows(
 @app.command(name="map")
 def map_(
     parcels: Path = typer.Option(..., help="GeoParquet of `labels clean`."),
-    settings: str = typer.Option(..., help="The register's config entry, JSON; table and unmapped are used."),
-    legend: str = typer.Option(..., help="Name of the legend."),
+    settings: str = typer.Option(
+        ..., help="The register's config entry, JSON; table, unmapped and minimum_share_percent are used."
+    ),
+    legend: str = typer.Option(..., help="Name of the legend, or path of its CSV file."),
+    campaign: int | None = typer.Option(
+        None, help="Year of the declaration: codes outside their years and merged codes are reported."
+    ),
     output: Path = typer.Option(..., help="Parquet: parcel_id, crop (legend id; 0 out of scope, 65534 unknown)."),
-    summary: Path = typer.Option(..., help="JSON: parcels and hectares per crop, codes out of scope, codes unknown."),
+    summary: Path = typer.Option(
+        ..., help="JSON: parcels and hectares per crop, codes out of scope, ignored, unknown, outside their years."
+    ),
 ) -> None:
     """Map the codes of cleaned parcels to the crops of a legend."""
+    import numpy as np
     import pandas
 
     from cropflow.config.registers import Register
@@ -151,18 +159,31 @@ def map_(
     from cropflow.files.atomic import write_json
     from cropflow.files.manifest import write_manifest
     from cropflow.files.tables import write_table
-    from cropflow.labels.legend import read_legend, read_table
-    from cropflow.labels.mapping import map_codes, summarise
+    from cropflow.labels.legend import read_code_table, read_legend, table_path
+    from cropflow.labels.mapping import UNKNOWN, map_codes, rare_crops, summarise
+    from cropflow.labels.vintages import report_years
 
     register = parse_json(Register, settings)
+    table = read_code_table(legend, register.table)
     rows = pandas.read_parquet(parcels, columns=["parcel_id", "crop_code", "area_ha"])
-    crops = map_codes(rows, read_table(legend, register.table), register.unmapped)
-    counts = summarise(rows, crops, read_legend(legend).name)
+    crops = map_codes(rows, {code: found.crop for code, found in table.items()}, register.unmapped)
+    rare = rare_crops(crops, rows["area_ha"].to_numpy(), register.minimum_share_percent)
+    ignored = {code for code, found in table.items() if found.crop == UNKNOWN}
+    counts = summarise(rows, crops, read_legend(legend).name, ignored, rare)
+    years = report_years(rows, table, campaign) if campaign is not None else None
+    crops[np.isin(crops, list(rare))] = UNKNOWN
     write_table(output, pandas.DataFrame({"parcel_id": rows["parcel_id"], "crop": crops}))
-    write_json(summary, counts)
-    own_table = Path(register.table)
-    inputs = {"parcels": parcels} | ({"table": own_table} if own_table.is_file() else {})
-    # A table of the user's own counts by its content; where it lies does not matter.
-    used = {"legend": legend, "table": own_table.name, "unmapped": register.unmapped}
+    write_json(summary, counts | {"years": years})
+    # Files of the user's own count by their content; where they lie does not matter.
+    own_legend, own_table = legend.endswith(".csv"), register.table.endswith(".csv")
+    inputs = {"parcels": parcels} | ({"legend": Path(legend)} if own_legend else {})
+    inputs |= {"table": table_path(legend, register.table)} if own_legend or own_table else {}
+    used = {
+        "legend": Path(legend).stem if own_legend else legend,
+        "table": Path(register.table).name,
+        "unmapped": register.unmapped,
+        "minimum_share_percent": register.minimum_share_percent,
+        "campaign": campaign,
+    }
     for path in (output, summary):
         write_manifest(path, inputs=inputs, settings=used, counts={"total": counts["total"]})
