@@ -29,7 +29,8 @@ from cropflow.errors import CropflowError, listing
 from cropflow.labels.archives import unpacked
 from cropflow.labels.area import ellipsoidal_area_ha
 from cropflow.labels.counts import count, count_by, count_rows, rounded_ha
-from cropflow.labels.legend import OUT_OF_SCOPE, read_legend, read_table
+from cropflow.labels.legend import read_legend, read_table
+from cropflow.labels.mapping import LARGEST_ID, OUT_OF_SCOPE
 from cropflow.labels.parcels import stripped
 from cropflow.labels.registers.vector import as_text, choose_layer, read_columns
 
@@ -170,7 +171,8 @@ def _crops(pairs: pandas.DataFrame) -> pandas.DataFrame:
     """The HCAT crops of codes and names, and whether both are known and differ."""
     table, legend = read_table(TAXONOMY, TABLE), read_legend(TAXONOMY)
     # A code or name that the table does not know is reported when codes are mapped.
-    ids = {column: pairs[column].map(table).fillna(OUT_OF_SCOPE).astype(int) for column in ("code", "name")}
+    crops_alone = {key: id for key, id in table.items() if OUT_OF_SCOPE < id <= LARGEST_ID}
+    ids = {column: pairs[column].map(crops_alone).fillna(OUT_OF_SCOPE).astype(int) for column in ("code", "name")}
     contradict = (ids["code"] != ids["name"]) & (ids["code"] != OUT_OF_SCOPE) & (ids["name"] != OUT_OF_SCOPE)
     crops = {
         f"crop_of_{column}": found.map(lambda id: legend.name(id) if id != OUT_OF_SCOPE else "")
