@@ -145,9 +145,9 @@ def register_source(wildcards):
 
 
 def register_beside(wildcards):
-    """Files that a register reads beside its source: what its folder holds for the season, provinces, calendars."""
+    """Files that a register reads beside its source: what its folder holds for the season, and what it names."""
     found = config["registers"][wildcards.register]
-    files = [found[name]["path"] for name in ("provinces", "calendar") if found[name]]
+    files = [found[name]["path"] for name in ("national", "provinces", "calendar") if found[name]]
     if found["reader"] == "isrc":
         # A changed file leaves the time of a folder above it as it was.
         file = found["files"][wildcards.season]

@@ -73,6 +73,17 @@ class Provinces(Section):
     column: str = Field(default="province", description="Column with the names, as the crop calendars write them.")
 
 
+class NationalTable(Section):
+    """A country's table of EuroCrops: the crops of a national register as HCAT codes."""
+
+    path: str = Field(
+        description="CSV with original_code, original_name, HCAT3_code, HCAT3_name, relative to the working directory."
+    )
+    key: Literal["original_code", "original_name"] = Field(
+        default="original_code", description="What columns.crop_code holds: the national code or the national name."
+    )
+
+
 class Window(Section):
     """A range of dates before harvest: the same for all parcels of a province, whatever their own crop."""
 
@@ -111,6 +122,10 @@ class Register(Section):
     columns: Columns | None = Field(
         default=None,
         description="The columns: needed by reader vector; for reader eurocrops only where they have other names.",
+    )
+    national: NationalTable | None = Field(
+        default=None,
+        description="For reader eurocrops, where columns.crop_code holds national crops: the country's table.",
     )
     points: Points | None = Field(default=None, description="Take points as squares; none: they are dropped.")
     provinces: Provinces | None = Field(default=None, description="For reader isrc: the layer of provinces.")
@@ -151,6 +166,8 @@ class Register(Section):
             raise ValueError("reader isrc reads a folder; give files with a path")
         if self.reader != "isrc" and (self.provinces or self.calendar):
             raise ValueError("provinces and calendar belong to reader isrc; drop them, or take reader isrc")
+        if self.national is not None and (self.reader != "eurocrops" or self.columns is None):
+            raise ValueError("national needs reader eurocrops and columns.crop_code, the column of national crops")
         if self.calendar is not None and self.provinces is None:
             raise ValueError("calendar needs provinces: dates are given by province")
         if self.points is not None and self.points.side_m**2 < self.cleaning.minimum_area_m2:

@@ -171,7 +171,7 @@ def missing_paths(config: Config, folder: Path) -> list[str]:
             path = config.registers[register].files[season].path
             if path is not None:
                 found[f"registers.{register}.files.{season}.path"] = path
-        for name in ("provinces", "calendar"):
+        for name in ("national", "provinces", "calendar"):
             section = getattr(config.registers[register], name)
             if section is not None:
                 found[f"registers.{register}.{name}.path"] = section.path

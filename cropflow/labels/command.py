@@ -81,7 +81,12 @@ def clean(
         "cleaning": dump(register.cleaning),
     }
     # Where a file lies does not matter; its content is among the inputs. The window is of no account here.
-    for name, dropped in (("points", ()), ("provinces", ("path",)), ("calendar", ("path", "window"))):
+    for name, dropped in (
+        ("points", ()),
+        ("national", ("path",)),
+        ("provinces", ("path",)),
+        ("calendar", ("path", "window")),
+    ):
         section = getattr(register, name)
         if section is not None:
             used[name] = {key: value for key, value in dump(section).items() if key not in dropped}
@@ -92,7 +97,7 @@ def clean(
 
 def _beside(register: Register) -> dict[str, Path]:
     """Files that a register names beside its own."""
-    sections = {"provinces": register.provinces, "calendar": register.calendar}
+    sections = {"national": register.national, "provinces": register.provinces, "calendar": register.calendar}
     return {name: Path(section.path) for name, section in sections.items() if section is not None}
 
 

@@ -2,8 +2,10 @@
 
 The releases of EuroCrops have the columns EC_hcat_c (ten-digit code), EC_hcat_n (name) and EC_trans_n (the national
 name in English) beside those of the country; fiboa files call the first two hcat:code and hcat:name, earlier
-ec:hcat_code and ec:hcat_name. The code is taken; where a file or a row has none, the name. Published files hold codes
-with blanks around them, and codes beside names of another crop: both are reported, with parcels and hectares.
+ec:hcat_code and ec:hcat_name. A national file without them is read by the country's table, which EuroCrops publishes.
+
+The code is taken; where a file or a row has none, the name. Published files hold codes with blanks around them, and
+codes beside names of another crop: both are reported, with parcels and hectares.
 
 Source: Schneider et al. (2023), EuroCrops, https://doi.org/10.1038/s41597-023-02517-0;
 https://github.com/fiboa/hcat-extension.
@@ -29,10 +31,12 @@ from cropflow.errors import CropflowError, listing
 from cropflow.labels.archives import unpacked
 from cropflow.labels.area import ellipsoidal_area_ha
 from cropflow.labels.counts import count, count_by, count_rows, rounded_ha
+from cropflow.labels.hierarchy import LARGEST_ID
 from cropflow.labels.legend import read_legend, read_table
-from cropflow.labels.mapping import LARGEST_ID, OUT_OF_SCOPE
 from cropflow.labels.parcels import stripped
+from cropflow.labels.registers.national import read_national, to_hcat
 from cropflow.labels.registers.vector import as_text, choose_layer, read_columns
+from cropflow.labels.tables import OUT_OF_SCOPE
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +52,16 @@ def read(source: Path, season: str, settings: Register) -> geopandas.GeoDataFram
     """Read a file with HCAT codes or names; see :class:`cropflow.labels.registers.Reader`.
 
     Returns:
-        Beside the usual columns ``hcat_name``, the name that the row carries, missing where the file has none.
+        Beside the usual columns ``hcat_name``, the name that the row carries, missing where the file has none; with a
+        national table the name beside the code there, and ``national``, what the register itself says.
     """
+    parcels = _read(source, season, settings)
+    if settings.national is None:
+        return parcels
+    return to_hcat(parcels, read_national(Path(settings.national.path), settings.national.key))
+
+
+def _read(source: Path, season: str, settings: Register) -> geopandas.GeoDataFrame:
     columns = settings.columns
     code_names = CODES if columns is None else (columns.crop_code,)
     id_names = () if columns is None or columns.parcel_id is None else (columns.parcel_id,)
