@@ -58,9 +58,10 @@ def province_of(geometries: geopandas.GeoSeries, provinces: geopandas.GeoDataFra
     # A country's own layer may be in Web Mercator: its areas are moved to the parcels, never the other way.
     areas = provinces.geometry.to_crs(geometries.crs).to_numpy()
     centroids = shapely.centroid(geometries.to_numpy())
-    # An unusable geometry has no centroid, and an empty point meets no area.
-    usable = np.isfinite(shapely.get_x(centroids)) & np.isfinite(shapely.get_y(centroids))
-    position, area = shapely.STRtree(areas).query(np.where(usable, centroids, None), predicate="intersects")
+    # The coordinates of an empty point cannot be asked for, and those of a useless one meet no area.
+    centroids = np.where(shapely.is_empty(centroids), None, centroids)
+    finite = np.isfinite(shapely.get_x(centroids)) & np.isfinite(shapely.get_y(centroids))
+    position, area = shapely.STRtree(areas).query(np.where(finite, centroids, None), predicate="intersects")
     first = pandas.Series(area).groupby(position).min()
     names = pandas.Series(pandas.NA, index=range(len(geometries)), dtype="str")
     names.loc[first.index] = provinces["province"].to_numpy()[first.to_numpy()]
