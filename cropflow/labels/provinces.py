@@ -11,7 +11,8 @@ import pandas
 import shapely
 
 from cropflow.errors import CropflowError, listing
-from cropflow.labels.registers.vector import choose_layer, read_columns
+from cropflow.labels.registers.frame import read_frame
+from cropflow.labels.registers.vector import choose_layer
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ def read_provinces(path: Path, column: str) -> geopandas.GeoDataFrame:
     """
     if not path.exists():
         raise CropflowError(f"Layer of provinces {path} does not exist; check registers.<name>.provinces.path.")
-    areas = read_columns(path, choose_layer(path, None), (column,), ())
+    areas = read_frame(path, choose_layer(path, None), (column,))
     names = areas["crop_code"]
     doubled = sorted(set(names[names.duplicated()].dropna()))
     if doubled or names.isna().any():
@@ -59,9 +60,9 @@ def province_of(geometries: geopandas.GeoSeries, provinces: geopandas.GeoDataFra
     areas = provinces.geometry.to_crs(geometries.crs).to_numpy()
     centroids = shapely.centroid(geometries.to_numpy())
     # The coordinates of an empty point cannot be asked for, and those of a useless one meet no area.
-    centroids = np.where(shapely.is_empty(centroids), None, centroids)
-    finite = np.isfinite(shapely.get_x(centroids)) & np.isfinite(shapely.get_y(centroids))
-    position, area = shapely.STRtree(areas).query(np.where(finite, centroids, None), predicate="intersects")
+    centroids[shapely.is_empty(centroids)] = None
+    centroids[~(np.isfinite(shapely.get_x(centroids)) & np.isfinite(shapely.get_y(centroids)))] = None
+    position, area = shapely.STRtree(areas).query(centroids, predicate="intersects")
     first = pandas.Series(area).groupby(position).min()
     names = pandas.Series(pandas.NA, index=range(len(geometries)), dtype="str")
     names.loc[first.index] = provinces["province"].to_numpy()[first.to_numpy()]

@@ -23,7 +23,6 @@ import numpy as np
 import pandas
 import pyarrow
 import pyarrow.parquet
-import pyogrio
 from numpy.typing import NDArray
 
 from cropflow.config.registers import Register
@@ -34,8 +33,9 @@ from cropflow.labels.counts import count, count_by, count_rows, rounded_ha
 from cropflow.labels.hierarchy import LARGEST_ID
 from cropflow.labels.legend import read_legend, read_table
 from cropflow.labels.parcels import stripped
+from cropflow.labels.registers.frame import column_among, columns_of, read_frame, text_of
 from cropflow.labels.registers.national import read_national, to_hcat
-from cropflow.labels.registers.vector import as_text, choose_layer, read_columns
+from cropflow.labels.registers.vector import choose_layer
 from cropflow.labels.tables import OUT_OF_SCOPE
 
 logger = logging.getLogger(__name__)
@@ -70,19 +70,14 @@ def _read(source: Path, season: str, settings: Register) -> geopandas.GeoDataFra
         return _read_geoparquet(source, code_names, id_names)
     with unpacked(source, member=layer) as file:
         chosen = choose_layer(file, layer)
-        fields = [str(name) for name in pyogrio.read_info(file, layer=chosen)["fields"]]
-        code, name = _columns(file, fields, code_names)
-        parcels = read_columns(file, chosen, (code or name or "",), id_names)
-        if name is None:
-            return _with_names(parcels, None)
-        table = pyogrio.read_dataframe(file, layer=chosen, columns=[name], read_geometry=False, use_arrow=True)
-        return _with_names(parcels, as_text(table[name]))
+        code, name = _columns(file, columns_of(file, chosen), code_names)
+        further = {"hcat_name": NAMES if name is None else (name,)}
+        return _with_names(read_frame(file, chosen, (code or name or "",), id_names, further))
 
 
 def _columns(file: Path, fields: list[str], code_names: tuple[str, ...]) -> tuple[str | None, str | None]:
     """The columns of codes and of names, of which one at least is there."""
-    code = next((field for field in fields if field.lower() in {name.lower() for name in code_names}), None)
-    name = next((field for field in fields if field.lower() in {name.lower() for name in NAMES}), None)
+    code, name = column_among(fields, code_names), column_among(fields, NAMES)
     if code is None and name is None:
         raise CropflowError(
             f"{file.name} has no column of HCAT codes ({listing(code_names)}) or names ({listing(NAMES)}); it has: "
@@ -109,15 +104,17 @@ def _read_geoparquet(source: Path, code_names: tuple[str, ...], id_names: tuple[
             f"{source.name} has no CRS; parcels cannot be placed. Declare it where the file is written."
         )
     numbers = pandas.Series([str(number + 1) for number in range(len(table))], dtype="str")
+    nothing = pandas.Series(pandas.NA, index=table.index, dtype="str")
     parcels = geopandas.GeoDataFrame(
         {
-            "parcel_id": numbers if identity is None else as_text(table[identity]).fillna("row" + numbers),
-            "crop_code": as_text(table[code or name]),
+            "parcel_id": numbers if identity is None else text_of(table[identity]).fillna("row" + numbers),
+            "crop_code": text_of(table[code or name]),
+            "hcat_name": nothing if name is None else text_of(table[name]),
         },
         geometry=table.geometry.to_numpy(),
         crs=table.crs,
     )
-    return _with_names(parcels, None if name is None else as_text(table[name]))
+    return _with_names(parcels)
 
 
 def _geometry_column(source: Path) -> str:
@@ -127,14 +124,12 @@ def _geometry_column(source: Path) -> str:
     return str(json.loads(header)["primary_column"])
 
 
-def _with_names(parcels: geopandas.GeoDataFrame, names: pandas.Series | None) -> geopandas.GeoDataFrame:
-    """Put the name beside the code, and in its place where a row has none."""
-    found = pandas.Series(pandas.NA, index=parcels.index, dtype="str") if names is None else names
+def _with_names(parcels: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
+    """Put the name in the place of the code where a row has none."""
     codes = stripped(parcels["crop_code"])
     # A code of zero stands for "none" where a file keeps its codes as numbers.
     absent = codes.isna() | codes.isin(["", "0"])
-    result = parcels.assign(crop_code=parcels["crop_code"].mask(absent, found), hcat_name=found)
-    return result[["parcel_id", "crop_code", "hcat_name", "geometry"]]
+    return parcels.assign(crop_code=parcels["crop_code"].mask(absent, parcels["hcat_name"]))
 
 
 def findings(parcels: geopandas.GeoDataFrame) -> dict[str, Any]:

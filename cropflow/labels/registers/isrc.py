@@ -18,14 +18,14 @@ from typing import Any
 
 import geopandas
 import pandas
-import pyogrio
 
 from cropflow.config.registers import CropCalendar, Register
 from cropflow.errors import CropflowError, listing
 from cropflow.labels.calendars import Calendar, attach, check_provinces, dated, read_calendars
 from cropflow.labels.provinces import province_of, read_provinces
+from cropflow.labels.registers.frame import column_among, columns_of, read_frame
 from cropflow.labels.registers.isrc_products import CROPS, FOLDERS, SHEETS, product_of
-from cropflow.labels.registers.vector import choose_layer, read_columns
+from cropflow.labels.registers.vector import choose_layer
 
 logger = logging.getLogger(__name__)
 
@@ -123,10 +123,10 @@ def read_calendars_of(season: str, settings: Register) -> list[Calendar]:
 def _read_file(file: Path, source: Path) -> geopandas.GeoDataFrame:
     folder, crop = _folder(file, source)
     layer = choose_layer(file, None)
-    columns = [str(name) for name in pyogrio.read_info(file, layer=layer)["fields"]]
-    product = next((name for name in columns if name.casefold() in PRODUCT_COLUMNS), None)
+    columns = columns_of(file, layer)
+    product = column_among(columns, PRODUCT_COLUMNS)
     # A shapefile has at least one column; where none tells the product, the folder does.
-    parcels = read_columns(file, layer, (product or columns[0],), ())
+    parcels = read_frame(file, layer, (product or columns[0],))
     names = parcels["crop_code"]
     if product is None:
         names = pandas.Series(crop, index=parcels.index, dtype="str")
