@@ -97,10 +97,10 @@ class CropCalendar(Section):
     """Planting and harvest of crops by province, in the Solar Hijri calendar."""
 
     path: str = Field(description="Excel workbook (.xlsx), one sheet per crop, relative to the working directory.")
-    sheets: dict[str, SheetCrop] | None = Field(
-        default=None,
+    sheets: dict[str, SheetCrop] = Field(
+        default={},
         description="Sheet -> crop, or crop/variant such as onion/winter, for a workbook with other sheets than the "
-        "seventeen of ISRC.",
+        "seventeen of ISRC, which need none.",
     )
     second_year: tuple[str, ...] = Field(
         default=(),

@@ -113,10 +113,8 @@ def read_calendars_of(season: str, settings: Register) -> list[Calendar]:
         CropflowError: If the register names none, or the workbook is not as expected.
     """
     calendar = calendar_of(settings)
-    sheets = SHEETS
-    if calendar.sheets is not None:
-        sheets = {sheet: (crop.partition("/")[0], crop.partition("/")[2]) for sheet, crop in calendar.sheets.items()}
-    entries = read_calendars(Path(calendar.path), sheets)
+    own = {sheet: (crop.partition("/")[0], crop.partition("/")[2]) for sheet, crop in calendar.sheets.items()}
+    entries = read_calendars(Path(calendar.path), own or SHEETS)
     return dated(entries, int(agricultural_year(season, settings)[:4]), calendar.second_year)
 
 

@@ -12,8 +12,10 @@ import shapely
 import yaml
 from typer.testing import CliRunner
 
+from cropflow.config import Config
+from cropflow.config.load import merge, read_config
 from cropflow.config.registers import Register
-from cropflow.config.root import parse
+from cropflow.config.root import missing_paths, parse
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import read_json
 from cropflow.files.manifest import manifest_path
@@ -197,6 +199,27 @@ def test_settings_that_do_not_fit_are_refused(more, told):
         settings(**more)
 
 
+def test_missing_files_beside_the_register_are_named_by_their_keys(root, tmp_path):
+    isrc = {
+        "reader": "isrc",
+        "files": {"2018": {"path": "crops", "layer": "1400-1401"}},
+        "provinces": {"path": "provinces.shp"},
+        "calendar": {"path": "calendar.xlsx"},
+    }
+    overlay = {"registers": {"isrc": isrc}, "regions": {"herault": {"register": "isrc"}}}
+    content = read_config([root / "config.yaml", root / "experiments" / "herault_2018.yaml"])
+    missing = missing_paths(parse(Config, merge(content, overlay)), tmp_path)
+    assert [line.split(":")[0] for line in missing if line.startswith("registers")] == [
+        "registers.isrc.files.2018.path", "registers.isrc.provinces.path", "registers.isrc.calendar.path",
+    ]  # fmt: skip
+
+
+def test_a_sheet_of_no_crop_is_refused_by_its_key():
+    calendar = {"path": "x", "sheets": {"Onion_Winter": "Onion (winter)"}}
+    with pytest.raises(CropflowError, match=r"^calendar.sheets.Onion_Winter is 'Onion \(winter\)'; expected text like"):
+        settings(provinces={"path": "x"}, calendar=calendar)
+
+
 def test_the_table_is_the_readers_own_where_none_is_named():
     assert settings().table == "isrc"
     assert settings(table="rpg").table == "rpg"
@@ -317,4 +340,4 @@ def test_the_manifest_names_every_file_that_was_read_and_no_path(cleaned, overla
     assert len(files) == len([name for name in manifest["inputs"] if name.startswith("source_")]) == 8 * 5
     assert {"provinces", "calendar"} <= set(manifest["inputs"])
     assert "shared" not in json.dumps(manifest)
-    assert manifest["settings"]["calendar"] == {"second_year": [], "sheets": None}
+    assert manifest["settings"]["calendar"] == {"second_year": [], "sheets": {}}
