@@ -81,6 +81,7 @@ rule labels_legend:
     """Map the codes of a register to the crops of a legend."""
     input:
         parcels="<results>/labels/{register}/{season}/parcels.parquet",
+        legend=own_legend,
         table=own_table,
     output:
         crops="<results>/labels/{register}/{season}/legends/{legend}.parquet",
@@ -96,11 +97,13 @@ rule labels_legend:
         runtime="1h",
     params:
         settings=undated_settings,
+        legend=lambda wildcards: legend_source(wildcards.legend),
+        campaign=campaign,
         code=room_code("labels"),
     shell:
         r"""
         python -m cropflow labels map \
             --parcels {input.parcels:q} --settings {params.settings:q} \
-            --legend {wildcards.legend:q} \
+            --legend {params.legend:q} --campaign {params.campaign} \
             --output {output.crops:q} --summary {output.summary:q} 2>{log:q}
         """

@@ -6,7 +6,7 @@ import typer
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show, check and compare legends and their tables.")
 
-LEGEND = typer.Argument("turkoglu", help="Name of a legend, or path of its CSV file.")
+LEGEND = typer.Argument("cropflow", help="Name of a legend, or path of its CSV file.")
 
 
 @app.command()

@@ -157,6 +157,4 @@ def _report_parts(parts: Mapping[str, Mapping[Any, Count]], parcels: int, name: 
     )  # fmt: skip
     if parts["rare"]:
         rare = listing((f"{name(crop)} ({number})" for crop, number in parts["rare"].items()), 50)
-        logger.warning(
-            "%d crops are rarer than minimum_share_percent and labelled unknown: %s", len(parts["rare"]), rare
-        )
+        logger.warning("crops rarer than minimum_share_percent, labelled unknown (%d): %s", len(parts["rare"]), rare)

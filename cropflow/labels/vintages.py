@@ -41,10 +41,10 @@ def report_years(parcels: pandas.DataFrame, table: Mapping[str, Code], campaign:
     merged = {code: found for code, found in known.items() if found.merged_in(campaign)}
     if outside:
         told = _listed({f"{code!r} ({_years(found)})": counts[code] for code, found in outside.items()})
-        logger.warning("campaign %d: %d codes are used outside their years: %s", campaign, len(outside), told)
+        logger.warning("campaign %d: codes outside their years (%d): %s", campaign, len(outside), told)
     if merged:
         told = _listed({f"{code!r} (with {listing(found.merges)})": counts[code] for code, found in merged.items()})
-        logger.warning("campaign %d: %d codes stand for others too: %s", campaign, len(merged), told)
+        logger.warning("campaign %d: codes that stand for others too (%d): %s", campaign, len(merged), told)
     if not outside and not merged:
         logger.info("campaign %d: every known code is in its years, none stands for others too", campaign)
     return {
