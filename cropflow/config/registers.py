@@ -21,6 +21,11 @@ class RegisterFile(Section):
     )
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$", description="Checksum of the file.")
     layer: str | None = Field(default=None, description="Layer, where the file holds several.")
+    encoding: str | None = Field(
+        default=None,
+        pattern="^[A-Za-z0-9_-]+$",
+        description="Encoding of its text, such as CP1252, where the file does not say so or is wrong.",
+    )
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:

@@ -2,7 +2,8 @@
 
 Planar areas depend on the projection: those of Lambert-93 and UTM differ by up to 0.5 % in France,
 those of Web Mercator by a factor of two. A projection that keeps areas on the ellipsoid gives the
-same figure as a geodesic computation, at the price of one vectorised reprojection.
+same figure as a geodesic computation, at the price of one vectorised reprojection; parcels so small
+that the scale of their CRS does not change over them are spared even that (:mod:`cropflow.labels.scale`).
 """
 
 from __future__ import annotations
@@ -15,9 +16,8 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-# Cylindrical equal-area on the WGS 84 ellipsoid, world-wide: the area of a parcel does not depend
-# on which parcels it is read with, as it would with a projection centred on the data.
-EQUAL_AREA = "EPSG:6933"
+from cropflow.labels.scale import EQUAL_AREA, local_scale
+
 # A straight edge in the register's CRS is a slightly bent line in another one; only long edges bend
 # enough to matter.
 LONGEST_EDGE_M = 2_000.0
@@ -70,8 +70,18 @@ def ellipsoidal_area_ha(geometries: geopandas.GeoSeries) -> NDArray[np.float64]:
     """
     if geometries.crs is None:
         raise ValueError("geometries have no CRS; their area cannot be known")
-    areas = [_equal_area(chunk) for chunk in _chunks(geometries)]
+    areas = [_areas(chunk) for chunk in _chunks(geometries)]
     return np.concatenate([np.empty(0), *areas]) / _M2_PER_HA
+
+
+def _areas(chunk: geopandas.GeoSeries) -> NDArray[np.float64]:
+    if chunk.crs.is_geographic:
+        return _equal_area(chunk)
+    raw = chunk.to_numpy()
+    scale, _, small = local_scale(chunk.crs).at(shapely.bounds(raw))
+    result = shapely.area(raw) * scale
+    result[~small] = _equal_area(chunk[~small])
+    return np.asarray(result, dtype=np.float64)
 
 
 def _equal_area(chunk: geopandas.GeoSeries) -> NDArray[np.float64]:
@@ -102,6 +112,30 @@ def ellipsoidal_perimeter_m(geometries: geopandas.GeoSeries) -> NDArray[np.float
     geod = pyproj.Geod(ellps="WGS84")
     lengths = [_perimeters(chunk.to_crs("EPSG:4326").to_numpy(), geod) for chunk in _chunks(geometries)]
     return np.concatenate([np.empty(0), *lengths])
+
+
+def narrower(
+    geometries: geopandas.GeoSeries, area_ha: NDArray[np.float64], width_m: float
+) -> NDArray[np.bool_]:
+    """True where the mean width, 2 x area / perimeter, is below a width.
+
+    Perimeters are only measured where a rough one leaves it open, which spares almost all of them.
+
+    Args:
+        geometries: Polygons and multi-polygons with a geographic or projected CRS.
+        area_ha: Their areas on the ellipsoid, hectares, ``(geometry,)``.
+        width_m: Metres.
+    """
+    twice_m2 = 2 * _M2_PER_HA * area_ha
+    open_ = np.ones(len(geometries), dtype=np.bool_)
+    if not geometries.crs.is_geographic:
+        raw = geometries.to_numpy()
+        _, metres, small = local_scale(geometries.crs).at(shapely.bounds(raw))
+        with np.errstate(invalid="ignore"):
+            open_ = ~(small & (twice_m2 >= width_m * metres * shapely.length(raw)))
+    result = np.zeros(len(geometries), dtype=np.bool_)
+    result[open_] = twice_m2[open_] < width_m * ellipsoidal_perimeter_m(geometries[open_])
+    return result
 
 
 def _perimeters(geometries: NDArray[np.object_], geod: pyproj.Geod) -> NDArray[np.float64]:

@@ -120,7 +120,7 @@ def _outlines(
     stretch = rng.uniform(0.6, 1.0, count)
     corners[:, :, 0] *= stretch[:, None]
     # A few are drawn out into strips; their area stays.
-    corners[rng.random(count) < SLIVER] *= (0.02, 50.0)
+    corners[rng.random(count) < SLIVER] *= (0.05, 20.0)
     after = np.roll(corners, -1, axis=1)
     area = 0.5 * np.abs((corners[:, :, 0] * after[:, :, 1] - after[:, :, 0] * corners[:, :, 1]).sum(axis=1))
     corners *= np.sqrt(areas_m2 / area)[:, None, None]

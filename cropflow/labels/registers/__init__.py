@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -12,12 +14,13 @@ if TYPE_CHECKING:
     import geopandas
 
     from cropflow.config.registers import Register
+    from cropflow.labels.registers.stream import ParcelStream
 
 READERS = {"rpg": "cropflow.labels.registers.rpg", "vector": "cropflow.labels.registers.vector"}
 
 
 class Reader(Protocol):
-    """What a module in this folder offers."""
+    """What a module in this folder offers: ``read``, or ``stream`` where a country does not fit into memory."""
 
     def read(self, source: Path, season: str, settings: Register) -> geopandas.GeoDataFrame:
         """Read the parcels of a season.
@@ -28,12 +31,16 @@ class Reader(Protocol):
             settings: The register's config entry.
 
         Returns:
-            ``parcel_id`` str, ``crop_code`` str (missing where the register has none), ``geometry``,
-            in the register's CRS and the file's order.
+            ``parcel_id`` str, ``crop_code`` str (missing where the register has none), ``geometry``, and any further
+            columns, which are carried along; in the register's CRS and the file's order.
 
         Raises:
             CropflowError: If the file, its layer, a column or the CRS is missing or damaged.
         """
+        ...
+
+    def stream(self, source: Path, season: str, settings: Register) -> AbstractContextManager[ParcelStream]:
+        """The same, piece by piece."""
         ...
 
 
@@ -58,19 +65,35 @@ def register_file(source: Path, season: str) -> Path:
     return inside
 
 
-def read_register(source: Path | str, season: str, settings: Register) -> geopandas.GeoDataFrame:
-    """Read the parcels of a season with the reader that the settings name.
+@contextmanager
+def open_register(source: Path | str, season: str, settings: Register) -> Iterator[ParcelStream]:
+    """Read the parcels of a season, piece by piece, with the reader that the settings name.
 
     Args:
         source: A file, an archive (``.zip``, ``.7z``, ``.7z.001``) or a simulation's register folder.
         season: Name of the season.
         settings: The register's config entry.
 
-    Returns:
-        See :class:`Reader`.
+    Yields:
+        The parcels; they can be read once, while the context is open.
 
     Raises:
         CropflowError: If the file, its layer, a column or the CRS is missing or damaged.
     """
+    from cropflow.labels.registers.stream import as_stream
+
     reader = cast(Reader, importlib.import_module(READERS[settings.reader]))
-    return reader.read(register_file(Path(source), season), season, settings)
+    file = register_file(Path(source), season)
+    if hasattr(reader, "stream"):
+        with reader.stream(file, season, settings) as parcels:
+            yield parcels
+    else:
+        yield as_stream(reader.read(file, season, settings))
+
+
+def read_register(source: Path | str, season: str, settings: Register) -> geopandas.GeoDataFrame:
+    """Read the parcels of a season at once; see :func:`open_register` and :class:`Reader`."""
+    from cropflow.labels.registers.stream import as_frame
+
+    with open_register(source, season, settings) as parcels:
+        return as_frame(parcels)
