@@ -38,8 +38,10 @@ from cropflow.labels.spill import SpillFile
 
 # Rows of a row group: a square of 10 km meets few of them, each of some megabytes.
 ROW_GROUP = 32_768
-# Rows of a stretch of the curve, which are sorted in memory: whole row groups.
-STRETCH = 4 * ROW_GROUP
+# At most so many stretches of the curve, each a file that is sorted in memory: files that one process may hold open.
+MOST_STRETCHES = 256
+# Rows that are dealt to the stretches at a time: fewer would leave a few rows for each.
+_HAND = 32_768
 # Bytes of a parcel on disk while it waits, more than registers need.
 _WAITING_BYTES = 800
 
@@ -52,7 +54,6 @@ def ingest(
     output: Path | str,
     settings: Cleaning | None = None,
     workers: int = 2,
-    stretch: int = STRETCH,
     row_group: int = ROW_GROUP,
 ) -> dict[str, Any]:
     """Clean a register and write it as GeoParquet.
@@ -62,7 +63,6 @@ def ingest(
         output: File to write; what waits lies in a hidden folder beside it.
         settings: Thresholds, m2 and m.
         workers: Threads that judge pieces.
-        stretch: Rows that are sorted in memory, a multiple of ``row_group``.
         row_group: Rows of a row group.
 
     Returns:
@@ -89,9 +89,10 @@ def ingest(
         renamed = ledger.rename()
         summary = summarised(ledger.read, ledger.dropped, ledger.codes(), ledger.repaired(), len(renamed))
         check_place(parcels.crs, ledger.x[ledger.kept], ledger.y[ledger.kept])
-        place = ledger.places()
-        stretches = _dealt(folder, judged, place, renamed, stretch)
+        _give_back()
+        stretches = _dealt(folder, judged, ledger.places(), renamed, row_group)
         judged.path.unlink()
+        _give_back()
         _write(pool, output, stretches, parcels.crs, ledger, row_group)
     return summary
 
@@ -113,6 +114,11 @@ def in_order(
             future.cancel()
 
 
+def _give_back() -> None:
+    """Return what Arrow keeps of the memory that a step took, before the next step takes its own."""
+    pyarrow.default_memory_pool().release_unused()
+
+
 def _check_disk(folder: Path, rows: int) -> None:
     free, needed = shutil.disk_usage(folder).free, 2 * rows * _WAITING_BYTES
     if needed > free:
@@ -123,16 +129,18 @@ def _check_disk(folder: Path, rows: int) -> None:
 
 
 def _dealt(
-    folder: Path, judged: SpillFile, place: NDArray[np.int64], renamed: dict[int, str], stretch: int
+    folder: Path, judged: SpillFile, place: NDArray[np.int64], renamed: dict[int, str], row_group: int
 ) -> list[SpillFile]:
     """Deal the parcels that stay to files, one per stretch of the curve, each row with its ``place``."""
-    last = int(place.max())
-    files = [SpillFile(folder / f"stretch_{number:05d}.arrow") for number in range(last // stretch + 1)]
+    groups = int(place.max()) // row_group + 1
+    stretch = row_group * -(-groups // MOST_STRETCHES)
+    count = -(-groups * row_group // stretch)
+    files = [SpillFile(folder / f"stretch_{number:05d}.arrow") for number in range(count)]
     with ExitStack() as open_:
         for file in files:
             open_.enter_context(file)
         start = 0
-        for table in judged.read():
+        for table in _gathered(judged.read(), _HAND):
             here = place[start : start + len(table)]
             table = _with_new_ids(table, start, renamed).append_column("place", pyarrow.array(here))
             start += len(table)
@@ -144,6 +152,18 @@ def _dealt(
                 if end > begin:
                     files[numbers[begin]].write(table.slice(begin, end - begin))
     return files
+
+
+def _gathered(tables: Iterable[pyarrow.Table], rows: int) -> Iterator[pyarrow.Table]:
+    """Tables of at least some rows each, but for the last."""
+    waiting: list[pyarrow.Table] = []
+    for table in tables:
+        waiting.append(table)
+        if sum(map(len, waiting)) >= rows:
+            yield pyarrow.concat_tables(waiting)
+            waiting.clear()
+    if waiting:
+        yield pyarrow.concat_tables(waiting)
 
 
 def _with_new_ids(table: pyarrow.Table, start: int, renamed: dict[int, str]) -> pyarrow.Table:

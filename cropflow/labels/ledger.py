@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from cropflow.config.registers import Cleaning
 from cropflow.labels.counts import Count, count, count_by
 from cropflow.labels.hilbert import hilbert_distance
-from cropflow.labels.outlines import canonical, has_more
+from cropflow.labels.outlines import canonical
 from cropflow.labels.parcels import judge, repeated, stripped, unique_ids
 from cropflow.labels.registers.stream import decoded
 from cropflow.labels.spill import SpillFile
@@ -50,11 +50,11 @@ class Entry:
         """Judge a piece, see :func:`cropflow.labels.parcels.judge`."""
         geometries, as_read = decoded(piece["geometry"])
         judged = judge(geometries, stripped(_text(piece["crop_code"])), crs, settings)
-        alive = judged.reason == ""
+        alive = judged.reason == 0
         kept = judged.geometries[alive]
         bounds = shapely.bounds(kept)
         # Outlines that nothing was done to keep the bytes that they came with.
-        changed = (judged.repaired | has_more(geometries))[alive] if as_read else np.ones(len(kept), dtype=np.bool_)
+        changed = judged.changed[alive] if as_read else np.ones(len(kept), dtype=np.bool_)
         table = piece.filter(pyarrow.array(alive))
         wkb = pyarrow.array(shapely.to_wkb(kept[changed]), pyarrow.binary())
         geometry = pc.replace_with_mask(table["geometry"].combine_chunks(), pyarrow.array(changed), wkb)
@@ -64,7 +64,7 @@ class Entry:
         return cls(
             table.append_column("bbox", bbox),
             count(judged.area_ha),
-            count_by(judged.reason[~alive], judged.area_ha[~alive]),
+            judged.dropped(),
             bounds,
             judged.repaired[alive],
             frozenset(np.unique(shapely.get_type_id(kept)).tolist()),
@@ -82,6 +82,19 @@ def _mixed(bounds: NDArray[np.float64]) -> NDArray[np.uint64]:
     for column in range(4):
         result = (result ^ bits[:, column]) * np.uint64(0x9E3779B97F4A7C15)
         result ^= result >> np.uint64(29)
+    return result
+
+
+def _mixed_text(texts: pyarrow.StringArray) -> NDArray[np.uint64]:
+    """One number per text: equal for equal texts, and seldom for others."""
+    _, offsets, data = texts.buffers()
+    ends = np.frombuffer(offsets, dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    letters = np.frombuffer(data or b"", dtype=np.uint8)
+    start, length = ends[:-1], np.diff(ends)
+    result = length.astype(np.uint64)
+    for place in range(int(length.max(initial=0))):
+        long = np.flatnonzero(length > place)
+        result[long] = (result[long] ^ letters[start[long] + place]) * np.uint64(0x100000001B3)
     return result
 
 
@@ -118,7 +131,8 @@ class Ledger:
         old = self.bounds
         self.bounds = (min(old[0], low[0]), min(old[1], low[1]), max(old[2], high[0]), max(old[3], high[1]))
         self._types |= entry.types
-        self._ids.append(entry.table["parcel_id"].combine_chunks())
+        ids = entry.table["parcel_id"].combine_chunks()
+        self._ids.append(ids)
         names = entry.table["crop_code"].combine_chunks().dictionary_encode()
         numbers = [self._codes.setdefault(code, len(self._codes)) for code in names.dictionary.to_pylist()]
         middle = (entry.bounds[:, :2] + entry.bounds[:, 2:]) / 2
@@ -129,16 +143,18 @@ class Ledger:
                 entry.table["area_ha"].to_numpy(),
                 np.array(numbers, dtype=np.int32)[names.indices.to_numpy()],
                 _mixed(entry.bounds),
+                _mixed_text(ids),
                 entry.repaired,
             )
         )
 
     def close(self) -> None:
         """Put the pieces together."""
-        empty = (np.empty(0),) * 3 + (np.empty(0, np.int32), np.empty(0, np.uint64), np.empty(0, np.bool_))
+        kinds = (np.float64, np.float64, np.float64, np.int32, np.uint64, np.uint64, np.bool_)
+        empty = tuple(np.empty(0, kind) for kind in kinds)
         columns = [np.concatenate(parts) for parts in zip(empty, *self._pieces, strict=True)]
         self._pieces.clear()
-        self.x, self.y, self.area_ha, self._code, self._box, self._repaired = columns
+        self.x, self.y, self.area_ha, self._code, self._box, self._name, self._repaired = columns
         self.kept = np.ones(len(self.x), dtype=np.bool_)
         self._id = pyarrow.chunked_array(self._ids, pyarrow.string())
         self._ids.clear()
@@ -184,28 +200,36 @@ class Ledger:
 
     def rename(self) -> dict[int, str]:
         """New ids, by row, of parcels that stay and share theirs with others; see :func:`.parcels.unique_ids`."""
-        rows = np.flatnonzero(self.kept)
-        ids = self._id.filter(pyarrow.array(self.kept))
-        if pc.count_distinct(ids).as_py() == len(ids):
+        kept = np.flatnonzero(self.kept)
+        rows = kept[_shared(self._name[kept])]
+        if not len(rows):
             return {}
+        # New names have a "#": only ids that have one as well can stand in their way.
+        marked = np.flatnonzero(pc.match_substring(self._id, "#").to_numpy() & self.kept)
+        rows = np.union1d(rows, marked)
+        ids = self._id.take(rows)
         order = pc.sort_indices(ids).to_numpy()
-        old = ids.take(order).to_pandas().astype("str")
+        old = pandas.Series(ids.take(order).to_pandas(), dtype="str")
         new = unique_ids(old)
         changed = np.flatnonzero((new != old).to_numpy())
         return dict(zip(rows[order[changed]].tolist(), new.iloc[changed].tolist(), strict=True))
 
     def places(self) -> NDArray[np.int64]:
         """Place of each row in the result, along the curve and then by id; -1 for those that go."""
-        rows = np.flatnonzero(self.kept)
-        x, y = self.x[rows], self.y[rows]
-        distance = hilbert_distance(x, y, (x.min(), y.min(), x.max(), y.max()))
+        ranges = (
+            self.x.min(where=self.kept, initial=np.inf), self.y.min(where=self.kept, initial=np.inf),
+            self.x.max(where=self.kept, initial=-np.inf), self.y.max(where=self.kept, initial=-np.inf),
+        )  # fmt: skip
+        distance = hilbert_distance(self.x, self.y, ranges)
         order = np.argsort(distance, kind="stable")
+        order = order[self.kept[order]]
         ties = _ties(distance[order])
         if len(ties):
-            tied = pyarrow.table({"distance": distance[order[ties]], "id": self._id.take(rows[order[ties]])})
-            order[ties] = order[ties][pc.sort_indices(tied, [("distance", "ascending"), ("id", "ascending")]).to_numpy()]
+            rows = order[ties]
+            tied = pyarrow.table({"distance": distance[rows], "id": self._id.take(rows)})
+            order[ties] = rows[pc.sort_indices(tied, [("distance", "ascending"), ("id", "ascending")]).to_numpy()]
         result = np.full(len(self.kept), -1, dtype=np.int64)
-        result[rows[order]] = np.arange(len(rows))
+        result[order] = np.arange(len(order))
         return result
 
 

@@ -9,39 +9,41 @@ from numpy.typing import NDArray
 POLYGONS = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
 
 
-def repair(
-    geometries: NDArray[np.object_], valid: NDArray[np.bool_] | None = None
-) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
+def repair(geometries: NDArray[np.object_]) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
     """Make polygons valid and keep nothing but polygons.
 
     Args:
         geometries: Any geometries, finite, ``(geometry,)``; may be missing.
-        valid: Where they are valid, if that is known already.
 
     Returns:
         The geometries, two-dimensional; polygonal ones are valid, collections are reduced to their
         polygons, points and lines come back as they are. And True where something was mended.
     """
-    result = flat(geometries)
-    invalid = ~(shapely.is_valid(result) if valid is None else valid) & ~shapely.is_missing(result)
+    result, _ = flat(geometries)
+    return mended(result, shapely.is_valid(result))
+
+
+def mended(
+    geometries: NDArray[np.object_], valid: NDArray[np.bool_]
+) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
+    """The same of two-dimensional geometries of which it is known where they are valid."""
+    result = geometries.copy()
+    kinds = shapely.get_type_id(result)
+    invalid = ~valid & (kinds >= 0)
     # Method structure: overlapping parts are merged, where linework would cut the overlap out.
     result[invalid] = shapely.make_valid(result[invalid], method="structure", keep_collapsed=False)
-    mixed = shapely.get_type_id(result) == shapely.GeometryType.GEOMETRYCOLLECTION
+    kinds[invalid] = shapely.get_type_id(result[invalid])
+    mixed = kinds == shapely.GeometryType.GEOMETRYCOLLECTION
     result[mixed] = [_polygons_of(collection) for collection in result[mixed]]
     return result, invalid | mixed
 
 
-def flat(geometries: NDArray[np.object_]) -> NDArray[np.object_]:
-    """A copy without heights and measures."""
+def flat(geometries: NDArray[np.object_]) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
+    """A copy without heights and measures, and True where there were any."""
     result = geometries.copy()
-    tall = has_more(geometries)
+    tall = shapely.get_coordinate_dimension(geometries) > 2
     result[tall] = shapely.force_2d(geometries[tall])
-    return result
-
-
-def has_more(geometries: NDArray[np.object_]) -> NDArray[np.bool_]:
-    """True where coordinates are more than x and y."""
-    return np.asarray(shapely.has_z(geometries) | shapely.has_m(geometries), dtype=np.bool_)
+    return result, np.asarray(tall, dtype=np.bool_)
 
 
 def _polygons_of(collection: shapely.GeometryCollection) -> shapely.Geometry:

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from cropflow.config.registers import Cleaning
 from cropflow.errors import CropflowError, listing
-from cropflow.labels.area import ellipsoidal_area_ha, narrower
+from cropflow.labels.area import measured, narrower
 from cropflow.labels.counts import Count, count, count_by, rounded_ha, total
 from cropflow.labels.hilbert import hilbert_distance
-from cropflow.labels.outlines import POLYGONS, canonical, flat, not_finite, repair
+from cropflow.labels.outlines import POLYGONS, canonical, flat, mended, not_finite
 from cropflow.labels.placing import check_place
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ REASONS = {
     "duplicate": "same outline and code as another parcel",
     "conflicting": "same outline as another parcel, another code",
 }
+FATES = ("", *REASONS)
 NOTHING_READ = "The register has 0 parcels; expected at least 1. Check the file and its layer."
 # Registers hold byte-order marks and zero-width spaces, which str.strip leaves alone.
 _BLANK = "\ufeff\u200b"
@@ -53,19 +54,25 @@ class Judged:
     Attributes:
         geometries: Repaired and two-dimensional.
         repaired: True where something was mended.
+        changed: True where the geometry is another one than was read.
         area_ha: Hectares on the ellipsoid, six decimals; 0 where that cannot be measured.
-        reason: Why it goes, a key of :data:`REASONS`; "" where it stays.
+        reason: Why it goes, position in :data:`FATES`; 0 where it stays.
     """
 
     geometries: NDArray[np.object_]
     repaired: NDArray[np.bool_]
+    changed: NDArray[np.bool_]
     area_ha: NDArray[np.float64]
-    reason: NDArray[np.object_]
+    reason: NDArray[np.int8]
+
+    def dropped(self) -> dict[str, Count]:
+        """Reason -> parcels that go."""
+        gone = self.reason > 0
+        found = count_by(self.reason[gone], self.area_ha[gone])
+        return {FATES[number]: counted for number, counted in found.items()}
 
 
-def judge(
-    geometries: NDArray[np.object_], codes: pandas.Series, crs: pyproj.CRS, settings: Cleaning
-) -> Judged:
+def judge(geometries: NDArray[np.object_], codes: pandas.Series, crs: pyproj.CRS, settings: Cleaning) -> Judged:
     """Repair and measure parcels, and say why they go: for every reason but repeated outlines.
 
     Args:
@@ -74,31 +81,32 @@ def judge(
         crs: Of the geometries.
         settings: Thresholds, m2 and m.
     """
-    raw = flat(geometries)
+    raw, tall = flat(geometries)
     valid = shapely.is_valid(raw)
     lost = not_finite(raw, valid)
     raw[lost] = None
-    mended, repaired = repair(raw, valid)
-    series = geopandas.GeoSeries(mended, crs=crs)
-    area_ha = ellipsoidal_area_ha(series)
+    outlines, repaired = mended(raw, valid)
+    series = geopandas.GeoSeries(outlines, crs=crs)
+    area_ha, at_least_m = measured(series)
     lost |= ~np.isfinite(area_ha)
     # The area of an outline that cannot be measured counts as 0 on both sides of the account.
     area_ha = rounded_ha(np.where(lost, 0.0, area_ha))
-    reason = np.full(len(raw), "", dtype=object)
+    reason = np.zeros(len(raw), dtype=np.int8)
 
     def drop(name: str, rows: NDArray[np.bool_]) -> None:
-        reason[rows & (reason == "")] = name
+        reason[rows & (reason == 0)] = FATES.index(name)
 
+    kinds = shapely.get_type_id(outlines)
     drop("no_code", (codes.isna() | (codes == "")).to_numpy(dtype=np.bool_))
-    drop("empty", (shapely.is_missing(mended) | shapely.is_empty(mended)) & ~lost)
+    drop("empty", ((kinds < 0) | shapely.is_empty(outlines)) & ~lost)
     drop("not_finite", lost)
-    drop("not_polygon", ~np.isin(shapely.get_type_id(mended), POLYGONS))
+    drop("not_polygon", ~np.isin(kinds, POLYGONS))
     drop("too_small", area_ha * 10_000 < settings.minimum_area_m2)
-    alive = np.flatnonzero(reason == "")
+    alive = reason == 0
     narrow = np.zeros(len(raw), dtype=np.bool_)
-    narrow[alive] = narrower(series.iloc[alive], area_ha[alive], settings.minimum_width_m)
+    narrow[alive] = narrower(series[alive], area_ha[alive], at_least_m[alive], settings.minimum_width_m)
     drop("sliver", narrow)
-    return Judged(mended, repaired, area_ha, reason)
+    return Judged(outlines, repaired, repaired | tall, area_ha, reason)
 
 
 def repeated(shapes: pandas.Series, codes: pandas.Series) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -174,12 +182,11 @@ def clean(
     table = parcels.sort_values("parcel_id", kind="stable", ignore_index=True)
     codes = stripped(table["crop_code"])
     judged = judge(table.geometry.to_numpy(), codes, table.crs, settings)
-    reason = judged.reason
-    alive = np.flatnonzero(reason == "")
+    alive = np.flatnonzero(judged.reason == 0)
     duplicate, conflicting = _repeated(judged.geometries[alive], codes.iloc[alive])
-    reason[alive[duplicate]] = "duplicate"
-    reason[alive[conflicting]] = "conflicting"
-    kept = reason == ""
+    judged.reason[alive[duplicate]] = FATES.index("duplicate")
+    judged.reason[alive[conflicting]] = FATES.index("conflicting")
+    kept = judged.reason == 0
     result = table.set_geometry(geopandas.GeoSeries(judged.geometries, crs=table.crs))[kept].reset_index(drop=True)
     result["area_ha"] = judged.area_ha[kept]
     ids = unique_ids(result["parcel_id"])
@@ -189,7 +196,7 @@ def clean(
     x, y = (bounds[:, 0] + bounds[:, 2]) / 2, (bounds[:, 1] + bounds[:, 3]) / 2
     summary = summarised(
         count(judged.area_ha),
-        count_by(reason[~kept], judged.area_ha[~kept]),
+        judged.dropped(),
         count_by(result["crop_code"], result["area_ha"].to_numpy()),
         repaired=int(judged.repaired[kept].sum()),
         renamed=renamed,

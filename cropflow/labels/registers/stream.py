@@ -13,8 +13,8 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-# Rows of a piece: a few ten megabytes of geometries.
-PIECE = 32_768
+# Rows of a piece: some ten megabytes of geometries.
+PIECE = 8192
 OWN_COLUMNS = ("parcel_id", "crop_code", "geometry")
 
 
