@@ -48,8 +48,11 @@ def clean(
     ),
     season: str = typer.Option(..., help="Season of the register."),
     settings: str = typer.Option(..., help="The register's config entry, JSON."),
-    output: Path = typer.Option(..., help="GeoParquet: parcel_id, crop_code, area_ha (hectares), geometry."),
+    output: Path = typer.Option(
+        ..., help="GeoParquet: parcel_id, crop_code, area_ha (hectares), further columns, geometry."
+    ),
     summary: Path = typer.Option(..., help="JSON: parcels and hectares read, kept, dropped by reason, per code."),
+    workers: int = typer.Option(2, min=1, help="Threads; the result does not depend on their number."),
 ) -> None:
     """Repair, drop and sort the parcels of a register, in its own CRS, and count what is lost."""
     from cropflow.config.registers import Register
@@ -57,20 +60,20 @@ def clean(
     from cropflow.config.sections import dump
     from cropflow.files.atomic import write_json
     from cropflow.files.manifest import write_manifest
-    from cropflow.files.tables import write_table
     from cropflow.labels.archives import source_files
-    from cropflow.labels.parcels import clean as clean_parcels
-    from cropflow.labels.registers import read_register, register_file
+    from cropflow.labels.ingest import ingest
+    from cropflow.labels.registers import open_register, register_file
 
     register = parse_json(Register, settings)
     file = register_file(source, season)
-    parcels, counts = clean_parcels(read_register(file, season, register), register.cleaning)
-    write_table(output, parcels)
+    with open_register(file, season, register) as parcels:
+        counts = ingest(parcels, output, register.cleaning, workers)
     write_json(summary, counts)
     read = {f"source_{number:03d}": part for number, part in enumerate(source_files(file), start=1)}
     used = {
         "reader": register.reader,
         "layer": register.files[season].layer if season in register.files else None,
+        "encoding": register.files[season].encoding if season in register.files else None,
         "columns": dump(register.columns) if register.columns else None,
         "cleaning": dump(register.cleaning),
     }

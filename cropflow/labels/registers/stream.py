@@ -45,10 +45,12 @@ def decoded(wkb: pyarrow.ChunkedArray) -> tuple[NDArray[np.object_], bool]:
         be, and missing where not. And True where nothing had to be mended.
     """
     values = wkb.to_numpy(zero_copy_only=False)
-    try:
-        return np.asarray(shapely.from_wkb(values), dtype=object), True
-    except shapely.errors.GEOSException:
-        return np.asarray(shapely.from_wkb(values, on_invalid="fix"), dtype=object), False
+    # Coordinates that are no numbers are looked for later.
+    with np.errstate(invalid="ignore"):
+        try:
+            return np.asarray(shapely.from_wkb(values), dtype=object), True
+        except shapely.errors.GEOSException:
+            return np.asarray(shapely.from_wkb(values, on_invalid="fix"), dtype=object), False
 
 
 def as_stream(parcels: geopandas.GeoDataFrame, piece: int = PIECE) -> ParcelStream:
