@@ -42,6 +42,27 @@ def download(
 
 
 @app.command()
+def vintages(
+    year: int | None = typer.Option(None, help="Only this year."),
+    area: str | None = typer.Option(None, help="Only this area: FXX for metropolitan France, or a region such as R84."),
+) -> None:
+    """List the known deliveries of the French register: year, area, version, form, CRS, evidence, address."""
+    from cropflow.config.rpg_vintages import vintages as known
+    from cropflow.errors import CropflowError
+
+    found = [each for each in known() if year in (None, each.year) and area in (None, each.area)]
+    if not found:
+        raise CropflowError(
+            f"No delivery of --year {year} and --area {area} is known; expected one of those that "
+            "`cropflow labels vintages` lists."
+        )
+    for each in found:
+        typer.echo(
+            f"{each.year}  {each.area}  {each.version}  {each.form:4}  EPSG:{each.epsg}  {each.evidence:8}  {each.url}"
+        )
+
+
+@app.command()
 def clean(
     source: Path = typer.Option(
         ..., help="Vector file, archive with one (.zip, .7z, .7z.001), or folder with RPG_<season>.7z."
