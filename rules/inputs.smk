@@ -178,10 +178,10 @@ def calendar_of(wildcards):
 
 
 def register_settings(wildcards):
-    """A register with the one season's layer: where a file lies is no setting, and its address may be secret."""
+    """A register with the one season's layer and encoding: where a file lies is no setting, and its address may be secret."""
     found = config["registers"][wildcards.register]
     files = {
-        season: {"path": "-", "url": None, "sha256": None, "layer": file["layer"]}
+        season: {"path": "-", "layer": file["layer"], "encoding": file["encoding"]}
         for season, file in found["files"].items()
         if season == wildcards.season
     }

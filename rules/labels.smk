@@ -34,6 +34,7 @@ rule labels:
         "<benchmarks>/labels/{register}/{season}/parcels.tsv"
     conda:
         "../envs/geo.yaml"
+    threads: 2
     resources:
         mem="4 GiB",
         runtime="2h",
@@ -44,6 +45,7 @@ rule labels:
         r"""
         python -m cropflow labels clean \
             --source {input.source:q} --season {wildcards.season:q} --settings {params.settings:q} \
+            --workers {threads} \
             --output {output.parcels:q} --summary {output.summary:q} 2>{log:q}
         """
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from cropflow.config.addresses import check_address
+from cropflow.config.rpg_vintages import NATIONAL, find_vintage
 from cropflow.config.sections import Name, Section
 
 # Readers whose codes are their own: the table of the same name is the one to take.
@@ -34,11 +35,37 @@ class RegisterFile(Section):
     campaign: int | None = Field(
         default=None, ge=1900, le=2199, description="Year of the declaration; the year in which the season ends."
     )
+    encoding: str | None = Field(
+        default=None,
+        pattern="^[A-Za-z0-9_-]+$",
+        description="Encoding of its text, such as CP1252, where the file does not say so or is wrong.",
+    )
+    vintage: int | None = Field(
+        default=None,
+        description="For reader rpg, instead of path and url: a year of its catalogue, see `cropflow labels vintages`.",
+    )
+    area: str | None = Field(
+        default=None, description="With vintage: FXX for metropolitan France (the default), or a region such as R84."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_catalogue(cls, content: Any) -> Any:
+        """Fill in the address of a vintage, as the rules and commands know no other."""
+        if not isinstance(content, dict) or not isinstance(content.get("vintage"), int):
+            return content
+        area = content.get("area") or NATIONAL
+        url = find_vintage(content["vintage"], str(area)).url
+        if content.get("path") is not None or content.get("url") not in (None, url):
+            raise ValueError("give exactly one of path, url and vintage")
+        return {**content, "area": area, "url": url}
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
         if (self.path is None) == (self.url is None):
-            raise ValueError("give exactly one of path and url")
+            raise ValueError("give exactly one of path, url and vintage")
+        if self.area is not None and self.vintage is None:
+            raise ValueError("area goes with vintage; give both, or neither")
         if self.url is not None:
             check_address(self.url)
         return self
@@ -160,6 +187,9 @@ class Register(Section):
             raise ValueError("give exactly one of simulation and files")
         if self.reader == "vector" and self.columns is None:
             raise ValueError("reader vector needs columns (crop_code, and parcel_id where there is one)")
+        for season, file in self.files.items():
+            if file.vintage is not None and self.reader != "rpg":
+                raise ValueError(f"files.{season}.vintage is for reader rpg; give path or url")
         if self.reader in ("rpg", "isrc") and self.columns is not None:
             raise ValueError(f"reader {self.reader} knows its columns; drop columns, or take reader vector")
         if self.reader == "isrc" and (self.simulation or any(file.path is None for file in self.files.values())):

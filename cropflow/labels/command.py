@@ -46,6 +46,27 @@ def download(
 
 
 @app.command()
+def vintages(
+    year: int | None = typer.Option(None, help="Only this year."),
+    area: str | None = typer.Option(None, help="Only this area: FXX for metropolitan France, or a region such as R84."),
+) -> None:
+    """List the known deliveries of the French register: year, area, version, form, CRS, evidence, address."""
+    from cropflow.config.rpg_vintages import vintages as known
+    from cropflow.errors import CropflowError
+
+    found = [each for each in known() if year in (None, each.year) and area in (None, each.area)]
+    if not found:
+        raise CropflowError(
+            f"No delivery of --year {year} and --area {area} is known; expected one of those that "
+            "`cropflow labels vintages` lists."
+        )
+    for each in found:
+        typer.echo(
+            f"{each.year}  {each.area}  {each.version}  {each.form:4}  EPSG:{each.epsg}  {each.evidence:8}  {each.url}"
+        )
+
+
+@app.command()
 def clean(
     source: Path = typer.Option(
         ...,
@@ -53,8 +74,11 @@ def clean(
     ),
     season: str = typer.Option(..., help="Season of the register."),
     settings: str = typer.Option(..., help="The register's config entry, JSON."),
-    output: Path = typer.Option(..., help="GeoParquet: parcel_id, crop_code, area_ha (hectares), geometry."),
+    output: Path = typer.Option(
+        ..., help="GeoParquet: parcel_id, crop_code, area_ha (hectares), further columns, geometry."
+    ),
     summary: Path = typer.Option(..., help="JSON: parcels and hectares read, kept, dropped by reason, per code."),
+    workers: int = typer.Option(2, min=1, help="Threads; the result does not depend on their number."),
 ) -> None:
     """Repair, drop and sort the parcels of a register, in its own CRS, and count what is lost."""
     from cropflow.config.registers import Register
@@ -63,20 +87,34 @@ def clean(
     from cropflow.files.atomic import write_json
     from cropflow.files.manifest import write_manifest
     from cropflow.files.tables import write_table
+    from cropflow.labels.ingest import ingest
     from cropflow.labels.parcels import clean as clean_parcels
-    from cropflow.labels.registers import read_register, register_findings, register_groups, register_sources
+    from cropflow.labels.registers import (
+        open_register,
+        read_register,
+        register_findings,
+        register_groups,
+        register_sources,
+        seen_whole,
+    )
 
     register = parse_json(Register, settings)
-    parcels = read_register(source, season, register)
-    found = register_findings(parcels, register)
-    parcels, counts = clean_parcels(parcels, register.cleaning, register_groups(register))
-    write_table(output, parcels)
-    write_json(summary, counts | ({"findings": found} if found else {}))
+    if seen_whole(register):
+        whole = read_register(source, season, register)
+        found = register_findings(whole, register)
+        table, counts = clean_parcels(whole, register.cleaning, register_groups(register))
+        write_table(output, table)
+        counts |= {"findings": found}
+    else:
+        with open_register(source, season, register) as parcels:
+            counts = ingest(parcels, output, register.cleaning, workers)
+    write_json(summary, counts)
     sources = register_sources(source, season, register)
     read = {f"source_{number:03d}": part for number, part in enumerate(sources, start=1)} | _beside(register)
     used = {
         "reader": register.reader,
         "layer": register.files[season].layer if season in register.files else None,
+        "encoding": register.files[season].encoding if season in register.files else None,
         "columns": dump(register.columns) if register.columns else None,
         "cleaning": dump(register.cleaning),
     }

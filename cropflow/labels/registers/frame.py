@@ -7,9 +7,11 @@ from pathlib import Path
 
 import geopandas
 import pandas
+import pyarrow
 import pyogrio
 
-from cropflow.labels.registers.vector import as_text, read_columns
+from cropflow.labels.registers.stream import as_frame
+from cropflow.labels.registers.vector import Wanted, as_text, stream_columns
 
 
 def read_frame(
@@ -35,16 +37,8 @@ def read_frame(
     Raises:
         CropflowError: If the column of codes or of ids or the CRS is missing, or not every row can be read.
     """
-    parcels = read_columns(file, layer, code, identity)
-    fields = columns_of(file, layer)
-    for name, names in (further or {}).items():
-        found = column_among(fields, names)
-        if found is None:
-            parcels[name] = pandas.Series(pandas.NA, index=parcels.index, dtype="str")
-        else:
-            table = pyogrio.read_dataframe(file, layer=layer, columns=[found], read_geometry=False, use_arrow=True)
-            parcels[name] = as_text(table[found])
-    return parcels[[*parcels.columns.drop("geometry"), "geometry"]]
+    with stream_columns(file, layer, Wanted(code, identity, further or {})) as parcels:
+        return as_frame(parcels)
 
 
 def columns_of(file: Path, layer: str) -> list[str]:
@@ -60,4 +54,5 @@ def column_among(columns: list[str], names: tuple[str, ...]) -> str | None:
 
 def text_of(values: pandas.Series) -> pandas.Series:
     """Codes and ids as text: 5100 and 5100.0 become '5100', missing values stay missing."""
-    return as_text(values)
+    text = as_text(pyarrow.array(values, from_pandas=True))
+    return pandas.Series(text.to_pylist(), index=values.index, dtype="str")

@@ -7,11 +7,15 @@ outline stays unknown. Its sides run north to south and west to east and are mea
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import geopandas
 import numpy as np
+import pyarrow
 import pyproj
 import shapely
+
+from cropflow.labels.registers.stream import ParcelStream, decoded
 
 logger = logging.getLogger(__name__)
 
@@ -48,5 +52,21 @@ def squares(geometries: geopandas.GeoSeries, side_m: float) -> geopandas.GeoSeri
     boxes = shapely.box(longitude - east, latitude - north, longitude + east, latitude + north)
     made = np.flatnonzero(is_point)[placed]
     result[made] = geopandas.GeoSeries(boxes, crs="EPSG:4326").to_crs(geometries.crs).to_numpy()
-    logger.info("%d of %d geometries are points; each became a square of %g m", len(made), len(result), side_m)
+    logger.debug("%d of %d geometries are points; each became a square of %g m", len(made), len(result), side_m)
     return geopandas.GeoSeries(result, index=geometries.index, crs=geometries.crs)
+
+
+def with_squares(parcels: ParcelStream, side_m: float) -> ParcelStream:
+    """The same register with its points as squares; see :func:`squares`.
+
+    Args:
+        parcels: The register, piece by piece.
+        side_m: Side of the squares, metres.
+    """
+    return replace(parcels, pieces=(_piece(piece, parcels.crs, side_m) for piece in parcels.pieces))
+
+
+def _piece(piece: pyarrow.Table, crs: pyproj.CRS, side_m: float) -> pyarrow.Table:
+    made = squares(geopandas.GeoSeries(decoded(piece["geometry"])[0], crs=crs), side_m)
+    wkb = pyarrow.array(shapely.to_wkb(made.to_numpy()), pyarrow.binary())
+    return piece.set_column(piece.schema.get_field_index("geometry"), "geometry", wkb)
