@@ -146,7 +146,8 @@ def test_parcels_in_and_out_are_counted_by_crop_province_and_reason(folder, prov
     outlines = [square(50), square(50), square(60), shapely.box(51, 35, 51.00001, 35.00001)]
     source = folder("Canola/1400-1401/a", outlines, Product=["کلزا"] * 4)
     register = settings(provinces=provinces)
-    parcels, summary = clean(read_register(source, "1400-1401", register), register.cleaning, register_groups(register))
+    read = read_register(source, "1400-1401", register)
+    parcels, summary = clean(read, register.cleaning, register_groups(read, register))
     assert parcels["province"].fillna("").tolist() == ["Fars", ""]
     counted = {(row["crop_code"], row["province"], row["reason"]): row["parcels"] for row in summary["groups"]}
     assert counted == {
@@ -157,6 +158,15 @@ def test_parcels_in_and_out_are_counted_by_crop_province_and_reason(folder, prov
     }
     hectares = sum(row["hectares"] for row in summary["groups"])
     assert hectares == pytest.approx(summary["read"]["hectares"], abs=1e-9)
+
+
+def test_without_a_layer_of_provinces_nothing_is_counted_by_them(folder):
+    source = folder("Canola/1400-1401/a", [square(50)], Product=["کلزا"])
+    parcels = read_register(source, "1400-1401", settings())
+    assert register_groups(parcels, settings()) == ()
+    cleaned, summary = clean(parcels, settings().cleaning, register_groups(parcels, settings()))
+    assert "groups" not in summary
+    assert cleaned.columns.tolist() == ["parcel_id", "crop_code", "area_ha", "product", "variant", "geometry"]
 
 
 def test_calendars_attach_as_alternatives_and_what_has_none_is_told(folder, provinces, tmp_path):
