@@ -78,6 +78,14 @@ def test_files_of_one_year_are_read_whatever_their_columns_and_crs(folder):
     assert parcels.geometry.iloc[2].equals_exact(square(52), 1e-9, normalize=True)
 
 
+def test_file_names_in_capitals_are_found(folder):
+    source = folder("PEA/GCP/1400-1401/a", [square(50)], Product=["نخود"])
+    for file in list(source.rglob("a.*")):
+        file.rename(file.with_name(file.name.upper()))
+    assert read_register(source, "1400-1401", settings())["parcel_id"].tolist() == ["PEA-1"]
+    assert len(register_sources(source, "1400-1401", settings())) == 5
+
+
 def test_the_year_is_the_layer_where_the_season_is_named_otherwise(folder):
     source = folder("Pea/1401-1402/a", [square(50)], Product=["Pea"])
     found = {"2022": {"path": "x", "layer": "1401-1402"}}
