@@ -102,7 +102,7 @@ def clean(
     if seen_whole(register):
         whole = read_register(source, season, register)
         found = register_findings(whole, register)
-        table, counts = clean_parcels(whole, register.cleaning, register_groups(register))
+        table, counts = clean_parcels(whole, register.cleaning, register_groups(whole, register))
         write_table(output, table)
         counts |= {"findings": found}
     else:
