@@ -13,6 +13,8 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
+from cropflow.errors import CropflowError
+
 # Rows of a piece: some ten megabytes of geometries.
 PIECE = 8192
 OWN_COLUMNS = ("parcel_id", "crop_code", "geometry")
@@ -43,6 +45,9 @@ def decoded(wkb: pyarrow.ChunkedArray) -> tuple[NDArray[np.object_], bool]:
     Returns:
         The geometries, ``(parcel,)``; rings that do not close or have too few corners are mended as far as they can
         be, and missing where not. And True where nothing had to be mended.
+
+    Raises:
+        CropflowError: If an outline is curved.
     """
     values = wkb.to_numpy(zero_copy_only=False)
     # Coordinates that are no numbers are looked for later.
@@ -51,6 +56,11 @@ def decoded(wkb: pyarrow.ChunkedArray) -> tuple[NDArray[np.object_], bool]:
             return np.asarray(shapely.from_wkb(values), dtype=object), True
         except shapely.errors.GEOSException:
             return np.asarray(shapely.from_wkb(values, on_invalid="fix"), dtype=object), False
+        except NotImplementedError:
+            raise CropflowError(
+                "The register has outlines with curves; expected polygons with straight edges. Convert it, for instance "
+                "with ogr2ogr -nlt CONVERT_TO_LINEAR."
+            ) from None
 
 
 def as_stream(parcels: geopandas.GeoDataFrame, piece: int = PIECE) -> ParcelStream:

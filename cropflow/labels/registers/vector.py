@@ -105,8 +105,7 @@ def stream_columns(
         piece: Rows of a piece.
 
     Raises:
-        CropflowError: If a column or the CRS is missing, geometries are curved, text has another encoding, or not
-            every row can be read.
+        CropflowError: If a column or the CRS is missing, text has another encoding, or not every row can be read.
     """
     encoding = encoding or declared_encoding(file)
     try:
@@ -121,7 +120,6 @@ def stream_columns(
         if any(column.lower() in {each.lower() for each in names} for column in columns):
             found[name] = _column(file, columns, names)
     crs = _checked_crs(file, about["crs"])
-    _check_straight(file, about["geometry_type"])
     with ExitStack() as open_:
         try:
             meta, reader = open_.enter_context(
@@ -174,10 +172,14 @@ def _piece(
         {
             "parcel_id": numbers,
             "crop_code": text["crop_code"],
-            **{name: text.get(name, nothing) for name in further},
+            **{name: _or_missing(text[name]) if name in text else nothing for name in further},
             "geometry": batch.column(geometry).cast(pyarrow.binary()),
         }
     )
+
+
+def _or_missing(text: pyarrow.Array) -> pyarrow.Array:
+    return pc.if_else(pc.equal(pc.utf8_trim_whitespace(text), ""), pyarrow.scalar(None, pyarrow.string()), text)
 
 
 def _column(file: Path, columns: list[str], names: tuple[str, ...]) -> str:
@@ -202,14 +204,6 @@ def _checked_crs(file: Path, found: str | None) -> pyproj.CRS:
     if not (crs.is_geographic or crs.is_projected):
         raise CropflowError(f"{file.name} has the local CRS {crs.name!r}; expected one on the globe. {way_out}")
     return crs
-
-
-def _check_straight(file: Path, geometry_type: str | None) -> None:
-    if geometry_type is not None and any(word in geometry_type for word in ("Curve", "Surface", "Circular")):
-        raise CropflowError(
-            f"{file.name} has geometries of type {geometry_type}, with curves; expected polygons with straight edges. "
-            "Convert them, for instance with ogr2ogr -nlt CONVERT_TO_LINEAR."
-        )
 
 
 def as_text(values: pyarrow.Array) -> pyarrow.Array:
