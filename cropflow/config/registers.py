@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from cropflow.config.addresses import check_address
 from cropflow.config.rpg_vintages import NATIONAL, find_vintage
@@ -47,6 +48,16 @@ class RegisterFile(Section):
     area: str | None = Field(
         default=None, description="With vintage: FXX for metropolitan France (the default), or a region such as R84."
     )
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        if name is not None:
+            try:
+                codecs.lookup(name)
+            except LookupError:
+                raise ValueError(f"{name!r} is no encoding; expected one such as CP1252 or UTF-8") from None
+        return name
 
     @model_validator(mode="before")
     @classmethod
