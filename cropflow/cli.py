@@ -19,6 +19,7 @@ from cropflow.errors import EXIT_CODE, CropflowError
 ROOMS = {
     "config": ("cropflow.config.command", "Check, show and describe the configuration."),
     "simulate": ("cropflow.simulation.command", "Make a landscape with known truth, its register and its archive."),
+    "simulate-register": ("cropflow.simulation.national_command", "Write a simulated register of a whole country."),
     "labels": ("cropflow.labels.command", "Download, clean and map a register of parcels."),
     "regions": ("cropflow.regions.command", "Lay out sites and clip parcels to them."),
     "imagery": ("cropflow.imagery.command", "Find scenes and write them to the site grids."),

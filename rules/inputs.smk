@@ -145,11 +145,43 @@ def register_source(wildcards):
     return f"<results>/labels/{wildcards.register}/{wildcards.season}/download/{name}"
 
 
+def register_beside(wildcards):
+    """Files that a register reads beside its source: what its folder holds for the season, and what it names."""
+    found = config["registers"][wildcards.register]
+    files = [found[name]["path"] for name in ("national", "provinces", "calendar") if found[name]]
+    if found["reader"] == "isrc":
+        # A changed file leaves the time of a folder above it as it was.
+        file = found["files"][wildcards.season]
+        year = file["layer"] or wildcards.season
+        files += sorted(
+            str(path) for path in Path(file["path"] or ".").rglob(f"{year}/*") if path.is_file()
+        )
+    return files
+
+
+def undated_settings(wildcards):
+    """A register without the window before harvest, which changes no parcel."""
+    found = json.loads(register_settings(wildcards))
+    if found["calendar"]:
+        del found["calendar"]["window"]
+    return as_json(found)
+
+
+def calendar_of(wildcards):
+    """The workbook of crop calendars."""
+    calendar = config["registers"][wildcards.register]["calendar"]
+    if not calendar:
+        refuse(
+            f"registers.{wildcards.register} has no calendar; windows before harvest need one. Name the workbook."
+        )
+    return calendar["path"]
+
+
 def register_settings(wildcards):
-    """A register with the one season's layer: where a file lies is no setting, and its address may be secret."""
+    """A register with the one season's layer and encoding: where a file lies is no setting, and its address may be secret."""
     found = config["registers"][wildcards.register]
     files = {
-        season: {"path": "-", "url": None, "sha256": None, "layer": file["layer"]}
+        season: {"path": "-", "layer": file["layer"], "encoding": file["encoding"]}
         for season, file in found["files"].items()
         if season == wildcards.season
     }

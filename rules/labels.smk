@@ -23,7 +23,8 @@ rule labels_download:
 rule labels:
     """Read and clean the parcels of a season."""
     input:
-        register_source,
+        source=register_source,
+        beside=register_beside,
     output:
         parcels="<results>/labels/{register}/{season}/parcels.parquet",
         summary="<results>/labels/{register}/{season}/summary.json",
@@ -33,17 +34,48 @@ rule labels:
         "<benchmarks>/labels/{register}/{season}/parcels.tsv"
     conda:
         "../envs/geo.yaml"
+    threads: 2
     resources:
         mem="4 GiB",
         runtime="2h",
+    params:
+        settings=undated_settings,
+        code=room_code("labels"),
+    shell:
+        r"""
+        python -m cropflow labels clean \
+            --source {input.source:q} --season {wildcards.season:q} --settings {params.settings:q} \
+            --workers {threads} \
+            --output {output.parcels:q} --summary {output.summary:q} 2>{log:q}
+        """
+
+
+rule labels_windows:
+    """Place the window before harvest of every province and queried crop."""
+    input:
+        parcels="<results>/labels/{register}/{season}/parcels.parquet",
+        calendar=calendar_of,
+    output:
+        windows="<results>/labels/{register}/{season}/windows.parquet",
+        summary="<results>/labels/{register}/{season}/windows.json",
+    log:
+        "<logs>/labels/{register}/{season}/windows.log",
+    benchmark:
+        "<benchmarks>/labels/{register}/{season}/windows.tsv"
+    conda:
+        "../envs/geo.yaml"
+    resources:
+        mem="2 GiB",
+        runtime="1h",
     params:
         settings=register_settings,
         code=room_code("labels"),
     shell:
         r"""
-        python -m cropflow labels clean \
-            --source {input:q} --season {wildcards.season:q} --settings {params.settings:q} \
-            --output {output.parcels:q} --summary {output.summary:q} 2>{log:q}
+        python -m cropflow labels windows \
+            --parcels {input.parcels:q} --season {wildcards.season:q} \
+            --settings {params.settings:q} \
+            --output {output.windows:q} --summary {output.summary:q} 2>{log:q}
         """
 
 
@@ -66,7 +98,7 @@ rule labels_legend:
         mem="2 GiB",
         runtime="1h",
     params:
-        settings=register_settings,
+        settings=undated_settings,
         legend=lambda wildcards: legend_source(wildcards.legend),
         campaign=campaign,
         code=room_code("labels"),

@@ -6,7 +6,17 @@ import json
 from typing import Any, get_args, get_origin
 
 from cropflow.config.regions import Box, Region, Square
-from cropflow.config.registers import Cleaning, Columns, Register, RegisterFile
+from cropflow.config.registers import (
+    Cleaning,
+    Columns,
+    CropCalendar,
+    NationalTable,
+    Points,
+    Provinces,
+    Register,
+    RegisterFile,
+    Window,
+)
 from cropflow.config.root import Config
 from cropflow.config.sections import (
     Experiment,
@@ -31,6 +41,11 @@ PAGES: dict[str, type[Section]] = {
     "registers.<name>": Register,
     "registers.<name>.files.<season>": RegisterFile,
     "registers.<name>.columns": Columns,
+    "registers.<name>.national": NationalTable,
+    "registers.<name>.points": Points,
+    "registers.<name>.provinces": Provinces,
+    "registers.<name>.calendar": CropCalendar,
+    "registers.<name>.calendar.window": Window,
     "registers.<name>.cleaning": Cleaning,
     "regions.<name>": Region,
     "regions.<name>.sites.<name> (square)": Square,

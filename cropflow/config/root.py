@@ -186,6 +186,10 @@ def missing_paths(config: Config, folder: Path) -> list[str]:
             path = config.registers[register].files[season].path
             if path is not None:
                 found[f"registers.{register}.files.{season}.path"] = path
+        for name in ("national", "provinces", "calendar"):
+            section = getattr(config.registers[register], name)
+            if section is not None:
+                found[f"registers.{register}.{name}.path"] = section.path
         table = config.registers[register].table
         path = own_table_path(legend, table)
         if path is not None:

@@ -92,6 +92,20 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextmanager
+def scratch_folder(path: Path | str) -> Iterator[Path]:
+    """Yield a folder for what is needed while ``path`` is made, on the same disk; it is deleted in any case."""
+    final = Path(path)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(final)
+    temporary = _temporary(final)
+    temporary.mkdir()
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def write_text(path: Path | str, text: str) -> None:
     """Write UTF-8 text atomically."""
     with atomic_file(path) as temporary:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import geopandas
 import pandas
 import pyarrow
+import pyarrow.parquet
+import pyproj
 
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import atomic_file
@@ -19,6 +25,48 @@ def write_table(path: Path | str, table: pandas.DataFrame) -> None:
             table.to_parquet(temporary, index=False, compression="zstd", write_covering_bbox=True)
         else:
             table.to_parquet(temporary, index=False, compression="zstd")
+
+
+@contextmanager
+def geotable_writer(
+    path: Path | str,
+    schema: pyarrow.Schema,
+    crs: pyproj.CRS,
+    geometry_types: Sequence[str],
+    bounds: Sequence[float],
+) -> Iterator[pyarrow.parquet.ParquetWriter]:
+    """Write GeoParquet row group by row group; the file is there, whole, when the block ends without an error.
+
+    Args:
+        path: File to write.
+        schema: Of the tables that will be written: ``geometry`` as WKB and ``bbox`` as a struct of ``xmin``, ``ymin``,
+            ``xmax``, ``ymax`` among the columns.
+        crs: Of the geometries.
+        geometry_types: Types that occur, as GeoParquet names them.
+        bounds: Of all geometries.
+
+    Yields:
+        A writer; each table that is handed to its ``write_table`` should fill whole row groups.
+    """
+    template = io.BytesIO()
+    geopandas.GeoDataFrame(geometry=[], crs=crs).to_parquet(template, write_covering_bbox=True)
+    geo = json.loads(pyarrow.parquet.read_schema(template).metadata[b"geo"])
+    geo["columns"]["geometry"] |= {"geometry_types": sorted(geometry_types), "bbox": list(bounds)}
+    metadata = (schema.metadata or {}) | {b"geo": json.dumps(geo).encode()}
+    # Bounds are what readers choose row groups by; those of outlines as bytes say nothing.
+    boxes = [f"bbox.{side}" for side in ("xmin", "ymin", "xmax", "ymax")]
+    plain = [name for name in schema.names if name not in ("geometry", "bbox")]
+    with (
+        atomic_file(path) as temporary,
+        pyarrow.parquet.ParquetWriter(
+            temporary,
+            schema.with_metadata(metadata),
+            compression="zstd",
+            use_dictionary=[name for name in plain if pyarrow.types.is_string(schema.field(name).type)],
+            write_statistics=[*plain, *boxes],
+        ) as writer,
+    ):
+        yield writer
 
 
 def read_table(path: Path | str) -> pandas.DataFrame:

@@ -2,7 +2,8 @@
 
 Planar areas depend on the projection: those of Lambert-93 and UTM differ by up to 0.5 % in France,
 those of Web Mercator by a factor of two. A projection that keeps areas on the ellipsoid gives the
-same figure as a geodesic computation, at the price of one vectorised reprojection.
+same figure as a geodesic computation, at the price of one vectorised reprojection; parcels so small
+that the scale of their CRS does not change over them are spared even that (:mod:`cropflow.labels.scale`).
 """
 
 from __future__ import annotations
@@ -15,9 +16,8 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-# Cylindrical equal-area on the WGS 84 ellipsoid, world-wide: the area of a parcel does not depend
-# on which parcels it is read with, as it would with a projection centred on the data.
-EQUAL_AREA = "EPSG:6933"
+from cropflow.labels.scale import EQUAL_AREA, local_scale
+
 # A straight edge in the register's CRS is a slightly bent line in another one; only long edges bend
 # enough to matter.
 LONGEST_EDGE_M = 2_000.0
@@ -68,10 +68,42 @@ def ellipsoidal_area_ha(geometries: geopandas.GeoSeries) -> NDArray[np.float64]:
     Raises:
         ValueError: If the geometries have no CRS.
     """
+    return measured(geometries)[0]
+
+
+def measured(geometries: geopandas.GeoSeries) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Measure areas, and bound mean widths on the way.
+
+    Args:
+        geometries: As for :func:`ellipsoidal_area_ha`.
+
+    Returns:
+        Areas as of :func:`ellipsoidal_area_ha`; and metres that the mean width, 2 x area / perimeter, is certainly not
+        below, NaN where nothing is known, ``(geometry,)``.
+
+    Raises:
+        ValueError: If the geometries have no CRS.
+    """
     if geometries.crs is None:
         raise ValueError("geometries have no CRS; their area cannot be known")
-    areas = [_equal_area(chunk) for chunk in _chunks(geometries)]
-    return np.concatenate([np.empty(0), *areas]) / _M2_PER_HA
+    found = [_measured(chunk) for chunk in _chunks(geometries)]
+    area_m2, width_m = (np.concatenate([np.empty(0), *parts]) for parts in zip(*found, strict=True)) if found else (
+        np.empty(0), np.empty(0)
+    )  # fmt: skip
+    return area_m2 / _M2_PER_HA, width_m
+
+
+def _measured(chunk: geopandas.GeoSeries) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if chunk.crs.is_geographic:
+        return _equal_area(chunk), np.full(len(chunk), np.nan)
+    raw = chunk.to_numpy()
+    scale, metres, small = local_scale(chunk.crs).at(shapely.bounds(raw))
+    area_m2 = shapely.area(raw) * scale
+    with np.errstate(invalid="ignore", divide="ignore"):
+        width_m = np.where(small, 2 * area_m2 / (metres * shapely.length(raw)), np.nan)
+    if not small.all():
+        area_m2[~small] = _equal_area(chunk[~small])
+    return area_m2, width_m
 
 
 def _equal_area(chunk: geopandas.GeoSeries) -> NDArray[np.float64]:
@@ -102,6 +134,24 @@ def ellipsoidal_perimeter_m(geometries: geopandas.GeoSeries) -> NDArray[np.float
     geod = pyproj.Geod(ellps="WGS84")
     lengths = [_perimeters(chunk.to_crs("EPSG:4326").to_numpy(), geod) for chunk in _chunks(geometries)]
     return np.concatenate([np.empty(0), *lengths])
+
+
+def narrower(
+    geometries: geopandas.GeoSeries, area_ha: NDArray[np.float64], at_least_m: NDArray[np.float64], width_m: float
+) -> NDArray[np.bool_]:
+    """True where the mean width, 2 x area / perimeter, is below a width.
+
+    Args:
+        geometries: Polygons and multi-polygons with a geographic or projected CRS.
+        area_ha: Their areas on the ellipsoid, hectares, ``(geometry,)``.
+        at_least_m: What :func:`measured` knows of their widths; only where that leaves it open are perimeters measured.
+        width_m: Metres.
+    """
+    result = np.zeros(len(geometries), dtype=np.bool_)
+    # A hundredth of a per mille more than areas may be off by.
+    left = np.flatnonzero(~(at_least_m > 1.00002 * width_m))
+    result[left] = 2 * _M2_PER_HA * area_ha[left] < width_m * ellipsoidal_perimeter_m(geometries.iloc[left])
+    return result
 
 
 def _perimeters(geometries: NDArray[np.object_], geod: pyproj.Geod) -> NDArray[np.float64]:

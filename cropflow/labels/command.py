@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from cropflow.labels.legend_command import app as legend_app
+
+if TYPE_CHECKING:
+    from cropflow.config.registers import Register
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -42,14 +46,39 @@ def download(
 
 
 @app.command()
+def vintages(
+    year: int | None = typer.Option(None, help="Only this year."),
+    area: str | None = typer.Option(None, help="Only this area: FXX for metropolitan France, or a region such as R84."),
+) -> None:
+    """List the known deliveries of the French register: year, area, version, form, CRS, evidence, address."""
+    from cropflow.config.rpg_vintages import vintages as known
+    from cropflow.errors import CropflowError
+
+    found = [each for each in known() if year in (None, each.year) and area in (None, each.area)]
+    if not found:
+        raise CropflowError(
+            f"No delivery of --year {year} and --area {area} is known; expected one of those that "
+            "`cropflow labels vintages` lists."
+        )
+    for each in found:
+        typer.echo(
+            f"{each.year}  {each.area}  {each.version}  {each.form:4}  EPSG:{each.epsg}  {each.evidence:8}  {each.url}"
+        )
+
+
+@app.command()
 def clean(
     source: Path = typer.Option(
-        ..., help="Vector file, archive with one (.zip, .7z, .7z.001), or folder with RPG_<season>.7z."
+        ...,
+        help="Vector file, archive with one (.zip, .7z, .7z.001), folder with RPG_<season>.7z, or the folder of ISRC.",
     ),
     season: str = typer.Option(..., help="Season of the register."),
     settings: str = typer.Option(..., help="The register's config entry, JSON."),
-    output: Path = typer.Option(..., help="GeoParquet: parcel_id, crop_code, area_ha (hectares), geometry."),
+    output: Path = typer.Option(
+        ..., help="GeoParquet: parcel_id, crop_code, area_ha (hectares), further columns, geometry."
+    ),
     summary: Path = typer.Option(..., help="JSON: parcels and hectares read, kept, dropped by reason, per code."),
+    workers: int = typer.Option(2, min=1, help="Threads; the result does not depend on their number."),
 ) -> None:
     """Repair, drop and sort the parcels of a register, in its own CRS, and count what is lost."""
     from cropflow.config.registers import Register
@@ -58,25 +87,95 @@ def clean(
     from cropflow.files.atomic import write_json
     from cropflow.files.manifest import write_manifest
     from cropflow.files.tables import write_table
-    from cropflow.labels.archives import source_files
+    from cropflow.labels.ingest import ingest
     from cropflow.labels.parcels import clean as clean_parcels
-    from cropflow.labels.registers import read_register, register_file
+    from cropflow.labels.registers import (
+        open_register,
+        read_register,
+        register_findings,
+        register_groups,
+        register_sources,
+        seen_whole,
+    )
 
     register = parse_json(Register, settings)
-    file = register_file(source, season)
-    parcels, counts = clean_parcels(read_register(file, season, register), register.cleaning)
-    write_table(output, parcels)
+    if seen_whole(register):
+        whole = read_register(source, season, register)
+        found = register_findings(whole, register)
+        table, counts = clean_parcels(whole, register.cleaning, register_groups(whole, register))
+        write_table(output, table)
+        counts |= {"findings": found}
+    else:
+        with open_register(source, season, register) as parcels:
+            counts = ingest(parcels, output, register.cleaning, workers)
     write_json(summary, counts)
-    read = {f"source_{number:03d}": part for number, part in enumerate(source_files(file), start=1)}
+    sources = register_sources(source, season, register)
+    read = {f"source_{number:03d}": part for number, part in enumerate(sources, start=1)} | _beside(register)
     used = {
         "reader": register.reader,
         "layer": register.files[season].layer if season in register.files else None,
+        "encoding": register.files[season].encoding if season in register.files else None,
         "columns": dump(register.columns) if register.columns else None,
         "cleaning": dump(register.cleaning),
     }
+    # Where a file lies does not matter; its content is among the inputs. The window is of no account here.
+    for name, dropped in (
+        ("points", ()),
+        ("national", ("path",)),
+        ("provinces", ("path",)),
+        ("calendar", ("path", "window")),
+    ):
+        section = getattr(register, name)
+        if section is not None:
+            used[name] = {key: value for key, value in dump(section).items() if key not in dropped}
     totals = {key: counts[key] for key in ("read", "kept", "dropped", "repaired", "renamed")}
     for path in (output, summary):
         write_manifest(path, inputs=read, settings=used, counts=totals)
+
+
+def _beside(register: Register) -> dict[str, Path]:
+    """Files that a register names beside its own."""
+    sections = {"national": register.national, "provinces": register.provinces, "calendar": register.calendar}
+    return {name: Path(section.path) for name, section in sections.items() if section is not None}
+
+
+@app.command()
+def windows(
+    parcels: Path = typer.Option(..., help="GeoParquet of `labels clean`, of a register with a calendar."),
+    season: str = typer.Option(..., help="Season of the register."),
+    settings: str = typer.Option(..., help="The register's config entry, JSON; calendar is used."),
+    output: Path = typer.Option(
+        ..., help="Parquet: province, crop, calendar, harvest_start, window_start, window_end (days inclusive)."
+    ),
+    summary: Path = typer.Option(
+        ..., help="JSON: per queried crop, parcels and hectares positive, negative, unknown, without a window."
+    ),
+) -> None:
+    """Write the window of dates before harvest of every province and queried crop."""
+    from cropflow.config.registers import Register
+    from cropflow.config.root import parse_json
+    from cropflow.config.sections import dump
+    from cropflow.files.atomic import write_json
+    from cropflow.files.manifest import write_manifest
+    from cropflow.files.tables import read_geotable, write_table
+    from cropflow.labels.registers.isrc import calendar_of, read_calendars_of
+    from cropflow.labels.registers.isrc_products import may_hold
+    from cropflow.labels.windows import count_queries, harvest_windows
+
+    register = parse_json(Register, settings)
+    calendar = calendar_of(register)
+    calendars = read_calendars_of(season, register)
+    table = harvest_windows(calendars, calendar.window)
+    counts = {
+        "queries": count_queries(read_geotable(parcels), calendars, table, may_hold),
+        "without_harvest": [f"{row.sheet}, {row.province}" for row in calendars if row.harvest_start is None],
+    }
+    write_table(output, table)
+    write_json(summary, counts)
+    inputs = {"parcels": parcels, "calendar": Path(calendar.path)}
+    used = {key: value for key, value in dump(calendar).items() if key != "path"} | {"season": season}
+    for path in (output, summary):
+        write_manifest(path, inputs=inputs, settings=used, counts={"windows": len(table), "calendars": len(calendars)})
 
 
 @app.command(name="map")

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import geopandas
 import numpy as np
 import pandas
+import pyproj
 import shapely
 from numpy.typing import NDArray
 
 from cropflow.config.registers import Cleaning
 from cropflow.errors import CropflowError, listing
-from cropflow.labels.area import ellipsoidal_area_ha, ellipsoidal_perimeter_m
-from cropflow.labels.counts import count, count_by, rounded_ha, total
+from cropflow.labels.area import measured, narrower
+from cropflow.labels.counts import Count, count, count_by, count_rows, rounded_ha, total
+from cropflow.labels.hilbert import hilbert_distance
+from cropflow.labels.outlines import POLYGONS, canonical, flat, mended, not_finite
+from cropflow.labels.placing import check_place
 
 logger = logging.getLogger(__name__)
 
-POLYGONS = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
 # In the order in which they are looked for: a parcel is counted under the first that fits.
 REASONS = {
     "no_code": "no crop code",
@@ -31,6 +36,8 @@ REASONS = {
     "duplicate": "same outline and code as another parcel",
     "conflicting": "same outline as another parcel, another code",
 }
+FATES = ("", *REASONS)
+NOTHING_READ = "The register has 0 parcels; expected at least 1. Check the file and its layer."
 # Registers hold byte-order marks and zero-width spaces, which str.strip leaves alone.
 _BLANK = "\ufeff\u200b"
 
@@ -40,69 +47,93 @@ def stripped(codes: pandas.Series) -> pandas.Series:
     return codes.str.strip().str.strip(_BLANK).str.strip()
 
 
-def repair(geometries: NDArray[np.object_]) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
-    """Make polygons valid and keep nothing but polygons.
+@dataclass(frozen=True)
+class Judged:
+    """What each parcel is worth by itself, whatever the others are; all ``(parcel,)``.
+
+    Attributes:
+        geometries: Repaired and two-dimensional.
+        repaired: True where something was mended.
+        changed: True where the geometry is another one than was read.
+        area_ha: Hectares on the ellipsoid, six decimals; 0 where that cannot be measured.
+        reason: Why it goes, position in :data:`FATES`; 0 where it stays.
+    """
+
+    geometries: NDArray[np.object_]
+    repaired: NDArray[np.bool_]
+    changed: NDArray[np.bool_]
+    area_ha: NDArray[np.float64]
+    reason: NDArray[np.int8]
+
+    def dropped(self) -> dict[str, Count]:
+        """Reason -> parcels that go."""
+        gone = self.reason > 0
+        found = count_by(self.reason[gone], self.area_ha[gone])
+        return {FATES[number]: counted for number, counted in found.items()}
+
+
+def judge(geometries: NDArray[np.object_], codes: pandas.Series, crs: pyproj.CRS, settings: Cleaning) -> Judged:
+    """Repair and measure parcels, and say why they go: for every reason but repeated outlines.
 
     Args:
-        geometries: Any geometries, finite, ``(geometry,)``; may be missing.
-
-    Returns:
-        The geometries, two-dimensional; polygonal ones are valid, collections are reduced to their
-        polygons, points and lines come back as they are. And True where something was mended.
+        geometries: As read, may be missing, ``(parcel,)``.
+        codes: Crop codes without blanks around them, may be missing, ``(parcel,)``.
+        crs: Of the geometries.
+        settings: Thresholds, m2 and m.
     """
-    result = shapely.force_2d(geometries)
-    invalid = ~shapely.is_valid(result) & ~shapely.is_missing(result)
-    # Method structure: overlapping parts are merged, where linework would cut the overlap out.
-    result[invalid] = shapely.make_valid(result[invalid], method="structure", keep_collapsed=False)
-    mixed = shapely.get_type_id(result) == shapely.GeometryType.GEOMETRYCOLLECTION
-    result[mixed] = [_polygons_of(collection) for collection in result[mixed]]
-    return result, invalid | mixed
+    raw, tall = flat(geometries)
+    valid = shapely.is_valid(raw)
+    lost = not_finite(raw, valid)
+    raw[lost] = None
+    outlines, repaired = mended(raw, valid)
+    series = geopandas.GeoSeries(outlines, crs=crs)
+    area_ha, at_least_m = measured(series)
+    lost |= ~np.isfinite(area_ha)
+    # The area of an outline that cannot be measured counts as 0 on both sides of the account.
+    area_ha = rounded_ha(np.where(lost, 0.0, area_ha))
+    reason = np.zeros(len(raw), dtype=np.int8)
+
+    def drop(name: str, rows: NDArray[np.bool_]) -> None:
+        reason[rows & (reason == 0)] = FATES.index(name)
+
+    kinds = shapely.get_type_id(outlines)
+    drop("no_code", (codes.isna() | (codes == "")).to_numpy(dtype=np.bool_))
+    drop("empty", ((kinds < 0) | shapely.is_empty(outlines)) & ~lost)
+    drop("not_finite", lost)
+    drop("not_polygon", ~np.isin(kinds, POLYGONS))
+    drop("too_small", area_ha * 10_000 < settings.minimum_area_m2)
+    alive = reason == 0
+    narrow = np.zeros(len(raw), dtype=np.bool_)
+    narrow[alive] = narrower(series[alive], area_ha[alive], at_least_m[alive], settings.minimum_width_m)
+    drop("sliver", narrow)
+    return Judged(outlines, repaired, repaired | tall, area_ha, reason)
 
 
-def _polygons_of(collection: shapely.GeometryCollection) -> shapely.Geometry:
-    """The union of a collection's polygons, nested collections included; the collection where it has none."""
-    found: list[shapely.Geometry] = []
-    waiting = list(collection.geoms)
-    while waiting:
-        part = waiting.pop()
-        if hasattr(part, "geoms"):
-            waiting += list(part.geoms)
-        elif isinstance(part, shapely.Polygon) and not part.is_empty:
-            found.append(part)
-    return shapely.union_all(found) if found else collection
-
-
-def _not_finite(geometries: NDArray[np.object_]) -> NDArray[np.bool_]:
-    """True where a coordinate is NaN or infinite; such geometries are never valid, so only those are read."""
-    result = np.zeros(len(geometries), dtype=np.bool_)
-    suspects = np.flatnonzero(~shapely.is_valid(geometries))
-    coordinates, owner = shapely.get_coordinates(geometries[suspects], return_index=True)
-    result[suspects[np.unique(owner[~np.isfinite(coordinates).all(axis=1)])]] = True
-    return result
-
-
-def _repeated(geometries: NDArray[np.object_], codes: pandas.Series) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def repeated(shapes: pandas.Series, codes: pandas.Series) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Find outlines that occur again.
 
     Args:
-        geometries: Valid polygons, ``(parcel,)``, in the order in which the first is kept.
-        codes: Crop code, ``(parcel,)``.
+        shapes: What is equal where outlines are, ``(parcel,)``, in the order in which the first is kept.
+        codes: Crop codes without blanks around them, in the same order.
 
     Returns:
         True where an earlier parcel has the same outline and code; True where an earlier parcel has
         the same outline and another code.
     """
+    first_code = codes.groupby(shapes).transform("first")
+    again = shapes.duplicated().to_numpy(dtype=np.bool_)
+    same = (codes == first_code).to_numpy(dtype=np.bool_)
+    return again & same, again & ~same
+
+
+def _repeated(geometries: NDArray[np.object_], codes: pandas.Series) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The same of geometries; only parcels that share their bounds are compared in full."""
     duplicate = np.zeros(len(geometries), dtype=np.bool_)
     conflicting = duplicate.copy()
-    # The bounds do not depend on where a ring starts; only parcels that share them are compared in full.
+    # The bounds do not depend on where a ring starts.
     suspects = np.flatnonzero(pandas.DataFrame(shapely.bounds(geometries)).duplicated(keep=False))
-    outlines = pandas.Series(shapely.to_wkb(shapely.normalize(geometries[suspects])), dtype=object)
-    suspect_codes = codes.iloc[suspects].reset_index(drop=True)
-    first_code = suspect_codes.groupby(outlines).transform("first")
-    again = outlines.duplicated().to_numpy()
-    same = (suspect_codes == first_code).to_numpy(dtype=np.bool_)
-    duplicate[suspects] = again & same
-    conflicting[suspects] = again & ~same
+    shapes = pandas.Series(canonical(geometries[suspects]), dtype=object)
+    duplicate[suspects], conflicting[suspects] = repeated(shapes, codes.iloc[suspects].reset_index(drop=True))
     return duplicate, conflicting
 
 
@@ -121,9 +152,9 @@ def unique_ids(ids: pandas.Series) -> pandas.Series:
 
 
 def clean(
-    parcels: geopandas.GeoDataFrame, settings: Cleaning | None = None
+    parcels: geopandas.GeoDataFrame, settings: Cleaning | None = None, groups: Sequence[str] = ()
 ) -> tuple[geopandas.GeoDataFrame, dict[str, Any]]:
-    """Repair, drop and sort the parcels of a register.
+    """Repair, drop and sort the parcels of a register that fits into memory; :mod:`.ingest` does the same to any.
 
     Invalid outlines are repaired. Dropped are, in this order: parcels without a code, empty ones,
     ones with impossible coordinates, points and lines, parcels below the minimum area, slivers (mean
@@ -132,93 +163,97 @@ def clean(
 
     Args:
         parcels: ``parcel_id`` str, ``crop_code`` str (missing where there is none), ``geometry``, with
-            a geographic or projected CRS.
+            a geographic or projected CRS. Further columns are kept.
         settings: Thresholds, m2 and m.
+        groups: Columns by which parcels are counted beside code and reason.
 
     Returns:
         The parcels in the same CRS, along a Hilbert curve: ``parcel_id``, ``crop_code``, ``area_ha``
-        (float64, hectares on the ellipsoid, six decimals), ``geometry`` (valid Polygon or
-        MultiPolygon). And the summary: ``read``, ``kept`` and ``dropped`` (by reason) with
+        (float64, hectares on the ellipsoid, six decimals), any further columns as they were read,
+        ``geometry`` (valid Polygon or MultiPolygon). And the summary: ``read``, ``kept`` and ``dropped`` (by reason) with
         ``parcels`` and ``hectares``, ``codes`` (the same per code kept), ``repaired`` and
-        ``renamed`` (parcels among the kept ones).
+        ``renamed`` (parcels among the kept ones); with ``groups`` a list of that name, one row per code,
+        group and ``reason`` (``kept`` where it stays; an empty text stands for a missing code or group).
 
     Raises:
-        CropflowError: If there are no parcels, or none is left.
+        CropflowError: If there are no parcels, none is left, or they lie far from where their CRS is used.
     """
     settings = settings or Cleaning()
     if parcels.empty:
-        raise CropflowError("The register has 0 parcels; expected at least 1. Check the file and its layer.")
+        raise CropflowError(NOTHING_READ)
     table = parcels.sort_values("parcel_id", kind="stable", ignore_index=True)
-    table, repaired, area_ha, reason = _judged(table, settings)
-    kept = reason == ""
-    result = table[kept].reset_index(drop=True)
-    result["area_ha"] = area_ha[kept]
+    codes = stripped(table["crop_code"])
+    judged = judge(table.geometry.to_numpy(), codes, table.crs, settings)
+    alive = np.flatnonzero(judged.reason == 0)
+    duplicate, conflicting = _repeated(judged.geometries[alive], codes.iloc[alive])
+    judged.reason[alive[duplicate]] = FATES.index("duplicate")
+    judged.reason[alive[conflicting]] = FATES.index("conflicting")
+    kept = judged.reason == 0
+    result = table.set_geometry(geopandas.GeoSeries(judged.geometries, crs=table.crs))[kept].reset_index(drop=True)
+    result["area_ha"] = judged.area_ha[kept]
     ids = unique_ids(result["parcel_id"])
     renamed = int((ids != result["parcel_id"]).sum())
     result["parcel_id"] = ids
-    counts = count_by(reason[~kept], area_ha[~kept])
-    dropped = {name: counts[name] for name in REASONS if name in counts}
-    if result.empty:
+    bounds = shapely.bounds(result.geometry.to_numpy())
+    x, y = (bounds[:, 0] + bounds[:, 2]) / 2, (bounds[:, 1] + bounds[:, 3]) / 2
+    summary = summarised(
+        count(judged.area_ha),
+        judged.dropped(),
+        count_by(result["crop_code"], result["area_ha"].to_numpy()),
+        repaired=int(judged.repaired[kept].sum()),
+        renamed=renamed,
+    )
+    if groups:
+        keys = table[["crop_code", *groups]].assign(reason=np.where(kept, "kept", np.array(FATES)[judged.reason]))
+        summary["groups"] = count_rows(keys, judged.area_ha)
+    check_place(table.crs, x, y)
+    # The rows are in order of parcel_id, and a stable sort keeps that order where the curve ties.
+    order = np.argsort(hilbert_distance(x, y, (x.min(), y.min(), x.max(), y.max())), kind="stable")
+    names = result_columns(parcels.columns)
+    return result.iloc[order].reset_index(drop=True)[names], summary
+
+
+def result_columns(names: Iterable[str]) -> list[str]:
+    """Columns of cleaned parcels, in order, by those that were read: further ones are carried along."""
+    further = [name for name in names if name not in ("parcel_id", "crop_code", "area_ha", "geometry")]
+    return ["parcel_id", "crop_code", "area_ha", *further, "geometry"]
+
+
+def summarised(
+    read: Count, dropped: Mapping[str, Count], codes: Mapping[str, Count], repaired: int, renamed: int
+) -> dict[str, Any]:
+    """Put the counts of a cleaned register together, check that they add up, and log them.
+
+    Args:
+        read: All parcels.
+        dropped: Reason -> parcels that went.
+        codes: Code -> parcels that stayed.
+        repaired: Of those that stayed.
+        renamed: Of those that stayed.
+
+    Raises:
+        CropflowError: If no parcel stayed.
+    """
+    dropped = {name: dropped[name] for name in REASONS if name in dropped}
+    kept = total(codes.values())
+    if not kept.parcels:
         told = listing(f"{name}: {number.parcels}" for name, number in dropped.items())
         raise CropflowError(
-            f"No parcel of {len(table)} is left ({told}); expected at least 1. Check the register's CRS, "
+            f"No parcel of {read.parcels} is left ({told}); expected at least 1. Check the register's CRS, "
             f"columns and cleaning thresholds."
         )
-    read, remaining = count(area_ha), count(result["area_ha"].to_numpy())
-    if read != remaining + total(dropped.values()):
-        raise RuntimeError(f"read {read}, but kept {remaining} and dropped {total(dropped.values())}")
-    # The rows are in order of parcel_id, and a stable sort keeps that order where the curve ties.
-    order = np.argsort(result.geometry.hilbert_distance().to_numpy(), kind="stable")
-    result = result.iloc[order].reset_index(drop=True)[["parcel_id", "crop_code", "area_ha", "geometry"]]
+    if read != kept + total(dropped.values()):
+        raise RuntimeError(f"read {read}, but kept {kept} and dropped {total(dropped.values())}")
     summary = {
         "read": read.as_json(),
-        "kept": remaining.as_json(),
+        "kept": kept.as_json(),
         "dropped": {name: number.as_json() for name, number in dropped.items()},
-        "repaired": int(repaired[kept].sum()),
+        "repaired": repaired,
         "renamed": renamed,
-        "codes": {
-            code: number.as_json()
-            for code, number in count_by(result["crop_code"], result["area_ha"].to_numpy()).items()
-        },
+        "codes": {code: number.as_json() for code, number in sorted(codes.items())},
     }
     _log(summary)
-    return result, summary
-
-
-def _judged(
-    table: geopandas.GeoDataFrame, settings: Cleaning
-) -> tuple[geopandas.GeoDataFrame, NDArray[np.bool_], NDArray[np.float64], NDArray[np.object_]]:
-    """Repair and measure every row, and say why it goes ("" where it stays)."""
-    raw = table.geometry.to_numpy().copy()
-    not_finite = _not_finite(raw)
-    raw[not_finite] = None
-    geometries, repaired = repair(raw)
-    series = geopandas.GeoSeries(geometries, crs=table.crs)
-    area_ha = ellipsoidal_area_ha(series)
-    not_finite |= ~np.isfinite(area_ha)
-    # The area of an outline that cannot be measured counts as 0 on both sides of the account.
-    area_ha = rounded_ha(np.where(not_finite, 0.0, area_ha))
-    reason = np.full(len(table), "", dtype=object)
-
-    def drop(name: str, rows: NDArray[np.bool_]) -> None:
-        reason[rows & (reason == "")] = name
-
-    codes = stripped(table["crop_code"])
-    drop("no_code", (codes.isna() | (codes == "")).to_numpy(dtype=np.bool_))
-    drop("empty", (shapely.is_missing(geometries) | shapely.is_empty(geometries)) & ~not_finite)
-    drop("not_finite", not_finite)
-    drop("not_polygon", ~np.isin(shapely.get_type_id(geometries), POLYGONS))
-    drop("too_small", area_ha * 10_000 < settings.minimum_area_m2)
-    alive = np.flatnonzero(reason == "")
-    perimeter = ellipsoidal_perimeter_m(series.iloc[alive])
-    narrow = np.zeros(len(table), dtype=np.bool_)
-    narrow[alive] = 2 * area_ha[alive] * 10_000 < settings.minimum_width_m * perimeter
-    drop("sliver", narrow)
-    alive = np.flatnonzero(reason == "")
-    duplicate, conflicting = _repeated(geometries[alive], codes.iloc[alive])
-    reason[alive[duplicate]] = "duplicate"
-    reason[alive[conflicting]] = "conflicting"
-    return table.set_geometry(series), repaired, area_ha, reason
+    return summary
 
 
 def _log(summary: dict[str, Any]) -> None:

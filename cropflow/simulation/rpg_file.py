@@ -27,7 +27,8 @@ def archive_member(season: Season) -> str:
 
 
 @contextmanager
-def _standing_clock() -> Iterator[None]:
+def standing_clock() -> Iterator[None]:
+    """Let GDAL write :data:`MOMENT` where it would write the time of day."""
     before = pyogrio.get_gdal_config_option("OGR_CURRENT_DATE")
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": MOMENT})
     try:
@@ -38,7 +39,7 @@ def _standing_clock() -> Iterator[None]:
 
 def write_geopackage(path: Path, parcels: geopandas.GeoDataFrame) -> None:
     """Write parcels as a GeoPackage of one layer, MultiPolygons, without a time in it."""
-    with _standing_clock():
+    with standing_clock():
         parcels.to_file(path, layer=LAYER, driver="GPKG", engine="pyogrio", geometry_type="MultiPolygon")
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from cropflow.errors import CropflowError, listing
 
@@ -12,12 +14,23 @@ if TYPE_CHECKING:
     import geopandas
 
     from cropflow.config.registers import Register
+    from cropflow.labels.registers.stream import ParcelStream
 
-READERS = {"rpg": "cropflow.labels.registers.rpg", "vector": "cropflow.labels.registers.vector"}
+READERS = {
+    "rpg": "cropflow.labels.registers.rpg",
+    "vector": "cropflow.labels.registers.vector",
+    "isrc": "cropflow.labels.registers.isrc",
+    "eurocrops": "cropflow.labels.registers.eurocrops",
+}
 
 
 class Reader(Protocol):
-    """What a module in this folder offers."""
+    """What a module in this folder offers: ``read``, or ``stream`` where a country does not fit into memory.
+
+    It may offer more: ``files(source, season, settings)``, where its source is a folder of several files; ``GROUPS``,
+    columns by which parcels in and out are counted beside the code; ``findings(parcels)``, what a user should know of
+    the parcels as read.
+    """
 
     def read(self, source: Path, season: str, settings: Register) -> geopandas.GeoDataFrame:
         """Read the parcels of a season.
@@ -28,12 +41,16 @@ class Reader(Protocol):
             settings: The register's config entry.
 
         Returns:
-            ``parcel_id`` str, ``crop_code`` str (missing where the register has none), ``geometry``,
-            in the register's CRS and the file's order.
+            ``parcel_id`` str, ``crop_code`` str (missing where the register has none), ``geometry``, and any further
+            columns, which are carried along; in the register's CRS and the file's order.
 
         Raises:
             CropflowError: If the file, its layer, a column or the CRS is missing or damaged.
         """
+        ...
+
+    def stream(self, source: Path, season: str, settings: Register) -> AbstractContextManager[ParcelStream]:
+        """The same, piece by piece."""
         ...
 
 
@@ -58,19 +75,89 @@ def register_file(source: Path, season: str) -> Path:
     return inside
 
 
-def read_register(source: Path | str, season: str, settings: Register) -> geopandas.GeoDataFrame:
-    """Read the parcels of a season with the reader that the settings name.
+@contextmanager
+def open_register(source: Path | str, season: str, settings: Register) -> Iterator[ParcelStream]:
+    """Read the parcels of a season, piece by piece, with the reader that the settings name.
 
     Args:
         source: A file, an archive (``.zip``, ``.7z``, ``.7z.001``) or a simulation's register folder.
         season: Name of the season.
         settings: The register's config entry.
 
-    Returns:
-        See :class:`Reader`.
+    Yields:
+        The parcels; they can be read once, while the context is open.
 
     Raises:
         CropflowError: If the file, its layer, a column or the CRS is missing or damaged.
     """
+    from cropflow.labels.registers.stream import as_stream
+
     reader = cast(Reader, importlib.import_module(READERS[settings.reader]))
-    return reader.read(register_file(Path(source), season), season, settings)
+    file = Path(source) if hasattr(reader, "files") else register_file(Path(source), season)
+    if hasattr(reader, "stream"):
+        with reader.stream(file, season, settings) as parcels:
+            yield _with_squares(parcels, settings)
+    else:
+        yield _with_squares(as_stream(reader.read(file, season, settings)), settings)
+
+
+def _with_squares(parcels: ParcelStream, settings: Register) -> ParcelStream:
+    if settings.points is None:
+        return parcels
+    from cropflow.labels.registers.points import with_squares
+
+    return with_squares(parcels, settings.points.side_m)
+
+
+def read_register(source: Path | str, season: str, settings: Register) -> geopandas.GeoDataFrame:
+    """Read the parcels of a season at once; see :func:`open_register` and :class:`Reader`."""
+    from cropflow.labels.registers.stream import as_frame
+
+    with open_register(source, season, settings) as parcels:
+        return as_frame(parcels)
+
+
+def register_sources(source: Path | str, season: str, settings: Register) -> list[Path]:
+    """All files that are read for a season: an archive's parts, a shapefile's set, those of all crops.
+
+    Args:
+        source: As for :func:`read_register`.
+        season: Name of the season.
+        settings: The register's config entry.
+
+    Raises:
+        CropflowError: If there is no such file, or a part of an archive is missing.
+    """
+    from cropflow.labels.archives import source_files
+
+    reader: Any = importlib.import_module(READERS[settings.reader])
+    if not hasattr(reader, "files"):
+        return source_files(register_file(Path(source), season))
+    return [part for file in reader.files(Path(source), season, settings) for part in source_files(file)]
+
+
+def register_groups(parcels: geopandas.GeoDataFrame, settings: Register) -> tuple[str, ...]:
+    """Columns by which the parcels of a register are counted beside the code.
+
+    Args:
+        parcels: As :func:`read_register` returns them; the settings decide which columns they have.
+        settings: The register's config entry.
+    """
+    groups = getattr(importlib.import_module(READERS[settings.reader]), "GROUPS", ())
+    return tuple(name for name in groups if name in parcels.columns)
+
+
+def register_findings(parcels: geopandas.GeoDataFrame, settings: Register) -> dict[str, Any]:
+    """What a user should know of the parcels as read, ready for JSON, of a register that is :func:`seen_whole`.
+
+    Args:
+        parcels: As :func:`read_register` returns them.
+        settings: The register's config entry.
+    """
+    found: dict[str, Any] = importlib.import_module(READERS[settings.reader]).findings(parcels)
+    return found
+
+
+def seen_whole(settings: Register) -> bool:
+    """True for registers that are looked at as a whole, in memory: those of which there is something to find."""
+    return hasattr(importlib.import_module(READERS[settings.reader]), "findings")

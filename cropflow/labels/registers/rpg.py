@@ -10,21 +10,36 @@ https://geoservices.ign.fr/documentation/donnees/vecteur/rpg.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-
-import geopandas
 
 from cropflow.config.registers import Register
 from cropflow.labels.archives import unpacked
-from cropflow.labels.registers.vector import choose_layer, read_columns
+from cropflow.labels.registers.stream import ParcelStream
+from cropflow.labels.registers.vector import Wanted, choose_layer, stream_columns
 
-CODE_COLUMN = "CODE_CULTU"
-ID_COLUMN = "ID_PARCEL"
+# Crops grown beside the main one, or after it, are codes of another list.
+COLUMNS = Wanted(
+    code=("CODE_CULTU",),
+    identity=("ID_PARCEL",),
+    further={"crop_code_2": ("CULTURE_D1",), "crop_code_3": ("CULTURE_D2",)},
+)
 PARCELS = "parcelles"
 
 
-def read(source: Path, season: str, settings: Register) -> geopandas.GeoDataFrame:
-    """Read the parcels of an RPG delivery; see :class:`cropflow.labels.registers.Reader`."""
-    layer = settings.files[season].layer if season in settings.files else None
-    with unpacked(source, member=layer, prefer=PARCELS) as file:
-        return read_columns(file, choose_layer(file, layer, prefer=PARCELS), (CODE_COLUMN,), (ID_COLUMN,))
+@contextmanager
+def stream(source: Path, season: str, settings: Register) -> Iterator[ParcelStream]:
+    """Read the parcels of an RPG delivery; see :class:`cropflow.labels.registers.Reader`.
+
+    Further columns: ``crop_code_2`` and ``crop_code_3``, the declared second crops, missing where there is none.
+    """
+    about = settings.files.get(season)
+    layer = about.layer if about else None
+    with (
+        unpacked(source, member=layer, prefer=PARCELS) as file,
+        stream_columns(
+            file, choose_layer(file, layer, prefer=PARCELS), COLUMNS, about.encoding if about else None
+        ) as parcels,
+    ):
+        yield parcels

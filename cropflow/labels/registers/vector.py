@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import geopandas
-import pandas
+import numpy as np
 import pyarrow
+import pyarrow.compute as pc
 import pyogrio
 import pyproj
-import shapely
-from pandas.api import types
 
 from cropflow.config.registers import Register
 from cropflow.errors import CropflowError, listing
 from cropflow.labels.archives import unpacked
+from cropflow.labels.registers.encoding import checked_text, declared_encoding
+from cropflow.labels.registers.stream import PIECE, ParcelStream
 
-_UNREADABLE = (
-    pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyarrow.ArrowException,
-    shapely.errors.GEOSException, OSError,
-)  # fmt: skip
+_UNREADABLE = (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyarrow.ArrowException, OSError)
 
 
-def read(source: Path, season: str, settings: Register) -> geopandas.GeoDataFrame:
+@contextmanager
+def stream(source: Path, season: str, settings: Register) -> Iterator[ParcelStream]:
     """Read a register through the column mapping of its settings; see :class:`cropflow.labels.registers.Reader`."""
     if settings.columns is None:
         raise CropflowError("registers.<name>.columns is missing; reader vector needs columns.crop_code.")
-    layer = settings.files[season].layer if season in settings.files else None
-    with unpacked(source, member=layer) as file:
-        name = choose_layer(file, layer)
-        return read_columns(file, name, (settings.columns.crop_code,), _names(settings.columns.parcel_id))
+    about = settings.files.get(season)
+    layer = about.layer if about else None
+    wanted = Wanted((settings.columns.crop_code,), _names(settings.columns.parcel_id))
+    with (
+        unpacked(source, member=layer) as file,
+        stream_columns(file, choose_layer(file, layer), wanted, about.encoding if about else None) as parcels,
+    ):
+        yield parcels
 
 
 def _names(name: str | None) -> tuple[str, ...]:
@@ -70,42 +76,110 @@ def choose_layer(file: Path, layer: str | None, prefer: str = "") -> str:
     raise CropflowError(f"{file.name} has {len(spatial)} layers with geometry ({known}); name one as `layer`.")
 
 
-def read_columns(
-    file: Path, layer: str, code_names: tuple[str, ...], id_names: tuple[str, ...]
-) -> geopandas.GeoDataFrame:
-    """Read the code, the id and the geometry of a layer.
+@dataclass(frozen=True)
+class Wanted:
+    """Columns to read; of each, the names that it may have: capitals do not matter where a name is clear.
+
+    Attributes:
+        code: Names of the column of codes.
+        identity: Names of the column of ids; empty: the row numbers, from 1, become the ids.
+        further: New name -> names of a column that is carried along as text, missing throughout where there is none.
+    """
+
+    code: tuple[str, ...]
+    identity: tuple[str, ...] = ()
+    further: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@contextmanager
+def stream_columns(
+    file: Path, layer: str, wanted: Wanted, encoding: str | None = None, piece: int = PIECE
+) -> Iterator[ParcelStream]:
+    """Read codes, ids, geometries and perhaps further columns of a layer, piece by piece.
 
     Args:
         file: A vector file.
         layer: One of its layers.
-        code_names: Names that the column of codes may have; capitals do not matter where a name is clear.
-        id_names: The same for ids; empty: the row numbers, from 1, become the ids.
-
-    Returns:
-        ``parcel_id`` str, ``crop_code`` str or missing, ``geometry``.
+        wanted: The columns.
+        encoding: Of the file's text, where it does not say so itself, or says something wrong.
+        piece: Rows of a piece.
 
     Raises:
-        CropflowError: If a column or the CRS is missing, or not every row can be read.
+        CropflowError: If a column or the CRS is missing, text has another encoding, or not every row can be read.
     """
+    encoding = encoding or declared_encoding(file)
     try:
-        about = pyogrio.read_info(file, layer=layer, force_feature_count=True)
-        columns = [str(name) for name in about["fields"]]
-        code = _column(file, columns, code_names)
-        identity = _column(file, columns, id_names) if id_names else None
-        wanted = [code] if identity is None else [code, identity]
-        _check_crs(file, about["crs"])
-        table = pyogrio.read_dataframe(file, layer=layer, columns=wanted, use_arrow=True)
+        about = pyogrio.read_info(file, layer=layer, encoding=encoding, force_feature_count=True)
     except _UNREADABLE as error:
         raise CropflowError(f"{file.name} is damaged ({error}); fetch it again.") from None
-    if len(table) != about["features"]:
-        raise CropflowError(
-            f"{file.name} gave {len(table)} of {about['features']} parcels; the file is damaged, fetch it again."
-        )
-    numbers = pandas.Series([str(number + 1) for number in range(len(table))], dtype="str")
-    ids = numbers if identity is None else as_text(table[identity]).where(lambda text: text.notna(), "row" + numbers)
-    return geopandas.GeoDataFrame(
-        {"parcel_id": ids, "crop_code": as_text(table[code])}, geometry=table.geometry.to_numpy(), crs=table.crs
+    columns = [str(name) for name in about["fields"]]
+    found = {"crop_code": _column(file, columns, wanted.code)}
+    if wanted.identity:
+        found["parcel_id"] = _column(file, columns, wanted.identity)
+    for name, names in wanted.further.items():
+        if any(column.lower() in {each.lower() for each in names} for column in columns):
+            found[name] = _column(file, columns, names)
+    crs = _checked_crs(file, about["crs"])
+    with ExitStack() as open_:
+        try:
+            meta, reader = open_.enter_context(
+                pyogrio.open_arrow(
+                    file, layer=layer, columns=list(dict.fromkeys(found.values())), encoding=encoding,
+                    batch_size=piece, use_pyarrow=True,
+                )
+            )  # fmt: skip
+        except _UNREADABLE as error:
+            raise CropflowError(f"{file.name} is damaged ({error}); fetch it again.") from None
+        geometry = meta["geometry_name"] or "wkb_geometry"
+        batches = _whole(file, reader, about["features"])
+        pieces = (_piece(file, batch, start, found, tuple(wanted.further), geometry) for start, batch in batches)
+        yield ParcelStream(crs, pieces, about["features"])
+
+
+def _whole(
+    file: Path, reader: pyarrow.RecordBatchReader, features: int
+) -> Iterator[tuple[int, pyarrow.RecordBatch]]:
+    """Batches with the number of their first row; an error where they end early."""
+    rows = 0
+    while True:
+        try:
+            batch = reader.read_next_batch()
+        except StopIteration:
+            break
+        except _UNREADABLE as error:
+            raise CropflowError(f"{file.name} is damaged ({error}); fetch it again.") from None
+        yield rows, batch
+        rows += len(batch)
+    if rows != features:
+        raise CropflowError(f"{file.name} gave {rows} of {features} parcels; the file is damaged, fetch it again.")
+
+
+def _piece(
+    file: Path,
+    batch: pyarrow.RecordBatch,
+    start: int,
+    found: Mapping[str, str],
+    further: tuple[str, ...],
+    geometry: str,
+) -> pyarrow.Table:
+    """A batch as :class:`ParcelStream` has it."""
+    text = {name: as_text(checked_text(batch.column(column), file, column)) for name, column in found.items()}
+    numbers = pyarrow.array(np.arange(start + 1, start + 1 + len(batch))).cast(pyarrow.string())
+    if "parcel_id" in text:
+        numbers = pc.coalesce(text["parcel_id"], pc.binary_join_element_wise("row", numbers, ""))
+    nothing = pyarrow.nulls(len(batch), pyarrow.string())
+    return pyarrow.table(
+        {
+            "parcel_id": numbers,
+            "crop_code": text["crop_code"],
+            **{name: _or_missing(text[name]) if name in text else nothing for name in further},
+            "geometry": batch.column(geometry).cast(pyarrow.binary()),
+        }
     )
+
+
+def _or_missing(text: pyarrow.Array) -> pyarrow.Array:
+    return pc.if_else(pc.equal(pc.utf8_trim_whitespace(text), ""), pyarrow.scalar(None, pyarrow.string()), text)
 
 
 def _column(file: Path, columns: list[str], names: tuple[str, ...]) -> str:
@@ -119,7 +193,7 @@ def _column(file: Path, columns: list[str], names: tuple[str, ...]) -> str:
     raise CropflowError(f"{file.name} has no column {wanted}; it has: {listing(columns, 40) or 'none'}.")
 
 
-def _check_crs(file: Path, found: str | None) -> None:
+def _checked_crs(file: Path, found: str | None) -> pyproj.CRS:
     way_out = "Declare the CRS in the file, for instance with ogr2ogr -a_srs."
     if found is None:
         raise CropflowError(f"{file.name} has no CRS; parcels cannot be placed. {way_out}")
@@ -129,22 +203,26 @@ def _check_crs(file: Path, found: str | None) -> None:
         raise CropflowError(f"{file.name} has a CRS that PROJ does not know ({found[:60]!r}). {way_out}") from None
     if not (crs.is_geographic or crs.is_projected):
         raise CropflowError(f"{file.name} has the local CRS {crs.name!r}; expected one on the globe. {way_out}")
+    return crs
 
 
-def as_text(values: pandas.Series) -> pandas.Series:
+def as_text(values: pyarrow.Array) -> pyarrow.Array:
     """Codes and ids as text: 5100 and 5100.0 become '5100', 'NA' stays 'NA', missing values stay missing.
 
     Args:
-        values: A column of text or numbers.
+        values: A column of text, numbers, truth values or dates.
     """
-    missing = values.isna()
-    result = pandas.Series(pandas.NA, index=values.index, dtype="str")
-    result[~missing] = [_written(value) for value in values[~missing].tolist()]
-    return result
+    if pyarrow.types.is_string(values.type) or pyarrow.types.is_large_string(values.type):
+        return values.cast(pyarrow.string())
+    if pyarrow.types.is_integer(values.type):
+        return values.cast(pyarrow.string())
+    return pyarrow.array([_written(value) for value in values.to_pylist()], pyarrow.string())
 
 
-def _written(value: Any) -> str:
-    # A whole number becomes a float where another row of its column is missing.
-    if types.is_float(value) and float(value).is_integer():
+def _written(value: Any) -> str | None:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    # Some formats know no other numbers than floats.
+    if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)

@@ -38,7 +38,7 @@ def cleaned(shared, tmp_path):
 def test_clean_writes_parcels_summary_and_manifests(cleaned):
     parcels, summary = cleaned()
     table, counts = read_geotable(parcels), read_json(summary)
-    assert list(table.columns) == ["parcel_id", "crop_code", "area_ha", "geometry"]
+    assert list(table.columns) == ["parcel_id", "crop_code", "area_ha", "crop_code_2", "crop_code_3", "geometry"]
     assert (len(table), counts["read"]["parcels"], counts["kept"]["parcels"]) == (98, 100, 98)
     assert "bbox" in geopandas.pd.read_parquet(parcels).columns
     for path in (parcels, summary):

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from cropflow.config.registers import Cleaning
 from cropflow.errors import CropflowError
-from cropflow.labels.parcels import REASONS, clean, repair, stripped, unique_ids
+from cropflow.labels.outlines import repair
+from cropflow.labels.parcels import REASONS, clean, stripped, unique_ids
 
 ANYTHING = Cleaning(minimum_area_m2=0, minimum_width_m=0)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import geopandas
 import numpy as np
-import pandas
+import pyarrow
 import pyogrio
 import pytest
 import shapely
@@ -68,10 +68,12 @@ def test_numeric_codes_carry_no_decimals(written):
         (["1.0", "NA"], ["1.0", "NA"]),
         ([True, False], ["True", "False"]),
         ([3301010101.0, 1e15], ["3301010101", "1000000000000000"]),
+        ([1.0, float("nan"), None], ["1", None, None]),
+        ([2**60 + 1, None], ["1152921504606846977", None]),
     ],
 )
 def test_text_of_values(values, expected):
-    assert as_text(pandas.Series(values)).tolist() == expected
+    assert as_text(pyarrow.array(values)).to_pylist() == expected
 
 
 def test_capitals_do_not_matter_where_a_name_is_clear(written):
