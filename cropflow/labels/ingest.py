@@ -76,7 +76,10 @@ def ingest(
     with scratch_folder(output) as folder, ThreadPoolExecutor(workers) as pool:
         _check_disk(folder, parcels.rows)
         ledger = Ledger()
-        with SpillFile(folder / "judged.arrow") as judged, tqdm(total=parcels.rows, desc="parcels", disable=None) as bar:
+        with (
+            SpillFile(folder / "judged.arrow") as judged,
+            tqdm(total=parcels.rows, desc="parcels", disable=None) as bar,
+        ):
             pieces = in_order(pool, lambda piece: Entry.of(piece, parcels.crs, settings), parcels.pieces, workers + 1)
             for entry in pieces:
                 ledger.add(entry)

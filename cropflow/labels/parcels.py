@@ -169,8 +169,8 @@ def clean(
     Returns:
         The parcels in the same CRS, along a Hilbert curve: ``parcel_id``, ``crop_code``, ``area_ha``
         (float64, hectares on the ellipsoid, six decimals), any further columns as they were read,
-        ``geometry`` (valid Polygon or MultiPolygon). And the summary: ``read``, ``kept`` and ``dropped`` (by reason) with
-        ``parcels`` and ``hectares``, ``codes`` (the same per code kept), ``repaired`` and
+        ``geometry`` (valid Polygon or MultiPolygon). And the summary: ``read``, ``kept`` and
+        ``dropped`` (by reason) with ``parcels`` and ``hectares``, ``codes`` (the same per code kept), ``repaired`` and
         ``renamed`` (parcels among the kept ones).
 
     Raises:

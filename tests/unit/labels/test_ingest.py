@@ -15,7 +15,6 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cropflow.config.registers import Cleaning
 from cropflow.errors import CropflowError
 from cropflow.files.tables import read_geotable, write_table
 from cropflow.labels.hilbert import hilbert_distance
@@ -112,9 +111,9 @@ ring = st.lists(st.tuples(corner, corner), min_size=3, max_size=6)
     ),
     piece=st.integers(1, 13),
     row_group=st.integers(1, 5),
-    turn=st.booleans(),
+    turns=st.lists(st.booleans(), min_size=12, max_size=12),
 )
-def test_a_stream_equals_the_reference_row_for_row(tmp_path_factory, shapes, rows, piece, row_group, turn):
+def test_a_stream_equals_the_reference_row_for_row(tmp_path_factory, shapes, rows, piece, row_group, turns):
     outlines = [shapely.Polygon([(700_000 + x, 6_600_000 + y) for x, y in each]) for each in shapes]
     table = geopandas.GeoDataFrame(
         {
@@ -122,8 +121,8 @@ def test_a_stream_equals_the_reference_row_for_row(tmp_path_factory, shapes, row
             "crop_code": pandas.Series([code for _, code, _ in rows], dtype="str"),
         },
         geometry=[
-            shapely.reverse(outlines[number % len(outlines)]) if turn and place % 2 else outlines[number % len(outlines)]
-            for place, (number, _, _) in enumerate(rows)
+            shapely.reverse(outlines[number % len(outlines)]) if turn else outlines[number % len(outlines)]
+            for (number, _, _), turn in zip(rows, turns, strict=False)
         ],
         crs=2154,
     )
