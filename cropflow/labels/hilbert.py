@@ -47,7 +47,7 @@ def _encode(x: NDArray[np.uint32], y: NDArray[np.uint32]) -> NDArray[np.uint32]:
     distance = np.zeros(len(x), dtype=np.uint32)
     for bit in range(LEVEL - 1, -1, -1):
         right, upper = (x >> bit) & 1, (y >> bit) & 1
-        distance = (distance << 2) | ((3 * right) ^ upper)
+        distance = ((distance << 2) | ((3 * right) ^ upper)).astype(np.uint32)
         # In the lower quadrants the curve is turned: x and y change places, mirrored in the right one.
         mirror = (0 - (right & (1 - upper))).astype(np.uint32)
         x ^= mirror

@@ -11,6 +11,7 @@ The result does not depend on the size of the pieces nor on the number of thread
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -37,11 +38,9 @@ from cropflow.labels.registers.stream import ParcelStream
 from cropflow.labels.spill import SpillFile
 
 # Rows of a row group: a square of 10 km meets few of them, each of some megabytes.
-ROW_GROUP = 32_768
+ROW_GROUP = 16_384
 # At most so many stretches of the curve, each a file that is sorted in memory: files that one process may hold open.
 MOST_STRETCHES = 256
-# Rows that are dealt to the stretches at a time: fewer would leave a few rows for each.
-_HAND = 32_768
 # Bytes of a parcel on disk while it waits, more than registers need.
 _WAITING_BYTES = 800
 
@@ -76,7 +75,10 @@ def ingest(
     with scratch_folder(output) as folder, ThreadPoolExecutor(workers) as pool:
         _check_disk(folder, parcels.rows)
         ledger = Ledger()
-        with SpillFile(folder / "judged.arrow") as judged, tqdm(total=parcels.rows, desc="parcels", disable=None) as bar:
+        with (
+            SpillFile(folder / "judged.arrow") as judged,
+            tqdm(total=parcels.rows, desc="parcels", disable=None) as bar,
+        ):
             pieces = in_order(pool, lambda piece: Entry.of(piece, parcels.crs, settings), parcels.pieces, workers + 1)
             for entry in pieces:
                 ledger.add(entry)
@@ -85,12 +87,14 @@ def ingest(
         if not ledger.read.parcels:
             raise CropflowError(NOTHING_READ)
         ledger.close()
+        _give_back()
         ledger.drop_repeated(judged)
         renamed = ledger.rename()
         summary = summarised(ledger.read, ledger.dropped, ledger.codes(), ledger.repaired(), len(renamed))
         check_place(parcels.crs, ledger.x[ledger.kept], ledger.y[ledger.kept])
+        place = ledger.places()
         _give_back()
-        stretches = _dealt(folder, judged, ledger.places(), renamed, row_group)
+        stretches = _dealt(folder, judged, place, renamed, row_group)
         judged.path.unlink()
         _give_back()
         _write(pool, output, stretches, parcels.crs, ledger, row_group)
@@ -115,8 +119,9 @@ def in_order(
 
 
 def _give_back() -> None:
-    """Return what Arrow keeps of the memory that a step took, before the next step takes its own."""
-    pyarrow.default_memory_pool().release_unused()
+    """Return memory that is kept for later use, by Arrow and by the C library, before the next step takes its own."""
+    for pool in (pyarrow.default_memory_pool(), pyarrow.system_memory_pool()):
+        pool.release_unused()
 
 
 def _check_disk(folder: Path, rows: int) -> None:
@@ -140,7 +145,8 @@ def _dealt(
         for file in files:
             open_.enter_context(file)
         start = 0
-        for table in _gathered(judged.read(), _HAND):
+        # As many rows at a time as a stretch has: fewer would leave a row or two for each.
+        for table in _gathered(judged.read(), stretch):
             here = place[start : start + len(table)]
             table = _with_new_ids(table, start, renamed).append_column("place", pyarrow.array(here))
             start += len(table)
@@ -151,6 +157,7 @@ def _dealt(
             for begin, end in zip([0, *cuts], [*cuts, len(numbers)], strict=True):
                 if end > begin:
                     files[numbers[begin]].write(table.slice(begin, end - begin))
+            _give_back()
     return files
 
 
@@ -190,11 +197,11 @@ def _write(
     tables = in_order(pool, _sorted, stretches, 1)
     first = next(tables)
     with geotable_writer(output, first.schema, crs, ledger.geometry_types, ledger.bounds) as writer:
-        writer.write_table(first, row_group_size=row_group)
-        del first
-        for table in tables:
+        for table in itertools.chain([first], tables):
             writer.write_table(table, row_group_size=row_group)
             del table
+            first = None
+            _give_back()
 
 
 def _sorted(stretch: SpillFile) -> pyarrow.Table:

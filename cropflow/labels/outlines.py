@@ -23,9 +23,7 @@ def repair(geometries: NDArray[np.object_]) -> tuple[NDArray[np.object_], NDArra
     return mended(result, shapely.is_valid(result))
 
 
-def mended(
-    geometries: NDArray[np.object_], valid: NDArray[np.bool_]
-) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
+def mended(geometries: NDArray[np.object_], valid: NDArray[np.bool_]) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
     """The same of two-dimensional geometries of which it is known where they are valid."""
     result = geometries.copy()
     kinds = shapely.get_type_id(result)

@@ -170,10 +170,11 @@ def clean(
     Returns:
         The parcels in the same CRS, along a Hilbert curve: ``parcel_id``, ``crop_code``, ``area_ha``
         (float64, hectares on the ellipsoid, six decimals), any further columns as they were read,
-        ``geometry`` (valid Polygon or MultiPolygon). And the summary: ``read``, ``kept`` and ``dropped`` (by reason) with
-        ``parcels`` and ``hectares``, ``codes`` (the same per code kept), ``repaired`` and
-        ``renamed`` (parcels among the kept ones); with ``groups`` a list of that name, one row per code,
-        group and ``reason`` (``kept`` where it stays; an empty text stands for a missing code or group).
+        ``geometry`` (valid Polygon or MultiPolygon). And the summary: ``read``, ``kept`` and
+        ``dropped`` (by reason) with ``parcels`` and ``hectares``, ``codes`` (the same per code kept),
+        ``repaired`` and ``renamed`` (parcels among the kept ones); with ``groups`` a list of that name,
+        one row per code, group and ``reason`` (``kept`` where it stays; an empty text stands for a
+        missing code or group).
 
     Raises:
         CropflowError: If there are no parcels, none is left, or they lie far from where their CRS is used.

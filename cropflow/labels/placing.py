@@ -37,5 +37,5 @@ def check_place(crs: pyproj.CRS, x: NDArray[np.float64], y: NDArray[np.float64])
         raise CropflowError(
             f"The register declares {crs.name!r}, but its middle ({middle[0]:.6g}, {middle[1]:.6g}) lies at longitude "
             f"{longitude:.2f}, latitude {latitude:.2f}; expected {area.west:g} to {area.east:g} and {area.south:g} to "
-            f"{area.north:g}, where that CRS is used. Declare the true CRS in the file, for instance with ogr2ogr -a_srs."
+            f"{area.north:g}, where that CRS is used. Declare the true one, for instance with ogr2ogr -a_srs."
         )

@@ -73,9 +73,7 @@ class LocalScale:
         self._lock = threading.Lock()
         self._cells = _Cells(np.empty(0, np.int64), np.empty((0, 4)), np.empty(0), np.empty(0))
 
-    def at(
-        self, bounds: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    def at(self, bounds: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
         """Scale at the middle of parcels.
 
         Args:
@@ -83,7 +81,7 @@ class LocalScale:
 
         Returns:
             Square metres per square unit; a bound, from above, of metres per unit; and True where both hold for the
-            whole parcel to within :data:`TOLERANCE`. All ``(parcel,)``; where the last is False the others mean nothing.
+            whole parcel to within :data:`TOLERANCE`. All ``(parcel,)``; where the last is False, ignore the others.
         """
         areal, linear = np.full(len(bounds), np.nan), np.full(len(bounds), np.nan)
         extent = np.maximum(bounds[:, 2] - bounds[:, 0], bounds[:, 3] - bounds[:, 1])
@@ -144,9 +142,9 @@ class LocalScale:
     def _metres_between(
         self, start: tuple[NDArray[np.float64], ...], end: tuple[NDArray[np.float64], ...]
     ) -> NDArray[np.float64]:
-        sane = np.isfinite([*start, *end]).all(axis=0)
+        sane = np.asarray(np.isfinite([*start, *end]).all(axis=0), dtype=np.bool_).reshape(-1)
         result = np.full(len(sane), np.nan)
-        result[sane] = self._geod.inv(*(part[sane] for part in (*start, *end)))[2]
+        result[sane] = self._geod.inv(start[0][sane], start[1][sane], end[0][sane], end[1][sane])[2]
         return result
 
 

@@ -27,6 +27,8 @@ from cropflow.simulation.rpg_file import LAYER, standing_clock
 
 CORNERS = 10
 BATCH = 100_000
+# Ids have eight digits, so that their order as text is that of the file.
+FIRST_ID = 10_000_000
 # Standard deviation of the logarithm of areas within a crop: a few parcels of 20 ha beside many of 1 ha.
 SIGMA = 0.9
 SMALLEST_HA, LARGEST_HA = 0.02, 60.0
@@ -95,8 +97,8 @@ def _stride(cells: int) -> int:
 def _styles(centres: NDArray[np.float64]) -> NDArray[np.int64]:
     """Index into the styles of the landscapes by place, ``(parcel,)``."""
     x, y = centres[:, 0] / 1000, centres[:, 1] / 1000
-    names = np.where(y < SOUTHERN_KM, "southern", np.where(x < LIVESTOCK_KM, "livestock", "cereal"))
-    return np.array([STYLES.index(style) for style in STYLES])[np.searchsorted(np.array(STYLES), names)]
+    cereal, livestock, southern = (STYLES.index(name) for name in ("cereal", "livestock", "southern"))
+    return np.where(y < SOUTHERN_KM, southern, np.where(x < LIVESTOCK_KM, livestock, cereal))
 
 
 def _crops(styles: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
@@ -156,19 +158,25 @@ def _batch(start: int, stop: int, cells: _Cells, seed: int) -> pyarrow.Table:
     first = rng.integers(len(CATCH_CROPS), size=count)
     names = np.array(CATCH_CROPS, dtype=object)
     columns = (
-        # Numbers in no order of place, as they are dealt to declarations.
-        (np.arange(start, stop, dtype=np.int64) + 100_000).astype(str),
+        (np.arange(start, stop, dtype=np.int64) + FIRST_ID).astype(str),
         np.maximum((shapely.area(outlines) / HECTARE_M2).round(2), 0.01),
         np.array([crop.rpg_code for crop in table], dtype=object)[crops],
         np.array([crop.rpg_group for crop in table], dtype=object)[crops],
-        np.where(held, names[first], None),
-        np.where(two, names[(first + 1) % len(names)], None),
+        _where(held, names[first]),
+        _where(two, names[(first + 1) % len(names)]),
     )
     arrays = {
         name: pyarrow.array(values, pyarrow.float64() if name == "SURF_PARC" else pyarrow.string())
         for name, values in zip(COLUMNS, columns, strict=True)
     }
     return pyarrow.table(arrays | {"geometry": pyarrow.array(shapely.to_wkb(outlines), pyarrow.binary())})
+
+
+def _where(rows: NDArray[np.bool_], values: NDArray[np.object_]) -> NDArray[np.object_]:
+    """The values of some rows, and None in all others."""
+    result = np.full(len(rows), None, dtype=object)
+    result[rows] = values[rows]
+    return result
 
 
 def write_national_register(path: Path, parcels: int, seed: int = 0) -> None:

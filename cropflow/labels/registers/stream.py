@@ -58,8 +58,8 @@ def decoded(wkb: pyarrow.ChunkedArray) -> tuple[NDArray[np.object_], bool]:
             return np.asarray(shapely.from_wkb(values, on_invalid="fix"), dtype=object), False
         except NotImplementedError:
             raise CropflowError(
-                "The register has outlines with curves; expected polygons with straight edges. Convert it, for instance "
-                "with ogr2ogr -nlt CONVERT_TO_LINEAR."
+                "The register has outlines with curves; expected polygons with straight edges. Convert it, for "
+                "instance with ogr2ogr -nlt CONVERT_TO_LINEAR."
             ) from None
 
 

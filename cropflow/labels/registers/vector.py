@@ -136,9 +136,7 @@ def stream_columns(
         yield ParcelStream(crs, pieces, about["features"])
 
 
-def _whole(
-    file: Path, reader: pyarrow.RecordBatchReader, features: int
-) -> Iterator[tuple[int, pyarrow.RecordBatch]]:
+def _whole(file: Path, reader: pyarrow.RecordBatchReader, features: int) -> Iterator[tuple[int, pyarrow.RecordBatch]]:
     """Batches with the number of their first row; an error where they end early."""
     rows = 0
     while True:

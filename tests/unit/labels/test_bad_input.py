@@ -121,7 +121,9 @@ def test_a_geopackage_without_the_layer(clean, written):
 
 
 def test_a_missing_column_of_codes(clean, written):
-    assert "has no column 'CODE_CULTU'; it has: ID_PARCEL, CODE" in clean(written(ID_PARCEL=["1", "2"], CODE=["a", "b"]))
+    assert "has no column 'CODE_CULTU'; it has: ID_PARCEL, CODE" in clean(
+        written(ID_PARCEL=["1", "2"], CODE=["a", "b"])
+    )
 
 
 def test_a_missing_crs(clean, written):
@@ -169,9 +171,17 @@ def curved(path):
     corners = [(700_000, 6_600_000), (700_400, 6_600_000), (700_400, 6_600_400), (700_000, 6_600_400)]
     arcs = struct.pack("<BII", 1, 8, 5) + b"".join(struct.pack("<dd", *each) for each in [*corners, corners[0]])
     wkb = struct.pack("<BII", 1, 10, 1) + arcs
-    table = pyarrow.table({"CODE_CULTU": ["BTH"], "ID_PARCEL": ["1"], "geometry": pyarrow.array([wkb], pyarrow.binary())})
+    table = pyarrow.table(
+        {"CODE_CULTU": ["BTH"], "ID_PARCEL": ["1"], "geometry": pyarrow.array([wkb], pyarrow.binary())}
+    )
     pyogrio.write_arrow(
-        table, path, layer="parcelles", driver="GPKG", geometry_name="geometry", geometry_type="Unknown", crs="EPSG:2154"
+        table,
+        path,
+        layer="parcelles",
+        driver="GPKG",
+        geometry_name="geometry",
+        geometry_type="Unknown",
+        crs="EPSG:2154",
     )
     return path
 

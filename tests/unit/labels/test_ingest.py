@@ -15,13 +15,15 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cropflow.config.registers import Cleaning
+from cropflow.config.registers import Register
+from cropflow.config.root import parse
 from cropflow.errors import CropflowError
 from cropflow.files.tables import read_geotable, write_table
 from cropflow.labels.hilbert import hilbert_distance
 from cropflow.labels.ingest import in_order, ingest
 from cropflow.labels.ledger import _mixed, _mixed_text
 from cropflow.labels.parcels import clean
+from cropflow.labels.registers import open_register, read_register
 from cropflow.labels.registers.stream import as_frame, as_stream, decoded
 
 
@@ -112,9 +114,9 @@ ring = st.lists(st.tuples(corner, corner), min_size=3, max_size=6)
     ),
     piece=st.integers(1, 13),
     row_group=st.integers(1, 5),
-    turn=st.booleans(),
+    turns=st.lists(st.booleans(), min_size=12, max_size=12),
 )
-def test_a_stream_equals_the_reference_row_for_row(tmp_path_factory, shapes, rows, piece, row_group, turn):
+def test_a_stream_equals_the_reference_row_for_row(tmp_path_factory, shapes, rows, piece, row_group, turns):
     outlines = [shapely.Polygon([(700_000 + x, 6_600_000 + y) for x, y in each]) for each in shapes]
     table = geopandas.GeoDataFrame(
         {
@@ -122,8 +124,8 @@ def test_a_stream_equals_the_reference_row_for_row(tmp_path_factory, shapes, row
             "crop_code": pandas.Series([code for _, code, _ in rows], dtype="str"),
         },
         geometry=[
-            shapely.reverse(outlines[number % len(outlines)]) if turn and place % 2 else outlines[number % len(outlines)]
-            for place, (number, _, _) in enumerate(rows)
+            shapely.reverse(outlines[number % len(outlines)]) if turn else outlines[number % len(outlines)]
+            for (number, _, _), turn in zip(rows, turns, strict=False)
         ],
         crs=2154,
     )
@@ -223,6 +225,27 @@ def test_a_ring_that_does_not_close_is_mended_and_one_of_two_corners_is_no_outli
     assert geometries[0].equals(shapely.box(0, 0, 1, 1))
     assert geometries[1] is None or geometries[1].area == 0
     assert geometries[2] is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "column"),
+    [
+        ("at/*.zip", "SNAR_CODE"),
+        ("nl/*.gpkg", "gewascode"),
+        ("br_ba_lem/*.zip", "Dec_2019"),
+        ("es_cat/*.zip", "cultiu"),
+        ("be_vlg/*.zip", "GWSCOD_H"),
+    ],
+)
+def test_registers_of_other_countries_are_cleaned_as_the_reference_does(shared, tmp_path, pattern, column):
+    (source,) = (shared / "data/rpg_2022_sample/other_lpis").glob(pattern)
+    content = {"reader": "vector", "files": {"2018": {"path": "x"}}, "columns": {"crop_code": column}}
+    register = parse(Register, content)
+    reference = clean(read_register(source, "2018", register))
+    with open_register(source, "2018", register) as parcels:
+        summary = ingest(parcels, tmp_path / "a.parquet", row_group=16)
+    assert_same(reference, (tmp_path / "a.parquet", summary))
+    assert summary["read"]["parcels"] >= 50
 
 
 def test_the_curve_is_that_of_geopandas():
