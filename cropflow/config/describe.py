@@ -6,7 +6,7 @@ import json
 from typing import Any, get_args, get_origin
 
 from cropflow.config.regions import Box, Region, Square
-from cropflow.config.registers import Cleaning, Columns, Register, RegisterFile
+from cropflow.config.registers import Cleaning, Columns, Points, Raster, Register, RegisterFile
 from cropflow.config.root import Config
 from cropflow.config.sections import (
     Experiment,
@@ -31,6 +31,8 @@ PAGES: dict[str, type[Section]] = {
     "registers.<name>": Register,
     "registers.<name>.files.<season>": RegisterFile,
     "registers.<name>.columns": Columns,
+    "registers.<name>.raster": Raster,
+    "registers.<name>.points": Points,
     "registers.<name>.cleaning": Cleaning,
     "regions.<name>": Region,
     "regions.<name>.sites.<name> (square)": Square,

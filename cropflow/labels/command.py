@@ -43,8 +43,10 @@ def download(
 
 @app.command()
 def clean(
-    source: Path = typer.Option(
-        ..., help="Vector file, archive with one (.zip, .7z, .7z.001), or folder with RPG_<season>.7z."
+    source: str = typer.Option(
+        ...,
+        help="Vector file, archive with one (.zip, .7z, .7z.001), or folder with RPG_<season>.7z; for reader raster a "
+        "raster, STAC items, or the http(s) address of a COG.",
     ),
     season: str = typer.Option(..., help="Season of the register."),
     settings: str = typer.Option(..., help="The register's config entry, JSON."),
@@ -58,18 +60,22 @@ def clean(
     from cropflow.files.atomic import write_json
     from cropflow.files.manifest import write_manifest
     from cropflow.files.tables import write_table
-    from cropflow.labels.archives import source_files
     from cropflow.labels.parcels import clean as clean_parcels
-    from cropflow.labels.registers import read_register, register_file
+    from cropflow.labels.registers import files_read, read_register, register_file
+    from cropflow.labels.transfer import shown
 
     register = parse_json(Register, settings)
-    file = register_file(source, season)
+    file = register_file(source, season, register.reader)
     parcels, counts = clean_parcels(read_register(file, season, register), register.cleaning)
     write_table(output, parcels)
-    write_json(summary, counts)
-    read = {f"source_{number:03d}": part for number, part in enumerate(source_files(file), start=1)}
+    write_json(summary, {"kind": register.kind, **counts})
+    read = {f"source_{number:03d}": part for number, part in enumerate(files_read(file, register.reader), start=1)}
     used = {
         "reader": register.reader,
+        "kind": register.kind,
+        "address": shown(file) if isinstance(file, str) else None,
+        "raster": dump(register.raster) if register.raster else None,
+        "points": dump(register.points) if register.points else None,
         "layer": register.files[season].layer if season in register.files else None,
         "columns": dump(register.columns) if register.columns else None,
         "cleaning": dump(register.cleaning),

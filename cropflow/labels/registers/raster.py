@@ -1,0 +1,125 @@
+"""A map of classes as a register: EUCROPMAP, the AAFC Annual Crop Inventory, ESA WorldCover and their like.
+
+Connected pixels of one value become a parcel whose edges are the pixels' edges, in the map's own CRS. Nothing is
+resampled: on any other grid, the parcels rasterised by pixel centres are the map's nearest neighbours. The code is the
+value as text. What such labels say was itself predicted: scores against them are agreement, not accuracy.
+
+A connected part takes 1 to 2 kB of memory: a 10 km square at 10 m has some 10,000 of them, or 100,000 where the map is
+grainy.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import numpy as np
+import pandas
+import shapely
+from numpy.typing import NDArray
+from rasterio.features import shapes
+from shapely.geometry import shape
+
+from cropflow.config.registers import Raster, Register
+from cropflow.errors import CropflowError
+from cropflow.files.class_rasters import ClassRaster, Span, open_classes
+from cropflow.labels.registers.raster_windows import cells, spans_to_read
+
+logger = logging.getLogger(__name__)
+
+# Straight edges of the map are bent lines in another CRS: by 2 cm over 1 km, if nothing lies between.
+EDGE_PIXELS = 64
+
+
+def read(source: Path | str, season: str, settings: Register) -> geopandas.GeoDataFrame:
+    """Read the connected parts of a map; see :class:`cropflow.labels.registers.Reader`.
+
+    The id of a part, such as ``r120c7``, is the row and column of its first pixel in the map, so that it does not
+    depend on the window, as long as the window does not cut the part.
+
+    Args:
+        source: A raster, a STAC item collection, or the http(s) address of a COG.
+        season: Name of the season; a map is of one.
+        settings: The register's config entry; ``raster`` is used.
+
+    Raises:
+        CropflowError: If the map cannot be read, a window lies beside it, too much of it is asked for, or it has no
+            valid pixel there.
+    """
+    wanted = settings.raster or Raster()
+    with open_classes(source, wanted.nodata) as classes:
+        spans = spans_to_read(classes, wanted)
+        parts = [_connected(classes, cell) for span in spans for cell in cells(span, wanted.cut_pixels)]
+        pixels = sum(span.height * span.width for span in spans)
+        valid = sum(count for count, _ in parts)
+        if not valid:
+            raise CropflowError(
+                f"{classes.name} has no valid pixel among the {pixels} that were read; expected some. "
+                f"Check raster.windows and raster.nodata of the register."
+            )
+        table = pandas.concat([table for count, table in parts if count], ignore_index=True)
+        crs = classes.crs
+    logger.info(
+        "%d of %d pixels are valid; they make %d connected parts of %d values",
+        valid, pixels, len(table), table["crop_code"].nunique(),
+    )  # fmt: skip
+    return geopandas.GeoDataFrame(table, geometry="geometry", crs=crs)
+
+
+def _connected(classes: ClassRaster, span: Span) -> tuple[int, pandas.DataFrame]:
+    """Number of valid pixels of a part of the map, and its connected parts in the map's CRS."""
+    values, valid = classes.read(span)
+    outlines, codes = polygonised(values, valid)
+    rows, columns = first_pixels(outlines)
+    outlines = shapely.segmentize(outlines, EDGE_PIXELS)
+
+    def place(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        # From the map's corner and not the part's: neighbouring parts share their vertices to the last digit.
+        x = classes.transform.c + classes.transform.a * (points[:, 0] + span.column)
+        y = classes.transform.f + classes.transform.e * (points[:, 1] + span.row)
+        return np.column_stack([x, y])
+
+    names = [f"r{row + span.row}c{column + span.column}" for row, column in zip(rows, columns, strict=True)]
+    return int(valid.sum()), pandas.DataFrame(
+        {
+            "parcel_id": pandas.Series(names, dtype="str"),
+            "crop_code": pandas.Series([str(code) for code in codes.tolist()], dtype="str"),
+            "geometry": shapely.transform(outlines, place),
+        }
+    )
+
+
+def polygonised(values: NDArray[Any], valid: NDArray[np.bool_]) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
+    """Outline connected pixels of one value.
+
+    Pixels are connected over their edges, not their corners.
+
+    Args:
+        values: Integers of at most 32 bits, ``(y, x)``.
+        valid: True where a pixel counts, ``(y, x)``.
+
+    Returns:
+        Valid polygons in pixels, x = column and y = row, the upper-left corner of the first pixel at (0, 0),
+        ``(part,)``; and their values, int64, ``(part,)``.
+    """
+    found = list(shapes(values.astype(np.int32), mask=valid, connectivity=4))
+    outlines = np.empty(len(found), dtype=object)
+    outlines[:] = [shape(geometry) for geometry, _ in found]
+    return outlines, np.array([value for _, value in found], dtype=np.int64)
+
+
+def first_pixels(outlines: NDArray[np.object_]) -> tuple[list[int], list[int]]:
+    """Row and column of the first pixel, row by row, of connected parts.
+
+    Args:
+        outlines: Polygons in pixels, as :func:`polygonised` returns them, ``(part,)``.
+    """
+    corners, owner = shapely.get_coordinates(shapely.get_exterior_ring(outlines), return_index=True)
+    rows = np.full(len(outlines), np.inf)
+    np.minimum.at(rows, owner, corners[:, 1])
+    topmost = corners[:, 1] == rows[owner]
+    columns = np.full(len(outlines), np.inf)
+    np.minimum.at(columns, owner[topmost], corners[topmost, 0])
+    return rows.astype(np.int64).tolist(), columns.astype(np.int64).tolist()
