@@ -11,6 +11,7 @@ grainy.
 from __future__ import annotations
 
 import logging
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ import pandas
 import shapely
 from numpy.typing import NDArray
 from rasterio.features import shapes
-from shapely.geometry import shape
 
 from cropflow.config.registers import Raster, Register
 from cropflow.errors import CropflowError
@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 # Straight edges of the map are bent lines in another CRS: by 2 cm over 1 km, if nothing lies between.
 EDGE_PIXELS = 64
+_BATCH = 50_000
 
 
 def read(source: Path | str, season: str, settings: Register) -> geopandas.GeoDataFrame:
@@ -104,10 +105,27 @@ def polygonised(values: NDArray[Any], valid: NDArray[np.bool_]) -> tuple[NDArray
         Valid polygons in pixels, x = column and y = row, the upper-left corner of the first pixel at (0, 0),
         ``(part,)``; and their values, int64, ``(part,)``.
     """
-    found = list(shapes(values.astype(np.int32), mask=valid, connectivity=4))
-    outlines = np.empty(len(found), dtype=object)
-    outlines[:] = [shape(geometry) for geometry, _ in found]
-    return outlines, np.array([value for _, value in found], dtype=np.int64)
+    found = iter(shapes(values.astype(np.int32), mask=valid, connectivity=4))
+    outlines: list[NDArray[np.object_]] = []
+    codes: list[float] = []
+    # As nested lists, a part takes several times the memory that it takes as a polygon.
+    while batch := list(islice(found, _BATCH)):
+        outlines.append(_polygons([geometry["coordinates"] for geometry, _ in batch]))
+        codes += [value for _, value in batch]
+    whole = np.concatenate(outlines) if outlines else np.empty(0, dtype=object)
+    return whole, np.array(codes, dtype=np.int64)
+
+
+def _polygons(parts: list[list[list[tuple[float, float]]]]) -> NDArray[np.object_]:
+    """Polygons of rings of points, all in one step."""
+    rings = [ring for part in parts for ring in part]
+    points = np.array([point for ring in rings for point in ring], dtype=np.float64)
+    ends_of_rings = np.cumsum([0, *map(len, rings)])
+    ends_of_parts = np.cumsum([0, *map(len, parts)])
+    result: NDArray[np.object_] = shapely.from_ragged_array(
+        shapely.GeometryType.POLYGON, points, (ends_of_rings, ends_of_parts)
+    )
+    return result
 
 
 def first_pixels(outlines: NDArray[np.object_]) -> tuple[list[int], list[int]]:
