@@ -53,6 +53,19 @@ def test_a_register_at_an_address_is_downloaded_first(plan):
     assert "results/labels/far/2023/download/RPG_2-2__GPKG_LAMB93_FXX_2023-01-01.7z" in text
 
 
+def test_a_map_that_is_read_by_ranges_is_not_downloaded(plan):
+    url = "https://data.example.org/EUCROPMAP_2018.tif"
+    table = {"table": "eurocrops", "files": {"2023": {"url": url, "ranges": True}}}
+    overlay = {
+        "registers": {"far": {"reader": "raster", **table}},
+        "regions": {"beauce": {"register": "far"}},
+    }
+    code, jobs, text = plan("-p", "results/labels/far/2023/legends/turkoglu.parquet", overlay=overlay)
+    assert code == 0
+    assert jobs == {"labels": 1, "labels_legend": 1}
+    assert f"--source {url}" in text
+
+
 def test_every_rule_names_its_log_its_timing_and_its_environment(root):
     for file in sorted((root / "rules").glob("*.smk")):
         text = file.read_text()
