@@ -137,6 +137,8 @@ class Register(Section):
             raise ValueError(f"reader {self.reader} has no columns to name; drop columns")
         if self.reader in MAP_READERS and self.simulation is not None:
             raise ValueError(f"reader {self.reader} reads files; a simulation's register is read by reader rpg")
+        if self.reader in MAP_READERS and any(file.layer is not None for file in self.files.values()):
+            raise ValueError(f"reader {self.reader} knows no layers; drop files.<season>.layer")
         if self.raster is not None and self.reader != "raster":
             raise ValueError(f"raster belongs to reader raster; reader is {self.reader!r}")
         if self.reader != "raster" and any(file.ranges for file in self.files.values()):

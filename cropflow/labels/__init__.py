@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cropflow.labels.area import ellipsoidal_area_ha, ellipsoidal_perimeter_m
+    from cropflow.labels.cropland import cropland_share
     from cropflow.labels.download import download
     from cropflow.labels.legend import Legend, read_legend, read_table
     from cropflow.labels.mapping import map_codes
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Legend",
     "clean",
+    "cropland_share",
     "download",
     "ellipsoidal_area_ha",
     "ellipsoidal_perimeter_m",
@@ -28,6 +30,7 @@ __all__ = [
 _HOMES = {
     "Legend": "legend",
     "clean": "parcels",
+    "cropland_share": "cropland",
     "download": "download",
     "ellipsoidal_area_ha": "area",
     "ellipsoidal_perimeter_m": "area",

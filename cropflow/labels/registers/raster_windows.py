@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 GEOGRAPHIC = "EPSG:4326"
 # 110 km at 10 m, the largest site there is.
 LARGEST_PIXELS = 11_000**2
-# A site's grid is snapped to multiples of 20 m at most: this much ground lies outside the square that was declared.
-MARGIN_PIXELS = 4
+# A site's grid is snapped to multiples of 20 m at most: that much of it may lie outside the square that was declared.
+MARGIN_M = 20.0
 EDGE_POINTS = 21
 
 
@@ -53,8 +53,10 @@ def spans_to_read(classes: ClassRaster, wanted: Raster) -> list[Span]:
 
 
 def _window(name: str, site: Square | Box, classes: ClassRaster) -> Span:
-    bounds = _bounds(name, site, classes)
-    span = classes.span(bounds, MARGIN_PIXELS)
+    epsg, ground = _ground(name, site)
+    bounds = _bounds(name, epsg, ground, classes)
+    around = shapely.buffer(ground, MARGIN_M, join_style="mitre")
+    span = classes.span(_bounds(name, epsg, around, classes), margin=1)
     if span is None:
         covered = ", ".join(f"{edge:.6g}" for edge in classes.bounds)
         asked = ", ".join(f"{edge:.6g}" for edge in bounds)
@@ -70,15 +72,18 @@ def _window(name: str, site: Square | Box, classes: ClassRaster) -> Span:
     return span
 
 
-def _bounds(name: str, site: Square | Box, classes: ClassRaster) -> tuple[float, float, float, float]:
-    """The bounds, in the map's CRS, of the rectangle in a UTM zone that a site of this declaration covers."""
-    if isinstance(site, Square):
-        epsg = utm_epsg(*site.centre)
-        x, y = pyproj.Transformer.from_crs(GEOGRAPHIC, f"EPSG:{epsg}", always_xy=True).transform(*site.centre)
-        half = site.side_km * 500
-        ground = shapely.box(x - half, y - half, x + half, y + half)
-    else:
-        epsg, ground = _box_in_utm(name, site)
+def _ground(name: str, site: Square | Box) -> tuple[int, shapely.Polygon]:
+    """The UTM zone and the rectangle in it that a site of this declaration covers, before it is snapped to pixels."""
+    if isinstance(site, Box):
+        return _box_in_utm(name, site)
+    epsg = utm_epsg(*site.centre)
+    x, y = pyproj.Transformer.from_crs(GEOGRAPHIC, f"EPSG:{epsg}", always_xy=True).transform(*site.centre)
+    half = site.side_km * 500
+    return epsg, shapely.box(x - half, y - half, x + half, y + half)
+
+
+def _bounds(name: str, epsg: int, ground: shapely.Polygon, classes: ClassRaster) -> tuple[float, float, float, float]:
+    """The bounds of a rectangle in a UTM zone in the map's CRS."""
     fine = shapely.segmentize(ground, max(ground.bounds[2] - ground.bounds[0], 1.0) / (EDGE_POINTS - 1))
     to_map = pyproj.Transformer.from_crs(f"EPSG:{epsg}", classes.crs, always_xy=True)
     xmin, ymin, xmax, ymax = shapely.transform(fine, to_map.transform, interleaved=False).bounds

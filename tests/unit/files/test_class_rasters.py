@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 
 import numpy as np
@@ -18,15 +17,6 @@ from cropflow.regions.grid import Grid
 
 VALUES = np.arange(1, 41).reshape(5, 8)
 CORNER = (3_760_000.0, 2_880_000.0)
-
-
-@pytest.fixture
-def ranges(root):
-    spec = importlib.util.spec_from_file_location("ranges_http", root / "tests" / "servers" / "ranges_http.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    with module.RangeServer() as server:
-        yield server
 
 
 def item(name, href, asset="map"):

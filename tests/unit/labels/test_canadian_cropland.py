@@ -60,6 +60,13 @@ def test_the_months_of_a_point_are_one_square(points):
     assert ((west + east) / 2, (south + north) / 2) == pytest.approx((-114.353, 51.72757), abs=1e-6)
 
 
+@pytest.mark.parametrize("place", [(-114.6, 52.3), (-63.1, 46.2), (-124.9, 69.9)])
+def test_squares_of_the_smallest_parcels_side_are_not_dropped(points, place):
+    config = parse(Register, ENTRY | {"points": {"side_m": 10}}, "registers.canada")
+    _, counts = clean(read_register(points(line(0, 1, place=place)), "2019", config), config.cleaning)
+    assert counts["dropped"] == {}
+
+
 def test_points_of_two_provinces_may_share_a_number(points):
     found = read(points(line(0, 1), line(1, 1, province="MB", place=(-97.5, 49.4))))
     assert found["parcel_id"].tolist() == ["AB_1", "MB_1"]

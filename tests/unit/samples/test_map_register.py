@@ -179,6 +179,19 @@ def test_the_tiles_of_a_collection_are_inputs_too(simulated, tmp_path):
     assert len(read_table(tmp_path / "parcels.parquet")) > 50
 
 
+def test_a_map_behind_an_address_is_read_by_ranges_and_named_without_its_query(simulated, tmp_path, ranges):
+    clean(simulated, tmp_path, entry(simulated))
+    local = (tmp_path / "parcels.parquet").read_bytes()
+    ranges.files["/map.tif"] = simulated.path.read_bytes()
+    simulated.path = f"{ranges.url}/map.tif?token=hush"
+    clean(simulated, tmp_path, entry(simulated))
+    assert (tmp_path / "parcels.parquet").read_bytes() == local
+    manifest = read_json(manifest_path(tmp_path / "parcels.parquet"))
+    assert manifest["inputs"] == {}
+    assert manifest["settings"]["address"] == f"{ranges.url}/map.tif"
+    assert "hush" not in json.dumps(manifest)
+
+
 def test_a_bad_map_leaves_nothing_behind(simulated, tmp_path, class_map):
     simulated.path = class_map([[1.5]], "float32", "bad.tif")
     before = sorted(tmp_path.iterdir())
