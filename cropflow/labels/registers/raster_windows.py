@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 import pyproj
@@ -115,17 +115,6 @@ def _grown(span: Span, step: int, classes: ClassRaster) -> Span:
     end_row = min(-(-(span.row + span.height) // step) * step, classes.height)
     end_column = min(-(-(span.column + span.width) // step) * step, classes.width)
     return Span(row, column, end_row - row, end_column - column)
-
-
-def cells(span: Span, step: int | None) -> Iterator[Span]:
-    """The cells of the cutting grid inside a rectangle, row by row; the rectangle itself where nothing is cut."""
-    if step is None:
-        yield span
-        return
-    for row in range(span.row, span.row + span.height, step):
-        for column in range(span.column, span.column + span.width, step):
-            height, width = (min(step, span.row + span.height - row), min(step, span.column + span.width - column))
-            yield Span(row, column, height, width)
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:

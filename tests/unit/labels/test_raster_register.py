@@ -20,8 +20,8 @@ from cropflow.errors import CropflowError
 from cropflow.files.class_rasters import Span
 from cropflow.labels.parcels import clean
 from cropflow.labels.registers import files_read, read_register, register_file
-from cropflow.labels.registers.raster import first_pixels, polygonised
-from cropflow.labels.registers.raster_windows import cells, merged
+from cropflow.labels.registers.raster import chequerboard, first_pixels, polygonised
+from cropflow.labels.registers.raster_windows import merged
 from cropflow.regions.clip import clip_parcels
 from cropflow.regions.grid import Grid
 
@@ -165,7 +165,7 @@ def test_only_the_windows_are_read_and_ids_do_not_depend_on_them(class_map):
     inside = found.geometry.within(shapely.box(minx + 1, miny + 1, maxx - 1, maxy - 1))
     assert inside.sum() > 5
     for name in found.index[inside]:
-        assert whole.geometry[name].equals(found.geometry[name])
+        assert whole.geometry[name].equals_exact(found.geometry[name], 0)
         assert whole["crop_code"][name] == found["crop_code"][name]
     x, y = CORNER[0] + 400, CORNER[1] - 300
     covered = found.union_all().area / 100
@@ -210,14 +210,6 @@ def test_merged_rectangles_lie_apart_and_cover_all(boxes):
         assert not any(around & pixels(other) for other in found[index + 1 :])
 
 
-def test_cells_share_a_rectangle_without_gap_or_overlap():
-    found = list(cells(Span(8, 16, 20, 9), 8))
-    assert sum(cell.height * cell.width for cell in found) == 180
-    assert found[0] == Span(8, 16, 8, 8)
-    assert found[-1] == Span(24, 24, 4, 1)
-    assert list(cells(Span(1, 2, 3, 4), None)) == [Span(1, 2, 3, 4)]
-
-
 def test_cut_parts_end_at_rows_and_columns_of_the_map_whatever_the_window(class_map):
     values = np.full((64, 64), 300)
     values[20:30, 20:30] = 211
@@ -228,7 +220,24 @@ def test_cut_parts_end_at_rows_and_columns_of_the_map_whatever_the_window(class_
     windowed = read_register(path, "2018", register(cut_pixels=16, windows={"a": window(25, 25, 5, 5)}))
     assert 0 < len(windowed) < len(whole)
     for row in windowed.itertuples():
-        assert whole.geometry[row.parcel_id].equals(row.geometry)
+        assert whole.geometry[row.parcel_id].equals_exact(row.geometry, 0)
+
+
+@given(
+    values=arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=24), elements=strategies.integers(0, 2)),
+    corner=strategies.tuples(strategies.integers(0, 20), strategies.integers(0, 20)),
+)
+@settings(max_examples=40, deadline=None)
+def test_no_part_crosses_a_cut_and_none_is_cut_elsewhere(values, corner):
+    rows, columns = np.indices(values.shape)
+    cell = (rows + corner[0]) // 8 * 100 + (columns + corner[1]) // 8
+    expected = 0
+    for number in np.unique(cell):
+        expected += len(polygonised(values, (values > 0) & (cell == number))[0])
+    masks = chequerboard(Span(*corner, *values.shape), 8)
+    assert (masks[0] ^ masks[1]).all()
+    found = [polygonised(values, (values > 0) & mask)[0] for mask in masks]
+    assert sum(map(len, found)) == expected
 
 
 def test_a_window_beside_the_map_is_refused(class_map):
