@@ -166,6 +166,16 @@ def test_an_address_that_refuses_is_told_without_its_query(ranges, class_map):
     assert "hush" not in str(caught.value)
 
 
+def test_a_page_instead_of_a_raster_is_told_without_its_query(ranges):
+    ranges.files["/page.tif"] = b"<!DOCTYPE html><title>Log in</title>" * 100
+    with (
+        pytest.raises(CropflowError, match=r"page\.tif cannot be read as a raster \(.*not recognized") as caught,
+        open_classes(f"{ranges.url}/page.tif?token=hush"),
+    ):
+        pass
+    assert "hush" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
