@@ -6,7 +6,18 @@ import json
 from typing import Any, get_args, get_origin
 
 from cropflow.config.regions import Box, Region, Square
-from cropflow.config.registers import Cleaning, Columns, Points, Raster, Register, RegisterFile
+from cropflow.config.registers import (
+    Cleaning,
+    Columns,
+    CropCalendar,
+    NationalTable,
+    Points,
+    Provinces,
+    Raster,
+    Register,
+    RegisterFile,
+    Window,
+)
 from cropflow.config.root import Config
 from cropflow.config.sections import (
     Experiment,
@@ -31,8 +42,12 @@ PAGES: dict[str, type[Section]] = {
     "registers.<name>": Register,
     "registers.<name>.files.<season>": RegisterFile,
     "registers.<name>.columns": Columns,
+    "registers.<name>.national": NationalTable,
     "registers.<name>.raster": Raster,
     "registers.<name>.points": Points,
+    "registers.<name>.provinces": Provinces,
+    "registers.<name>.calendar": CropCalendar,
+    "registers.<name>.calendar.window": Window,
     "registers.<name>.cleaning": Cleaning,
     "regions.<name>": Region,
     "regions.<name>.sites.<name> (square)": Square,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from cropflow.errors import CropflowError, listing
-from cropflow.files.map_items import ITEM_SUFFIXES, asset_files, is_remote
-from cropflow.labels.archives import source_files
+from cropflow.files.map_items import is_remote
 
 if TYPE_CHECKING:
     import geopandas
@@ -16,27 +15,35 @@ if TYPE_CHECKING:
     from cropflow.config.registers import Register
 
 READERS = {
-    "canadian_cropland": "cropflow.labels.registers.canadian_cropland",
-    "raster": "cropflow.labels.registers.raster",
     "rpg": "cropflow.labels.registers.rpg",
     "vector": "cropflow.labels.registers.vector",
+    "isrc": "cropflow.labels.registers.isrc",
+    "eurocrops": "cropflow.labels.registers.eurocrops",
+    "raster": "cropflow.labels.registers.raster",
+    "canadian_cropland": "cropflow.labels.registers.canadian_cropland",
 }
 
 
 class Reader(Protocol):
-    """What a module in this folder offers."""
+    """What a module in this folder offers.
+
+    It may offer more: ``files(source, season, settings)``, where its source is a folder of several files, names other
+    files, or is an http(s) address; ``GROUPS``,
+    columns by which parcels in and out are counted beside the code; ``findings(parcels)``, what a user should know of
+    the parcels as read.
+    """
 
     def read(self, source: Path | str, season: str, settings: Register) -> geopandas.GeoDataFrame:
         """Read the parcels of a season.
 
         Args:
-            source: The register's file, or an archive that holds it; for reader raster also an http(s) address.
+            source: The register's file, or an archive that holds it; an http(s) address, of reader raster alone.
             season: Name of the season.
             settings: The register's config entry.
 
         Returns:
             ``parcel_id`` str, ``crop_code`` str (missing where the register has none), ``geometry``,
-            in the register's CRS and the file's order.
+            in the register's CRS and the file's order. Further columns travel on to the cleaned parcels.
 
         Raises:
             CropflowError: If the file, its layer, a column or the CRS is missing or damaged.
@@ -44,23 +51,16 @@ class Reader(Protocol):
         ...
 
 
-def register_file(source: Path | str, season: str, reader: str = "") -> Path | str:
+def register_file(source: Path, season: str) -> Path:
     """The file to read: the source itself, or the season's archive where the source is a simulated register.
 
     Args:
-        source: A file, a file geodatabase (``.gdb``), a folder with ``RPG_<season>.7z``, or an http(s) address, which
-            is given back as it is.
+        source: A file, a file geodatabase (``.gdb``), or a folder with ``RPG_<season>.7z``.
         season: Name of the season.
-        reader: The register's reader; only raster reads addresses.
 
     Raises:
-        CropflowError: If there is no such file, or the reader needs one.
+        CropflowError: If there is no such file.
     """
-    if is_remote(str(source)):
-        if reader != "raster":
-            raise CropflowError(f"Reader {reader} needs a local file; expected reader raster for an http(s) address.")
-        return str(source)
-    source = Path(source)
     if source.is_file() or (source.is_dir() and source.suffix.lower() == ".gdb"):
         return source
     if not source.exists():
@@ -72,30 +72,12 @@ def register_file(source: Path | str, season: str, reader: str = "") -> Path | s
     return inside
 
 
-def files_read(source: Path | str, reader: str) -> list[Path]:
-    """The local files that reading a register opens: an archive's parts, a shapefile's set, the tiles of items.
-
-    Args:
-        source: What :func:`register_file` gave.
-        reader: The register's reader.
-
-    Raises:
-        CropflowError: If a part is missing, or a STAC item names no map.
-    """
-    if is_remote(str(source)):
-        return []
-    source = Path(source)
-    if reader == "raster" and source.suffix.lower() in ITEM_SUFFIXES:
-        return [source, *(Path(file) for file in asset_files(source) if not is_remote(file))]
-    return source_files(source)
-
-
 def read_register(source: Path | str, season: str, settings: Register) -> geopandas.GeoDataFrame:
     """Read the parcels of a season with the reader that the settings name.
 
     Args:
-        source: A file, an archive (``.zip``, ``.7z``, ``.7z.001``), a simulation's register folder, or the http(s)
-            address of a COG.
+        source: A file, an archive (``.zip``, ``.7z``, ``.7z.001``), a simulation's register folder, or, of reader
+            raster, the http(s) address of a COG.
         season: Name of the season.
         settings: The register's config entry.
 
@@ -106,4 +88,58 @@ def read_register(source: Path | str, season: str, settings: Register) -> geopan
         CropflowError: If the file, its layer, a column or the CRS is missing or damaged.
     """
     reader = cast(Reader, importlib.import_module(READERS[settings.reader]))
-    return reader.read(register_file(source, season, settings.reader), season, settings)
+    parcels = reader.read(_located(source, season, settings), season, settings)
+    if settings.points is None:
+        return parcels
+    from cropflow.labels.registers.points import squares
+
+    return parcels.set_geometry(squares(parcels.geometry, settings.points.side_m))
+
+
+def register_sources(source: Path | str, season: str, settings: Register) -> list[Path]:
+    """All files that are read for a season: an archive's parts, a shapefile's set, those of all crops.
+
+    Args:
+        source: As for :func:`read_register`.
+        season: Name of the season.
+        settings: The register's config entry.
+
+    Raises:
+        CropflowError: If there is no such file, or a part of an archive is missing.
+    """
+    from cropflow.labels.archives import source_files
+
+    reader: Any = importlib.import_module(READERS[settings.reader])
+    if not hasattr(reader, "files"):
+        return source_files(Path(_located(source, season, settings)))
+    files = reader.files(_located(source, season, settings), season, settings)
+    return [part for file in files for part in source_files(file)]
+
+
+def _located(source: Path | str, season: str, settings: Register) -> Path | str:
+    """What the reader is given: an address, a place that it looks into itself, or the register's file."""
+    if is_remote(str(source)):
+        if settings.reader != "raster":
+            raise CropflowError(
+                f"Reader {settings.reader} needs a local file, and --source is an address; download it first."
+            )
+        return str(source)
+    looks_itself = hasattr(importlib.import_module(READERS[settings.reader]), "files")
+    return Path(source) if looks_itself else register_file(Path(source), season)
+
+
+def register_groups(settings: Register) -> tuple[str, ...]:
+    """Columns by which the parcels of a register are counted beside the code."""
+    return tuple(getattr(importlib.import_module(READERS[settings.reader]), "GROUPS", ()))
+
+
+def register_findings(parcels: geopandas.GeoDataFrame, settings: Register) -> dict[str, Any]:
+    """What a user should know of the parcels as read, ready for JSON; nothing where the reader looks for nothing.
+
+    Args:
+        parcels: As :func:`read_register` returns them.
+        settings: The register's config entry.
+    """
+    find = getattr(importlib.import_module(READERS[settings.reader]), "findings", None)
+    found: dict[str, Any] = find(parcels) if find else {}
+    return found

@@ -15,13 +15,10 @@ import logging
 from pathlib import Path
 
 import geopandas
-import numpy as np
 import pandas
-import pyproj
 import shapely
-from numpy.typing import NDArray
 
-from cropflow.config.registers import Points, Register
+from cropflow.config.registers import Register
 from cropflow.errors import CropflowError, listing
 from cropflow.labels.registers.vector import as_text
 
@@ -52,20 +49,19 @@ CANADA = (-142.0, 41.0, -52.0, 84.0)
 
 
 def read(source: Path, season: str, settings: Register) -> geopandas.GeoDataFrame:
-    """Read the points of a season as squares; see :class:`cropflow.labels.registers.Reader`.
+    """Read the points of a season; see :class:`cropflow.labels.registers.Reader`.
 
     A point that the file names with several crops has no crop, and cleaning drops it under "no_code".
 
     Args:
         source: The CSV file.
         season: Name of the season; a file is of one.
-        settings: The register's config entry; ``points`` gives the side of the squares.
+        settings: The register's config entry, of which nothing is used: ``points`` makes squares of what is read.
 
     Raises:
         CropflowError: If a column is missing, a coordinate is none or lies outside Canada, a point lies in two places,
             or a name and a code of the inventory contradict each other.
     """
-    side_m = (settings.points or Points()).side_m
     rows, name = _rows(source), source.name
     _check_codes(rows, name)
     points = rows.groupby(["province", "point"], sort=False)
@@ -83,32 +79,9 @@ def read(source: Path, season: str, settings: Register) -> geopandas.GeoDataFram
     logger.info("%s: %d rows are %d points", name, len(rows), len(first))
     return geopandas.GeoDataFrame(
         {"parcel_id": first["province"] + "_" + first["point"], "crop_code": first["crop"]},
-        geometry=squares_around(first["longitude"].to_numpy(), first["latitude"].to_numpy(), side_m),
+        geometry=shapely.points(first["longitude"], first["latitude"]),
         crs=GEOGRAPHIC,
     )
-
-
-def squares_around(longitude: NDArray[np.float64], latitude: NDArray[np.float64], side_m: float) -> NDArray[np.object_]:
-    """Squares on the ground around points, edges north to south.
-
-    Args:
-        longitude: Degrees east, WGS 84, ``(point,)``.
-        latitude: Degrees north, ``(point,)``.
-        side_m: Side, metres on the ellipsoid.
-
-    Returns:
-        Polygons in degrees, ``(point,)``.
-    """
-    azimuths = np.array([315.0, 45.0, 135.0, 225.0])
-    shape = (len(longitude), len(azimuths))
-    x, y, _ = pyproj.Geod(ellps="WGS84").fwd(
-        np.broadcast_to(longitude[:, np.newaxis], shape),
-        np.broadcast_to(latitude[:, np.newaxis], shape),
-        np.broadcast_to(azimuths, shape),
-        np.full(shape, side_m / np.sqrt(2)),
-    )
-    result: NDArray[np.object_] = shapely.polygons(np.stack([x, y], axis=-1))
-    return result
 
 
 def _rows(file: Path) -> pandas.DataFrame:

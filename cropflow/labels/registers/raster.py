@@ -26,6 +26,7 @@ from rasterio.features import shapes
 from cropflow.config.registers import Raster, Register
 from cropflow.errors import CropflowError
 from cropflow.files.class_rasters import ClassRaster, Span, open_classes
+from cropflow.files.map_items import ITEM_SUFFIXES, asset_files, is_remote
 from cropflow.labels.registers.raster_windows import spans_to_read
 
 logger = logging.getLogger(__name__)
@@ -68,6 +69,24 @@ def read(source: Path | str, season: str, settings: Register) -> geopandas.GeoDa
         valid, pixels, len(table), table["crop_code"].nunique(),
     )  # fmt: skip
     return geopandas.GeoDataFrame(table, geometry="geometry", crs=crs)
+
+
+def files(source: Path | str, season: str, settings: Register) -> list[Path]:
+    """The local files that reading a map opens: none of an address, the tiles of a STAC item collection.
+
+    Args:
+        source: As for :func:`read`.
+        season: Name of the season.
+        settings: The register's config entry.
+
+    Raises:
+        CropflowError: If an item names no map.
+    """
+    if is_remote(str(source)):
+        return []
+    source = Path(source)
+    tiles = asset_files(source) if source.suffix.lower() in ITEM_SUFFIXES else []
+    return [source, *(Path(tile) for tile in tiles if not is_remote(tile))]
 
 
 def _connected(classes: ClassRaster, span: Span, cut_pixels: int | None) -> tuple[int, pandas.DataFrame]:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from cropflow.config.registers import Register
 from cropflow.config.root import parse
@@ -17,7 +14,7 @@ from cropflow.labels.area import ellipsoidal_area_ha
 from cropflow.labels.command import clean as clean_command
 from cropflow.labels.parcels import clean
 from cropflow.labels.registers import read_register
-from cropflow.labels.registers.canadian_cropland import CROPS, squares_around
+from cropflow.labels.registers.canadian_cropland import CROPS
 
 HEADER = (
     ",Point_ID,Region,Province Code,Crop Type,Month Start Date,Month End Date,ACI Crop ID,Longitude,Latitude,"
@@ -138,13 +135,3 @@ def test_a_file_in_another_encoding_is_refused(points):
     path.write_bytes(path.read_bytes().replace(b"Alberta", "Québec".encode("cp1252")))
     with pytest.raises(CropflowError, match="cannot be read as a UTF-8 CSV file"):
         read(path)
-
-
-@given(st.floats(-141, -53), st.floats(42, 83), st.floats(1, 1000))
-def test_squares_have_the_side_that_was_asked_for(longitude, latitude, side_m):
-    (square,) = squares_around(np.array([longitude]), np.array([latitude]), side_m)
-    west, south, east, north = square.bounds
-    assert square.is_valid
-    # Between the radii of curvature of the ellipsoid, a degree of latitude is 110.9 to 111.7 km long.
-    assert side_m / 111_700 <= north - south <= 1.01 * side_m / 110_900
-    assert west < longitude < east

@@ -19,7 +19,7 @@ from cropflow.config.root import parse
 from cropflow.errors import CropflowError
 from cropflow.files.class_rasters import Span
 from cropflow.labels.parcels import clean
-from cropflow.labels.registers import files_read, read_register, register_file
+from cropflow.labels.registers import read_register, register_sources
 from cropflow.labels.registers.raster import chequerboard, first_pixels, polygonised
 from cropflow.labels.registers.raster_windows import merged
 from cropflow.regions.clip import clip_parcels
@@ -296,10 +296,11 @@ def test_degrees_give_the_same_parts(class_map):
 
 
 def test_only_maps_are_read_from_an_address():
-    assert register_file("https://host/map.tif", "2018", "raster") == "https://host/map.tif"
-    assert files_read("https://host/map.tif", "raster") == []
-    with pytest.raises(CropflowError, match="Reader rpg needs a local file"):
-        register_file("https://host/map.tif", "2018", "rpg")
+    assert register_sources("https://host/map.tif", "2018", register()) == []
+    rpg = parse(Register, {"reader": "rpg", "files": {"2018": {"path": "-"}}})
+    for ask in (register_sources, read_register):
+        with pytest.raises(CropflowError, match="Reader rpg needs a local file"):
+            ask("https://host/map.tif", "2018", rpg)
 
 
 def test_a_map_needs_no_raster_section(class_map):

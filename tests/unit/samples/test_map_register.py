@@ -11,6 +11,8 @@ from affine import Affine
 from rasterio.warp import transform as move
 from typer.testing import CliRunner
 
+from cropflow.config.registers import Register
+from cropflow.config.root import parse_json
 from cropflow.config.sections import Folds, SampleSet, dump
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import atomic_folder, read_json
@@ -21,7 +23,7 @@ from cropflow.files.tables import read_table, write_table
 from cropflow.labels.command import app as labels
 from cropflow.labels.legend import read_legend
 from cropflow.labels.legend import read_table as read_codes
-from cropflow.labels.registers import files_read
+from cropflow.labels.registers.raster import files
 from cropflow.regions.command import app as regions
 from cropflow.regions.grid import Grid
 from cropflow.regions.sites import sites_table
@@ -172,7 +174,7 @@ def test_the_tiles_of_a_collection_are_inputs_too(simulated, tmp_path):
     items = tmp_path / "items.json"
     assets = {"map": {"href": simulated.path.name}}
     items.write_text(json.dumps({"type": "Feature", "id": "tile", "assets": assets}))
-    assert files_read(items, "raster") == [items, simulated.path]
+    assert files(items, "2018", parse_json(Register, entry(simulated))) == [items, simulated.path]
     simulated.path = items
     clean(simulated, tmp_path, entry(simulated))
     assert len(read_json(manifest_path(tmp_path / "parcels.parquet"))["inputs"]) == 2
