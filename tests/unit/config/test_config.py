@@ -87,6 +87,9 @@ def test_a_raster_is_a_map_whose_pixels_all_count_unless_the_user_says_otherwise
     register = parse(Register, MAP)
     assert (register.kind, register.cleaning.minimum_area_m2, register.cleaning.minimum_width_m) == ("map", 0, 0)
     assert parse(Register, dump(register)) == register
+    windows = {"a": {"centre": [1.6, 48.2], "side_km": 10}, "b": {"bounds": [0, 0, 9, 9], "crs": "EPSG:3035"}}
+    placed = parse(Register, MAP | {"raster": {"windows": windows, "nodata": [0]}})
+    assert parse(Register, dump(placed)) == placed
     other = parse(Register, MAP | {"kind": "survey", "cleaning": {"minimum_area_m2": 500}})
     assert (other.kind, other.cleaning.minimum_area_m2) == ("survey", 500)
     assert parse(Register, {"reader": "rpg", "simulation": "x"}).kind == "survey"

@@ -12,6 +12,8 @@ from cropflow.errors import CropflowError
 from cropflow.files.atomic import read_json
 from cropflow.labels.area import ellipsoidal_area_ha
 from cropflow.labels.command import clean as clean_command
+from cropflow.labels.legend import read_table
+from cropflow.labels.mapping import map_codes
 from cropflow.labels.parcels import clean
 from cropflow.labels.registers import read_register
 from cropflow.labels.registers.canadian_cropland import CROPS
@@ -22,7 +24,6 @@ HEADER = (
 )
 ENTRY = {
     "reader": "canadian_cropland",
-    "table": "t.csv",
     "files": {"2019": {"path": "points.csv"}},
     "points": {"side_m": 100},
 }
@@ -98,6 +99,14 @@ def test_a_point_with_several_crops_has_none_and_is_counted(points, caplog):
 def test_the_ten_crops_and_their_codes_are_those_of_the_reference(shared):
     rows = (shared / "reference" / "classes" / "D_classes_and_results.csv").read_text().splitlines()[1:]
     assert {row.split(",")[1].lower(): row.split(",")[2] for row in rows} == CROPS
+
+
+def test_the_ten_crops_are_those_of_the_legend(points):
+    lines = [line(n, n, crop, code, (-114.6, 50 + n / 10)) for n, (crop, code) in enumerate(CROPS.items())]
+    config = parse(Register, ENTRY, "registers.canada")
+    parcels, _ = clean(read_register(points(*lines), "2019", config), config.cleaning)
+    crops = map_codes(parcels, read_table("canadian_cropland_10", config.table))
+    assert len(set(crops.tolist()) - {0}) == 10
 
 
 def test_scores_against_these_points_are_agreement(points, tmp_path):

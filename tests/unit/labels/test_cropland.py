@@ -98,6 +98,10 @@ def tile(west, pixel):
     return Affine(pixel, 0, west, 0, -pixel, 48.0)
 
 
+def test_no_squares_have_no_shares(class_map):
+    assert cropland_share(class_map([[40]], "uint8"), squares()).tolist() == []
+
+
 def test_squares_without_a_crs_are_refused(class_map):
     with pytest.raises(CropflowError, match="squares have no CRS"):
         cropland_share(class_map([[40]], "uint8"), squares(pixels(0, 0, 1, 1), crs=None))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+
 import numpy as np
 import pytest
 import rasterio
@@ -18,6 +20,8 @@ from cropflow.config.registers import Cleaning, Raster, Register
 from cropflow.config.root import parse
 from cropflow.errors import CropflowError
 from cropflow.files.class_rasters import Span
+from cropflow.labels.legend import read_table
+from cropflow.labels.mapping import map_codes
 from cropflow.labels.parcels import clean
 from cropflow.labels.registers import read_register, register_sources
 from cropflow.labels.registers.raster import chequerboard, first_pixels, polygonised
@@ -286,6 +290,24 @@ def test_more_than_the_largest_window_is_refused_before_anything_is_read(class_m
 def test_what_is_no_map_of_classes_is_refused(class_map, values, profile, message):
     with pytest.raises(CropflowError, match=message):
         read_register(class_map(values, **profile), "2018", register())
+
+
+def test_every_code_of_eucropmap_becomes_a_crop_or_is_out_of_scope(class_map, shared):
+    with (shared / "reference" / "classes" / "B_eucropmap_classes.csv").open(newline="") as file:
+        used = {int(row["eucropmap_2018_code"]): row["used_in_B"] == "yes" for row in csv.DictReader(file)}
+    codes = sorted(code for code in used if code)
+    parcels, _ = clean(read_register(class_map([codes]), "2018", register()), UNCHANGED)
+    assert sorted(parcels["crop_code"]) == sorted(map(str, codes))
+    crops = map_codes(parcels, read_table("eucropmap", "eucropmap"))
+    in_scope = {int(code): bool(crop) for code, crop in zip(parcels["crop_code"], crops, strict=True)}
+    assert in_scope == {code: used[code] for code in codes}
+    assert len(set(crops[crops > 0].tolist())) == 21
+
+
+def test_a_value_that_eucropmap_does_not_have_stops(class_map):
+    parcels, _ = clean(read_register(class_map([[211, 999]]), "2018", register()), UNCHANGED)
+    with pytest.raises(CropflowError, match=r"does not know 1 of the register's 2 codes.*'999'"):
+        map_codes(parcels, read_table("eucropmap", "eucropmap"))
 
 
 def test_degrees_give_the_same_parts(class_map):
