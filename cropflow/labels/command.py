@@ -72,7 +72,7 @@ def clean(
     register = parse_json(Register, settings)
     parcels = read_register(source, season, register)
     found = register_findings(parcels, register)
-    parcels, counts = clean_parcels(parcels, register.cleaning, register_groups(register))
+    parcels, counts = clean_parcels(parcels, register.cleaning, register_groups(parcels, register))
     write_table(output, parcels)
     write_json(summary, {"kind": register.kind, **counts} | ({"findings": found} if found else {}))
     sources = register_sources(source, season, register)

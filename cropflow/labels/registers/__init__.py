@@ -128,9 +128,15 @@ def _located(source: Path | str, season: str, settings: Register) -> Path | str:
     return Path(source) if looks_itself else register_file(Path(source), season)
 
 
-def register_groups(settings: Register) -> tuple[str, ...]:
-    """Columns by which the parcels of a register are counted beside the code."""
-    return tuple(getattr(importlib.import_module(READERS[settings.reader]), "GROUPS", ()))
+def register_groups(parcels: geopandas.GeoDataFrame, settings: Register) -> tuple[str, ...]:
+    """Columns by which the parcels of a register are counted beside the code.
+
+    Args:
+        parcels: As :func:`read_register` returns them; the settings decide which columns they have.
+        settings: The register's config entry.
+    """
+    groups = getattr(importlib.import_module(READERS[settings.reader]), "GROUPS", ())
+    return tuple(name for name in groups if name in parcels.columns)
 
 
 def register_findings(parcels: geopandas.GeoDataFrame, settings: Register) -> dict[str, Any]:

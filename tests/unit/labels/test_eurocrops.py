@@ -190,16 +190,22 @@ def test_real_national_files_are_read_by_their_countrys_table(shared, source, ta
     assert register_findings(parcels, register)["contradictions"] == []
 
 
-def test_a_contradiction_of_the_published_french_table_is_found(shared):
-    table = pandas.read_csv(shared / "data/rpg_2022_sample/fr_2018.csv", dtype=str, keep_default_na=False)
-    boxes = [shapely.box(1000 * row, 0, 1000 * row + 100, 100) for row in range(len(table))]
+@pytest.mark.parametrize("table", ["fr_2018.csv", "other_lpis/at/at_2021.csv", "other_lpis/be_vlg/be_vlg_2021.csv"])
+def test_published_tables_do_not_contradict_themselves_and_a_swapped_name_does(shared, table):
+    rows = pandas.read_csv(shared / "data/rpg_2022_sample" / table, dtype=str, keep_default_na=False)
+    names = rows["HCAT3_name"].astype("str")
+    boxes = [shapely.box(4e6 + 1000 * row, 3e6, 4e6 + 1000 * row + 100, 3e6 + 100) for row in range(len(rows))]
     parcels = geopandas.GeoDataFrame(
-        {"crop_code": table["HCAT3_code"].astype("str"), "hcat_name": table["HCAT3_name"].astype("str")},
-        geometry=boxes,
-        crs="EPSG:3035",
+        {"crop_code": rows["HCAT3_code"].astype("str"), "hcat_name": names}, geometry=boxes, crs="EPSG:3035"
     )
-    (pair,) = register_findings(parcels, settings())["contradictions"]
-    assert (pair["code"], pair["name"]) == ("3301290900", "topinambur_jerusalem_artichoke")
+    found = register_findings(parcels, settings())
+    assert found["contradictions"] == []
+    assert found["names_of_one_code"] == {}
+    vines = names.str.startswith("vineyards")
+    swapped = parcels.assign(hcat_name=names.mask(vines, "olive_plantations"))
+    pairs = register_findings(swapped, settings())["contradictions"]
+    assert sum(pair["parcels"] for pair in pairs) == vines.sum() > 0
+    assert {pair["name"] for pair in pairs} == {"olive_plantations"}
 
 
 def test_herault_has_the_same_classes_as_by_its_named_column(root, shared, tmp_path):
