@@ -75,7 +75,9 @@ def read(source: Path, season: str, settings: Register) -> geopandas.GeoDataFram
     if several.any():
         told = listing(sorted({"_".join(key) for key in rows.loc[several, ["province", "point"]].to_numpy().tolist()}))
         logger.warning("%s names points with several crops, which therefore have none: %s", name, told)
-    first = rows.assign(crop=rows["crop"].mask(several)).drop_duplicates(["province", "point"], ignore_index=True)
+    # The crop of a point may be told in some of its months only.
+    crop = points["crop"].transform("first").mask(several)
+    first = rows.assign(crop=crop).drop_duplicates(["province", "point"], ignore_index=True)
     logger.info("%s: %d rows are %d points", name, len(rows), len(first))
     return geopandas.GeoDataFrame(
         {"parcel_id": first["province"] + "_" + first["point"], "crop_code": first["crop"]},

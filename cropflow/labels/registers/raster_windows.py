@@ -64,9 +64,8 @@ def _window(name: str, site: Square | Box, classes: ClassRaster) -> Span:
             f"raster.windows.{name} lies beside {classes.name}: it is ({asked}) in {classes.crs.name}, and the map "
             f"covers ({covered}); expected a window inside. Correct the window, or name the map of that place."
         )
-    right, bottom = classes.transform @ (classes.width, classes.height)
-    inside = shapely.box(*bounds).intersection(shapely.box(classes.transform.c, bottom, right, classes.transform.f))
-    share = inside.area / shapely.box(*bounds).area
+    asked_for = shapely.box(*bounds)
+    share = asked_for.intersection(shapely.box(*classes.bounds)).area / asked_for.area
     if share < 1 - 1e-9:
         logger.warning("window %s reaches beyond %s, which covers %.1f %% of it", name, classes.name, 100 * share)
     return span

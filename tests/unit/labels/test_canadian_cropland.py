@@ -65,6 +65,10 @@ def test_squares_of_the_smallest_parcels_side_are_not_dropped(points, place):
     assert counts["dropped"] == {}
 
 
+def test_a_crop_that_is_told_in_one_month_alone_counts(points):
+    assert read(points(line(0, 1, "", ""), line(1, 1, month=7)))["crop_code"].tolist() == ["barley"]
+
+
 def test_points_of_two_provinces_may_share_a_number(points):
     found = read(points(line(0, 1), line(1, 1, province="MB", place=(-97.5, 49.4))))
     assert found["parcel_id"].tolist() == ["AB_1", "MB_1"]
