@@ -68,9 +68,10 @@ def vintages(
 
 @app.command()
 def clean(
-    source: Path = typer.Option(
+    source: str = typer.Option(
         ...,
-        help="Vector file, archive with one (.zip, .7z, .7z.001), folder with RPG_<season>.7z, or the folder of ISRC.",
+        help="Vector file, archive with one (.zip, .7z, .7z.001), folder with RPG_<season>.7z, or the folder of ISRC; "
+        "for reader raster a raster, STAC items, or the http(s) address of a COG.",
     ),
     season: str = typer.Option(..., help="Season of the register."),
     settings: str = typer.Option(..., help="The register's config entry, JSON."),
@@ -86,6 +87,7 @@ def clean(
     from cropflow.config.sections import dump
     from cropflow.files.atomic import write_json
     from cropflow.files.manifest import write_manifest
+    from cropflow.files.map_items import is_remote
     from cropflow.files.tables import write_table
     from cropflow.labels.ingest import ingest
     from cropflow.labels.parcels import clean as clean_parcels
@@ -97,6 +99,7 @@ def clean(
         register_sources,
         seen_whole,
     )
+    from cropflow.labels.transfer import shown
 
     register = parse_json(Register, settings)
     if seen_whole(register):
@@ -104,15 +107,17 @@ def clean(
         found = register_findings(whole, register)
         table, counts = clean_parcels(whole, register.cleaning, register_groups(whole, register))
         write_table(output, table)
-        counts |= {"findings": found}
+        counts |= {"findings": found} if found else {}
     else:
         with open_register(source, season, register) as parcels:
             counts = ingest(parcels, output, register.cleaning, workers)
-    write_json(summary, counts)
+    write_json(summary, {"kind": register.kind, **counts})
     sources = register_sources(source, season, register)
     read = {f"source_{number:03d}": part for number, part in enumerate(sources, start=1)} | _beside(register)
     used = {
         "reader": register.reader,
+        "kind": register.kind,
+        "address": shown(source) if is_remote(source) else None,
         "layer": register.files[season].layer if season in register.files else None,
         "encoding": register.files[season].encoding if season in register.files else None,
         "columns": dump(register.columns) if register.columns else None,
@@ -121,6 +126,7 @@ def clean(
     # Where a file lies does not matter; its content is among the inputs. The window is of no account here.
     for name, dropped in (
         ("points", ()),
+        ("raster", ()),
         ("national", ("path",)),
         ("provinces", ("path",)),
         ("calendar", ("path", "window")),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from cropflow.errors import CropflowError, listing
+from cropflow.files.map_items import is_remote
 
 if TYPE_CHECKING:
     import geopandas
@@ -21,22 +22,25 @@ READERS = {
     "vector": "cropflow.labels.registers.vector",
     "isrc": "cropflow.labels.registers.isrc",
     "eurocrops": "cropflow.labels.registers.eurocrops",
+    "raster": "cropflow.labels.registers.raster",
+    "canadian_cropland": "cropflow.labels.registers.canadian_cropland",
 }
 
 
 class Reader(Protocol):
     """What a module in this folder offers: ``read``, or ``stream`` where a country does not fit into memory.
 
-    It may offer more: ``files(source, season, settings)``, where its source is a folder of several files; ``GROUPS``,
+    It may offer more: ``files(source, season, settings)``, where its source is a folder of several files, names other
+    files, or is an http(s) address; ``GROUPS``,
     columns by which parcels in and out are counted beside the code; ``findings(parcels)``, what a user should know of
     the parcels as read.
     """
 
-    def read(self, source: Path, season: str, settings: Register) -> geopandas.GeoDataFrame:
+    def read(self, source: Path | str, season: str, settings: Register) -> geopandas.GeoDataFrame:
         """Read the parcels of a season.
 
         Args:
-            source: The register's file, or an archive that holds it.
+            source: The register's file, or an archive that holds it; an http(s) address, of reader raster alone.
             season: Name of the season.
             settings: The register's config entry.
 
@@ -80,7 +84,8 @@ def open_register(source: Path | str, season: str, settings: Register) -> Iterat
     """Read the parcels of a season, piece by piece, with the reader that the settings name.
 
     Args:
-        source: A file, an archive (``.zip``, ``.7z``, ``.7z.001``) or a simulation's register folder.
+        source: A file, an archive (``.zip``, ``.7z``, ``.7z.001``), a simulation's register folder, or, of reader
+            raster, the http(s) address of a COG.
         season: Name of the season.
         settings: The register's config entry.
 
@@ -93,9 +98,9 @@ def open_register(source: Path | str, season: str, settings: Register) -> Iterat
     from cropflow.labels.registers.stream import as_stream
 
     reader = cast(Reader, importlib.import_module(READERS[settings.reader]))
-    file = Path(source) if hasattr(reader, "files") else register_file(Path(source), season)
+    file = _located(source, season, settings)
     if hasattr(reader, "stream"):
-        with reader.stream(file, season, settings) as parcels:
+        with reader.stream(Path(file), season, settings) as parcels:
             yield _with_squares(parcels, settings)
     else:
         yield _with_squares(as_stream(reader.read(file, season, settings)), settings)
@@ -132,8 +137,21 @@ def register_sources(source: Path | str, season: str, settings: Register) -> lis
 
     reader: Any = importlib.import_module(READERS[settings.reader])
     if not hasattr(reader, "files"):
-        return source_files(register_file(Path(source), season))
-    return [part for file in reader.files(Path(source), season, settings) for part in source_files(file)]
+        return source_files(Path(_located(source, season, settings)))
+    files = reader.files(_located(source, season, settings), season, settings)
+    return [part for file in files for part in source_files(file)]
+
+
+def _located(source: Path | str, season: str, settings: Register) -> Path | str:
+    """What the reader is given: an address, a place that it looks into itself, or the register's file."""
+    if is_remote(str(source)):
+        if settings.reader != "raster":
+            raise CropflowError(
+                f"Reader {settings.reader} needs a local file, and --source is an address; download it first."
+            )
+        return str(source)
+    looks_itself = hasattr(importlib.import_module(READERS[settings.reader]), "files")
+    return Path(source) if looks_itself else register_file(Path(source), season)
 
 
 def register_groups(parcels: geopandas.GeoDataFrame, settings: Register) -> tuple[str, ...]:

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cropflow.errors import CropflowError
 from cropflow.models import statistics
-from cropflow.models.dataset import Split, read_samples
+from cropflow.models.dataset import NO_CLASS, Split, read_samples
 from cropflow.models.loading import Augmentation, PatchDataset, cut_out, draw_batches, fixed_batches
 from cropflow.models.statistics import survey
 
@@ -148,8 +150,8 @@ def test_a_drawn_square_lies_inside_and_every_target_can_be_drawn(side: int, dat
     usable[data.draw(st.integers(0, 11)), data.draw(st.integers(0, 11))] = True
     generator = np.random.default_rng(data.draw(st.integers(0, 2**32)))
     rows, columns = cut_out(usable, side, generator)
-    assert 0 <= rows.start and rows.stop <= 12 and rows.stop - rows.start == side
-    assert 0 <= columns.start and columns.stop <= 12 and columns.stop - columns.start == side
+    assert rows.start >= 0 and rows.stop <= 12 and rows.stop - rows.start == side
+    assert columns.start >= 0 and columns.stop <= 12 and columns.stop - columns.start == side
     assert usable[rows, columns].any()
 
 
