@@ -6,7 +6,7 @@ import json
 from typing import Any, get_args, get_origin
 
 from cropflow.config.regions import Box, Region, Square
-from cropflow.config.registers import Cleaning, Columns, Register, RegisterFile
+from cropflow.config.registers import Cleaning, Columns, History, Register, RegisterFile
 from cropflow.config.root import Config
 from cropflow.config.sections import (
     Experiment,
@@ -32,6 +32,7 @@ PAGES: dict[str, type[Section]] = {
     "registers.<name>.files.<season>": RegisterFile,
     "registers.<name>.columns": Columns,
     "registers.<name>.cleaning": Cleaning,
+    "registers.<name>.history": History,
     "regions.<name>": Region,
     "regions.<name>.sites.<name> (square)": Square,
     "regions.<name>.sites.<name> (box)": Box,
