@@ -11,7 +11,6 @@ import pandas
 import pyarrow
 import pyarrow.parquet
 import pyproj
-import shapely
 from numpy.typing import NDArray
 
 from cropflow.errors import CropflowError

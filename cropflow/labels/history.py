@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 
 from cropflow.errors import CropflowError, listing
 from cropflow.labels.counts import Count, count, count_by, rounded_ha
-from cropflow.labels.mapping import UNKNOWN
+from cropflow.labels.mapping import OUT_OF_SCOPE, UNKNOWN
+from cropflow.labels.overlay import added_by
 from cropflow.labels.parcels import stripped
 
 logger = logging.getLogger(__name__)
 
 NOT_COVERED = 65535
+NAMES = {OUT_OF_SCOPE: "out of scope", UNKNOWN: "unknown code", NOT_COVERED: "not covered"}
 # Codes of second crops in parcels.parquet, where a register has them.
 SECOND_CODES = ("crop_code_2", "crop_code_3")
 # Sums of shares are exact to far less; what is left of a whole below this is no ground.
@@ -34,7 +36,7 @@ _DAYS_PER_YEAR = 365.25
 
 
 def years_before(season: datetime.date, earlier: datetime.date) -> int:
-    """Whole years between the starts of two seasons, halves to the even year; negative where the other is later."""
+    """Years between the starts of two seasons, rounded; negative where the other is later."""
     return round((season - earlier).days / _DAYS_PER_YEAR)
 
 
@@ -64,7 +66,7 @@ def shares_of_year(
     main = crops[~crops["second"]]
     other = _rows(main["parcel_id"], pieces["earlier_id"], "earlier season's crops")
     share = pieces["share"].to_numpy(dtype=np.float64)
-    known = np.minimum(np.bincount(row, weights=share, minlength=len(parcels)), 1.0)
+    known = np.minimum(added_by(row, share, len(parcels)), 1.0)
     known[known > 1 - DUST] = 1.0
     bare = np.flatnonzero(known < 1)
     found = [
@@ -172,16 +174,17 @@ def as_arrays(
     return shares, known
 
 
-def summarise_year(table: pandas.DataFrame, area_ha: NDArray[np.float64]) -> dict[str, Any]:
+def summarise_year(table: pandas.DataFrame, area_ha: NDArray[np.float64], name: Callable[[int], str]) -> dict[str, Any]:
     """Hectares of a year by crop, which add up to those of the parcels.
 
     Args:
         table: The rows of one year, of :func:`shares_of_year`.
         area_ha: Areas of the parcels, hectares, in the order of ``table``, float64, ``(parcel,)``.
+        name: Gives the name of an id of the legend.
 
     Returns:
-        ``parcels`` in all; ``crops`` (id -> hectares), with 0 out of scope, 65534 unknown and 65535 not
-        covered; ``second_crops`` (id -> hectares); ``fully_known`` and ``not_known`` parcels.
+        ``parcels`` in all; ``crops`` and ``second_crops`` (id -> ``name``, ``hectares``), with 0 out of scope,
+        65534 unknown and 65535 not covered; ``fully_known`` and ``not_known``: numbers of parcels.
 
     Raises:
         RuntimeError: If the parts do not add up to the whole.
@@ -200,16 +203,26 @@ def summarise_year(table: pandas.DataFrame, area_ha: NDArray[np.float64]) -> dic
     known = main["known_share"].to_numpy()[first]
     return {
         "parcels": whole.as_json(),
-        "crops": {str(crop): number.hectares for crop, number in parts.items()},
-        "second_crops": {str(crop): number.hectares for crop, number in beside.items()},
+        "crops": _with_names(parts, name),
+        "second_crops": _with_names(beside, name),
         "fully_known": int((known == 1).sum()),
         "not_known": int((known == 0).sum()),
     }
 
 
-def ordered_years(used: Mapping[int, str], years: int) -> Iterator[tuple[int, str]]:
-    """Every year back to the last, with the season that stands for it, empty where there is none."""
-    return ((lag, used.get(lag, "")) for lag in range(1, years + 1))
+def _with_names(parts: Mapping[int, Count], name: Callable[[int], str]) -> dict[str, Any]:
+    return {
+        str(crop): {"name": NAMES.get(crop) or name(crop), "hectares": number.hectares}
+        for crop, number in parts.items()
+    }
+
+
+def year_reason(lag: int, publication_lag: int) -> str:
+    """Why nothing is known of a year, and a warning where nobody asked for it."""
+    if lag <= publication_lag:
+        return "the register is not out yet, says history.publication_lag"
+    logger.warning("no season of the register lies %d years before: unknown for all parcels", lag)
+    return "no season of the register lies so many years before"
 
 
 def _rows(ids: pandas.Series, wanted: pandas.Series, what: str) -> NDArray[np.int64]:

@@ -26,7 +26,7 @@ from cropflow.config.registers import History
 from cropflow.errors import CropflowError
 from cropflow.files.georows import BoundsIndex, GeoRows
 from cropflow.labels.counts import Count, count, rounded_ha
-from cropflow.labels.overlay import Geometries, Pieces, overlay
+from cropflow.labels.overlay import Geometries, Pieces, added_by, overlay
 
 logger = logging.getLogger(__name__)
 
@@ -82,8 +82,8 @@ def link(
     )
     if not len(row):
         raise CropflowError(
-            f"None of the {len(parcels)} parcels of {parcels.path} lies on one of the {len(earlier)} of {earlier.path}; "
-            f"expected registers of the same land. Check the files of both seasons and their CRSs."
+            f"None of the {len(parcels)} parcels of {parcels.path} lies on one of the {len(earlier)} parcels of "
+            f"{earlier.path}; expected registers of the same land. Check the files of both seasons and their CRSs."
         )
     table = pandas.DataFrame(
         {
@@ -96,7 +96,7 @@ def link(
     earlier_ha = earlier.column("area_ha").to_numpy(dtype=np.float64)
     met = np.zeros(len(earlier), dtype=np.bool_)
     met[other] = True
-    counts = _covered(area_ha, np.bincount(row, weights=share, minlength=len(parcels))) | {
+    counts = _covered(area_ha, added_by(row, share, len(parcels))) | {
         "slivers": {
             "pieces": sum(pieces.slivers for pieces in found),
             "hectares": _hectares(sliver_share * area_ha),

@@ -82,7 +82,7 @@ def overlay(parcels: Geometries, area_ha: NDArray[np.float64], earlier: Geometri
     sliver = _is_sliver(common, areas[row], earlier_areas[other], area_ha[row], settings)
     share = common / areas[row]
     touching = share <= NOISE
-    sliver_share = np.bincount(row[sliver], weights=share[sliver], minlength=len(parcels))
+    sliver_share = added_by(row[sliver], share[sliver], len(parcels))
     slivers = int((sliver & ~touching).sum())
     kept = ~(sliver | touching)
     row, other, piece, share, common = row[kept], other[kept], piece[kept], share[kept], common[kept]
@@ -97,6 +97,11 @@ def overlay(parcels: Geometries, area_ha: NDArray[np.float64], earlier: Geometri
     return Pieces(
         row[order], other[order], share[order], np.minimum(iou[order], 1), slivers, sliver_share, overlap_share
     )
+
+
+def added_by(row: NDArray[np.int64], values: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
+    """Add values up by their row, float64, ``(row,)``."""
+    return np.bincount(row, weights=values, minlength=rows).astype(np.float64)
 
 
 def _same_outline(parcels: Geometries, tree: shapely.STRtree) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -148,7 +153,6 @@ def _once(
     result = share.copy()
     held = np.full(parcels, None, dtype=object)
     first = rank == 0
-    several = np.bincount(row, minlength=parcels) > 1
     held[row[first]] = piece[order][first]
     for number in range(1, int(rank.max(initial=0)) + 1):
         turn = order[rank == number]
@@ -159,10 +163,9 @@ def _once(
         held[owner] = shapely.union(taken, areal)
         # An untouched piece keeps its figure to the last digit.
         result[turn] = np.where(left < 1 - NOISE, share[turn] * left, share[turn])
-    lost = np.bincount(row[several[row]], weights=(share - result)[several[row]], minlength=parcels)
-    total = np.bincount(row, weights=result, minlength=parcels)
     # Sums of the last digits may exceed 1 by a hair.
-    return result / np.maximum(total, 1)[row], lost
+    total = np.maximum(added_by(row, result, parcels), 1)
+    return result / total[row], added_by(row, share - result, parcels)
 
 
 def _areal(geometries: Geometries) -> Geometries:
