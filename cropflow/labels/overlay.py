@@ -87,7 +87,7 @@ def overlay(parcels: Geometries, area_ha: NDArray[np.float64], earlier: Geometri
     kept = ~(sliver | touching)
     row, other, piece, share, common = row[kept], other[kept], piece[kept], share[kept], common[kept]
     iou = common / (areas[row] + earlier_areas[other] - common)
-    share, overlap_share = _once(row, piece, share, len(parcels))
+    share, overlap_share = _once(row, _areal(piece), share, len(parcels))
     kept = share > NOISE
     row, other, share, iou = row[kept], other[kept], share[kept], iou[kept]
     whole = np.ones(len(same))
@@ -157,10 +157,8 @@ def _once(
     for number in range(1, int(rank.max(initial=0)) + 1):
         turn = order[rank == number]
         owner = row[turn]
-        areal = _areal(piece[turn])
-        taken = _areal(held[owner])
-        left = shapely.area(shapely.difference(areal, taken)) / np.maximum(shapely.area(areal), 1e-300)
-        held[owner] = shapely.union(taken, areal)
+        left = shapely.area(shapely.difference(piece[turn], held[owner])) / shapely.area(piece[turn])
+        held[owner] = shapely.union(held[owner], piece[turn])
         # An untouched piece keeps its figure to the last digit.
         result[turn] = np.where(left < 1 - NOISE, share[turn] * left, share[turn])
     # Sums of the last digits may exceed 1 by a hair.
