@@ -9,7 +9,6 @@ neither the order of the years nor what is unknown.
 
 from __future__ import annotations
 
-import datetime
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -32,12 +31,6 @@ NAMES = {OUT_OF_SCOPE: "out of scope", UNKNOWN: "unknown code", NOT_COVERED: "no
 SECOND_CODES = ("crop_code_2", "crop_code_3")
 # Sums of shares are exact to far less; what is left of a whole below this is no ground.
 DUST = 1e-9
-_DAYS_PER_YEAR = 365.25
-
-
-def years_before(season: datetime.date, earlier: datetime.date) -> int:
-    """Years between the starts of two seasons, rounded; negative where the other is later."""
-    return round((season - earlier).days / _DAYS_PER_YEAR)
 
 
 def shares_of_year(
@@ -115,35 +108,24 @@ def with_second_crops(
         ``parcel_id``, ``crop`` uint16 and ``second`` bool; a second crop that the table does not know is 65534.
         And the counts: ``declared`` and, by code, ``unknown``: parcels and hectares of the earlier season.
     """
-    found = [crops[["parcel_id", "crop"]].assign(second=False)]
-    declared, unknown = Count(), {}
     columns = [column for column in SECOND_CODES if column in parcels]
-    rows = pandas.concat(
-        [
-            pandas.DataFrame({"parcel_id": parcels["parcel_id"], "area_ha": parcels["area_ha"], "code": parcels[name]})
-            for name in columns
-        ]
-        or [pandas.DataFrame({"parcel_id": [], "area_ha": [], "code": pandas.Series([], dtype="str")})],
-        ignore_index=True,
-    )
+    rows = parcels.melt(["parcel_id", "area_ha"], columns, value_name="code")
     codes = stripped(rows["code"].astype("str"))
     held = (codes.notna() & (codes != "")).to_numpy(dtype=np.bool_)
-    if held.any():
-        rows, codes = rows[held], codes[held]
-        ids = np.array([table.get(code, UNKNOWN) for code in codes], dtype=np.uint16)
-        found.append(pandas.DataFrame({"parcel_id": rows["parcel_id"], "crop": ids, "second": True}))
-        area_ha = rows["area_ha"].to_numpy(dtype=np.float64)
-        declared = count(area_ha)
-        strange = ids == UNKNOWN
-        unknown = count_by(codes[strange], area_ha[strange])
-        if unknown:
-            told = listing(f"{code!r} ({number})" for code, number in unknown.items())
-            logger.warning("the table does not know %d codes of second crops: %s", len(unknown), told)
+    rows, codes = rows[held], codes[held]
+    ids = np.array([table.get(code, UNKNOWN) for code in codes], dtype=np.uint16)
+    area_ha = rows["area_ha"].to_numpy(dtype=np.float64)
+    unknown = count_by(codes[ids == UNKNOWN], area_ha[ids == UNKNOWN])
+    if unknown:
+        told = listing(f"{code!r} ({number})" for code, number in unknown.items())
+        logger.warning("the table does not know %d codes of second crops: %s", len(unknown), told)
+    main = crops[["parcel_id", "crop"]].assign(second=False)
+    second = pandas.DataFrame({"parcel_id": rows["parcel_id"], "crop": ids, "second": True})
     counts = {
-        "declared": declared.as_json(),
+        "declared": count(area_ha).as_json(),
         "unknown": {code: number.as_json() for code, number in unknown.items()},
     }
-    return pandas.concat(found, ignore_index=True), counts
+    return pandas.concat([main, second], ignore_index=True), counts
 
 
 def as_arrays(

@@ -142,7 +142,9 @@ def framed(geometries, name):
 @given(tiling(), st.floats(-150, 150).flatmap(tiling))
 def test_shares_are_those_of_a_plain_overlay(earlier, parcels):
     pieces = lay(parcels, earlier)
-    plain = geopandas.overlay(framed(parcels, "parcel"), framed(earlier, "earlier"), how="intersection", keep_geom_type=False)
+    plain = geopandas.overlay(
+        framed(parcels, "parcel"), framed(earlier, "earlier"), how="intersection", keep_geom_type=False
+    )
     expected = {(row.parcel, row.earlier): row.geometry.area / parcels[row.parcel].area for row in plain.itertuples()}
     found = dict(zip(zip(pieces.parcel.tolist(), pieces.earlier.tolist(), strict=True), pieces.share, strict=True))
     for pair in expected.keys() | found.keys():
