@@ -20,6 +20,8 @@ BBOX = ("xmin", "ymin", "xmax", "ymax")
 CACHED_BYTES = 256_000_000
 # Consecutive rows with one bounding box over them: the file is sorted along a curve, so the boxes are compact.
 BLOCK_ROWS = 4096
+# Rows that a search may find beyond four times as many as it has boxes, before it looks closer.
+SPARE_ROWS = 20_000
 
 
 class GeoRows:
@@ -150,7 +152,7 @@ class BoundsIndex:
             Rows in ascending order, int64: every row that meets one of the boxes, and some others.
         """
         found = self.meeting(np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)]))
-        if len(boxes) == 1 or len(found) <= 4 * len(boxes) + 256:
+        if len(boxes) == 1 or len(found) <= 4 * len(boxes) + SPARE_ROWS:
             return found
         half = len(boxes) // 2
         return np.union1d(self.meeting_any(boxes[:half]), self.meeting_any(boxes[half:]))

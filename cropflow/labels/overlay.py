@@ -34,7 +34,7 @@ class Pieces:
         slivers: Number of pieces dropped as slivers.
         sliver_share: Per parcel, the part of it that lay in slivers, float64, ``(parcel,)``.
         overlap_share: Per parcel, the part of it that several earlier parcels claimed, counted once for
-            each claim but the first, float64, ``(parcel,)``.
+            each claim but the first, float64, ``(parcel,)``; 0 where an earlier parcel has the very outline.
     """
 
     parcel: NDArray[np.int64]
