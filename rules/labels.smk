@@ -90,7 +90,7 @@ rule labels_overlay:
         "<benchmarks>/labels/{register}/{season}/overlays/{earlier}.tsv"
     conda:
         "../envs/geo.yaml"
-    threads: 4
+    threads: 4  # runs of parcels are independent
     resources:
         mem="4 GiB",
         runtime="2h",
