@@ -120,7 +120,8 @@ def with_second_crops(
         told = listing(f"{code!r} ({number})" for code, number in unknown.items())
         logger.warning("the table does not know %d codes of second crops: %s", len(unknown), told)
     main = crops[["parcel_id", "crop"]].assign(second=False)
-    second = pandas.DataFrame({"parcel_id": rows["parcel_id"], "crop": ids, "second": True})
+    # Two codes of one crop are one second crop: its share is counted once.
+    second = pandas.DataFrame({"parcel_id": rows["parcel_id"], "crop": ids, "second": True}).drop_duplicates()
     counts = {
         "declared": count(area_ha).as_json(),
         "unknown": {code: number.as_json() for code, number in unknown.items()},

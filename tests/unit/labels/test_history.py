@@ -189,6 +189,14 @@ def test_second_codes_are_mapped_and_unknown_ones_counted(caplog):
     assert "'XXX' (1 parcel, 2.00 ha)" in caplog.text
 
 
+def test_two_codes_of_one_second_crop_are_one():
+    main = pandas.DataFrame({"parcel_id": ["x"], "crop": np.array([WHEAT], dtype=np.uint16)})
+    declared = parcels("x").assign(crop_code_2=["DMD"], crop_code_3=["MCT"])
+    table, _ = with_second_crops(main, declared, {"DMD": BEET, "MCT": BEET})
+    found = shares_of_year(parcels("a"), pieces(("a", "x", 0.25)), table, "2022", 1)
+    assert ("a", BEET, True, 0.25, 0.25) in rows(found)
+
+
 def test_a_register_without_second_crops_has_none():
     main = pandas.DataFrame({"parcel_id": ["x"], "crop": np.array([WHEAT], dtype=np.uint16)})
     table, counts = with_second_crops(main, parcels("x"), {})
