@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from cropflow.config.sections import Season
 from cropflow.config.simulation import Difficulty, Landscape, Simulation
 from cropflow.files.atomic import read_json
+from cropflow.files.verify import verify
 from cropflow.labels.command import app
 from cropflow.labels.history import NOT_COVERED, as_arrays
 from cropflow.labels.legend import read_table
@@ -25,6 +26,17 @@ SEASONS = ("2020", "2021", "2022", "2023")
 SQUARE = Landscape(centre=(2.5, 48.5), side_km=2.0, style="southern")
 FAITHFUL = Difficulty(wrong_codes=0, missing_parcels=0, outline_errors=0)
 REGISTER = {"reader": "rpg", "simulation": "plain", "history": {"years": 4}}
+
+# The demo on two small squares.
+SMALL = {
+    "simulations": {
+        "demo": {
+            "sentinel1": False,
+            "landscapes": {name: {"side_km": 0.64} for name in ("beauce", "lauragais")},
+        }
+    },
+    "registers": {"demo": {"history": {"years": 2, "stable_iou": 0.6}}},
+}
 
 
 def run(*words):
@@ -166,3 +178,21 @@ def test_stable_outlines_are_those_that_nobody_split_or_merged(faithful):
         common = shapely.area(shapely.intersection(then, now))
         assert (common / (shapely.area(then) + shapely.area(now) - common) >= 0.9 - 1e-9).all()
         assert table[f"parcel_id_{season}"].is_unique
+
+
+def test_the_rules_write_the_history_and_another_publication_lag_reruns_nothing_else(workspace):
+    made = workspace("history")
+    small = made.overlay("small.yaml", SMALL)
+    targets = [f"results/labels/demo/2023/{name}.parquet" for name in ("history/turkoglu", "stable")]
+    done = made.run(*targets, overlays=(small,))
+    assert done.returncode == 0, done.stderr[-6000:]
+    checked, findings = verify(made.results)
+    assert findings == []
+    assert checked > 15
+    table = pandas.read_parquet(made.folder / targets[0])
+    assert table.loc[table["lag"] == 1, "season"].unique().tolist() == ["2022"]
+    assert table.loc[table["lag"] == 2, "season"].unique().tolist() == ["2021"]
+    assert table["known_share"].mean() > 0.5
+    assert made.plan(*targets, overlays=(small,)) == {}
+    lagging = made.overlay("lag.yaml", {"registers": {"demo": {"history": {"publication_lag": 1}}}})
+    assert made.plan(*targets, overlays=(small, lagging)) == {"labels_history": 1}
