@@ -49,7 +49,7 @@ def history(
     settings: str = typer.Option(
         ..., help="The register's config entry, JSON; table, history.years and history.publication_lag are used."
     ),
-    legend: str = typer.Option(..., help="Name of the legend."),
+    legend: str = typer.Option(..., help="Name of the legend, or path of its CSV file."),
     earlier: list[str] = typer.Option(
         ..., help="Years before and name of an earlier season, such as 1/2022; the next options in the same order."
     ),
@@ -113,11 +113,12 @@ def history(
         for lag, (_, number) in seasons.items()
         for role, files in (("overlay", overlay), ("crops", crops), ("earlier_parcels", earlier_parcels))
     }
-    own_table = Path(register.table)
-    inputs |= {"table": own_table} if own_table.is_file() else {}
+    # Files of the user's own count by their content; where they lie does not matter.
+    for role, file in (("legend", legend), ("table", register.table)):
+        inputs |= {role: Path(file)} if file.endswith(".csv") else {}
     used = {
-        "legend": legend,
-        "table": own_table.name,
+        "legend": Path(legend).stem if legend.endswith(".csv") else legend,
+        "table": Path(register.table).name,
         "seasons": {str(lag): name for lag, (name, _) in seasons.items()},
         "years": rule.years,
         "publication_lag": rule.publication_lag,

@@ -172,6 +172,23 @@ def test_stable_writes_the_ids_of_every_season(season, laid, tmp_path):
     assert read_json(output.with_suffix(".json"))["dropped"]["2022"]["moved"]["parcels"] == 1
 
 
+def test_a_legend_and_a_table_of_ones_own_count_by_their_content(season, laid, tmp_path):
+    (tmp_path / "mine.csv").write_text("id,level,name,parent,colour\n5,1,maize,,#ff8800\n")
+    (tmp_path / "codes.csv").write_text("code,crop\nMIS,maize\nDMD,-\n")
+    now, last = season("2023", ("n1", "BTH", 0, 100)), season("2022", ("l1", "MIS", 0, 100, "DMD"))
+    register = json.dumps(REGISTER | {"table": str(tmp_path / "codes.csv"), "history": {"years": 1}})
+    crops, output = tmp_path / "crops.parquet", tmp_path / "out.parquet"
+    own = ["--settings", register, "--legend", tmp_path / "mine.csv"]
+    run("map", "--parcels", last, *own, "--output", crops, "--summary", tmp_path / "crops.json")
+    words = ["--parcels", now, *own, "--earlier", "1/2022", "--overlay", laid(now, last), "--crops", crops]
+    run("history", *words, "--earlier-parcels", last, "--output", output, "--summary", tmp_path / "out.json")
+    assert rows(output) == [("n1", 1, "2022", 5, False, 1), ("n1", 1, "2022", 0, True, 1)]
+    manifest = read_json(manifest_path(output))
+    assert manifest["inputs"]["legend"] == content_hash(tmp_path / "mine.csv")[0]
+    assert manifest["inputs"]["table"] == content_hash(tmp_path / "codes.csv")[0]
+    assert (manifest["settings"]["legend"], manifest["settings"]["table"]) == ("mine", "codes.csv")
+
+
 def words_of_history(tmp_path, *earlier, files=1):
     words = ["--parcels", tmp_path / "a", "--settings", json.dumps(REGISTER), "--legend", "turkoglu"]
     for text in earlier:
