@@ -14,7 +14,6 @@ import shapely
 from numpy.typing import NDArray
 
 from cropflow.config.registers import History
-from cropflow.labels.parcels import repair
 
 Geometries = NDArray[np.object_]
 # Overlaps and rests below this part of a parcel are noise of the arithmetic.
@@ -167,8 +166,11 @@ def _once(
 
 
 def _areal(geometries: Geometries) -> Geometries:
-    """The polygons of intersections, which hold lines too where outlines touch."""
+    """The polygons of intersections that have an area; they hold lines too where outlines touch."""
+    mixed = shapely.get_type_id(geometries) == shapely.GeometryType.GEOMETRYCOLLECTION
+    parts, owner = shapely.get_parts(geometries[mixed], return_index=True)
+    areal = shapely.get_dimensions(parts) == 2
     result = geometries.copy()
-    mixed = shapely.get_type_id(result) == shapely.GeometryType.GEOMETRYCOLLECTION
-    result[mixed] = repair(result[mixed])[0]
+    if mixed.any():
+        result[mixed] = shapely.multipolygons(parts[areal], indices=owner[areal])
     return result

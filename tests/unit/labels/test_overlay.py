@@ -107,6 +107,8 @@ def test_outlines_that_meet_in_an_area_and_a_line_are_cut_like_others():
     hooked = shapely.Polygon([(100, 0), (200, 0), (200, 100), (50, 100), (50, 60), (100, 60)])
     pieces = lay(outlines(shapely.box(0, 0, 100, 100)), outlines(hooked, shapely.box(0, 0, 60, 100)))
     assert rows(pieces) == [(0, 0, 0.16), (0, 1, 0.6)]
+    pieces = lay(outlines(shapely.box(0, 0, 100, 100)), outlines(hooked, shapely.box(40, 50, 60, 100)))
+    assert rows(pieces) == [(0, 0, 0.2), (0, 1, 0.06)]
 
 
 def test_nothing_in_gives_nothing_out():
