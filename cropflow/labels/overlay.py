@@ -76,7 +76,9 @@ def overlay(parcels: Geometries, area_ha: NDArray[np.float64], earlier: Geometri
     order = np.lexsort((other, near))
     row, other = rest[near[order]], other[order]
     areas, earlier_areas = shapely.area(parcels), shapely.area(earlier)
-    piece = shapely.intersection(parcels[row], earlier[other])
+    # GEOS leaves flags of its inner steps behind, of which NumPy would warn.
+    with np.errstate(invalid="ignore"):
+        piece = shapely.intersection(parcels[row], earlier[other])
     common = shapely.area(piece)
     sliver = _is_sliver(common, areas[row], earlier_areas[other], area_ha[row], settings)
     share = common / areas[row]
@@ -156,8 +158,10 @@ def _once(
     for number in range(1, int(rank.max(initial=0)) + 1):
         turn = order[rank == number]
         owner = row[turn]
-        left = shapely.area(shapely.difference(piece[turn], held[owner])) / shapely.area(piece[turn])
-        held[owner] = shapely.union(held[owner], piece[turn])
+        with np.errstate(invalid="ignore"):
+            rest = shapely.difference(piece[turn], held[owner])
+            held[owner] = shapely.union(held[owner], piece[turn])
+        left = shapely.area(rest) / shapely.area(piece[turn])
         # An untouched piece keeps its figure to the last digit.
         result[turn] = np.where(left < 1 - NOISE, share[turn] * left, share[turn])
     # Sums of the last digits may exceed 1 by a hair.
