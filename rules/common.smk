@@ -5,6 +5,7 @@ import os
 import shlex
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 # Not workflow.basedir: inside a module that is the importing workflow's folder.
@@ -89,7 +90,7 @@ def constraints():
         "experiment": "experiments",
     }
     names = {key: "|".join(map(str, config[kind])) or "none" for key, kind in kinds.items()}
-    return {**names, "fold": r"\d+", "legend": r"[A-Za-z0-9_-]+"}
+    return {**names, "earlier": names["season"], "fold": r"\d+", "legend": r"[A-Za-z0-9_-]+"}
 
 
 def room_code(*rooms):

@@ -195,7 +195,7 @@ def register_settings(wildcards):
         for season, file in found["files"].items()
         if season == wildcards.season
     }
-    return as_json({**found, "files": files})
+    return as_json({**found, "files": files, "history": {}})
 
 
 def legend_key(legend):
@@ -234,6 +234,69 @@ def campaign(wildcards):
     """The year of a register's declaration: as its file says, or the year in which the season ends."""
     file = config["registers"][wildcards.register]["files"].get(wildcards.season, {})
     return file.get("campaign") or int(str(config["seasons"][wildcards.season]["end"])[:4])
+
+
+def years_before(season, earlier):
+    """Years between the starts of two seasons, rounded; negative where the other is later."""
+    starts = [date.fromisoformat(config["seasons"][name]["start"]) for name in (season, earlier)]
+    return round((starts[0] - starts[1]).days / 365.25)
+
+
+def earlier_seasons(wildcards, published_only=False):
+    """Earlier seasons of a register within the years that its history looks back: years before -> name."""
+    found = {}
+    history = config["registers"][wildcards.register]["history"]
+    for name in register_seasons(wildcards.register):
+        lag = years_before(wildcards.season, name)
+        if not 1 <= lag <= history["years"]:
+            continue
+        if lag in found:
+            refuse(
+                f"Seasons {found[lag]!r} and {name!r} of register {wildcards.register!r} both start {lag} years before "
+                f"{wildcards.season!r}; expected one season a year. Name them in registers of their own."
+            )
+        found[lag] = name
+    if published_only:
+        found = {lag: name for lag, name in found.items() if lag > history["publication_lag"]}
+    if not found:
+        seasons = ", ".join(register_seasons(wildcards.register))
+        withheld = history["publication_lag"] if published_only else 0
+        lag = f"; publication_lag withholds the last {withheld}" if withheld else ""
+        refuse(
+            f"Register {wildcards.register!r} has no season in the {history['years']} years before {wildcards.season!r} "
+            f"(it has {seasons}{lag}); expected at least one. Add its files, or raise "
+            f"registers.{wildcards.register}.history.years."
+        )
+    return dict(sorted(found.items()))
+
+
+def overlays(wildcards, published_only=False):
+    """Overlays with the earlier seasons, the nearest first."""
+    return [
+        f"<results>/labels/{wildcards.register}/{wildcards.season}/overlays/{name}.parquet"
+        for name in earlier_seasons(wildcards, published_only).values()
+    ]
+
+
+def earlier_files(name):
+    """A file of every earlier season whose register is out, the nearest first."""
+    return lambda wildcards: [
+        f"<results>/labels/{wildcards.register}/{season}/{name.format(**wildcards)}"
+        for season in earlier_seasons(wildcards, published_only=True).values()
+    ]
+
+
+def history_entry(*keys):
+    """Keys of a register's history that a rule uses; others must not rerun it."""
+    return lambda wildcards: as_json(
+        {key: config["registers"][wildcards.register]["history"][key] for key in keys}
+    )
+
+
+def history_settings(wildcards):
+    """A register with the years that its history looks back."""
+    years = json.loads(history_entry("years", "publication_lag")(wildcards))
+    return as_json({**json.loads(register_settings(wildcards)), "history": years})
 
 
 def imagery_entry(wildcards):

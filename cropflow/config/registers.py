@@ -177,6 +177,40 @@ class CropCalendar(Section):
     window: Window = Window()
 
 
+class History(Section):
+    """What grew on the parcels of a season in earlier seasons: the registers laid over each other."""
+
+    years: int = Field(default=3, ge=1, le=30, description="Years to look back; one without a register is unknown.")
+    publication_lag: int = Field(
+        default=0,
+        ge=0,
+        description="The registers of so many seasons before are not out yet when a season is mapped: unknown.",
+    )
+    sliver_share: float = Field(
+        default=0.05,
+        ge=0,
+        lt=1,
+        description="Slivers: where two parcels share less than this part of the smaller of them, it is dropped.",
+    )
+    sliver_area_m2: float = Field(
+        default=100.0,
+        ge=0,
+        description="Slivers too: where they share less than this (m2) and less than half of the smaller of them.",
+    )
+    stable_iou: float = Field(
+        default=0.9,
+        gt=0.5,
+        le=1,
+        description="Stable outlines: intersection over union with a parcel of each earlier season, at least.",
+    )
+
+    @model_validator(mode="after")
+    def _something_known(self) -> Self:
+        if self.publication_lag >= self.years:
+            raise ValueError(f"publication_lag {self.publication_lag} leaves none of {self.years} years; raise years")
+        return self
+
+
 class Register(Section):
     """A register of parcels and how its codes are read."""
 
@@ -224,6 +258,7 @@ class Register(Section):
         description="Crops that cover less of the area of all crops in a season are labelled unknown (percent).",
     )
     cleaning: Cleaning = Cleaning()
+    history: History = History()
 
     @model_validator(mode="before")
     @classmethod

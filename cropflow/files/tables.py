@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import geopandas
@@ -27,7 +27,7 @@ def write_table(path: Path | str, table: pandas.DataFrame) -> None:
             table.to_parquet(temporary, index=False, compression="zstd")
 
 
-@contextmanager
+@contextlib.contextmanager
 def geotable_writer(
     path: Path | str,
     schema: pyarrow.Schema,
@@ -69,14 +69,14 @@ def geotable_writer(
         yield writer
 
 
-def read_table(path: Path | str) -> pandas.DataFrame:
-    """Read a parquet file without geometry.
+def read_table(path: Path | str, columns: list[str] | None = None) -> pandas.DataFrame:
+    """Read a parquet file, or some of its columns, without geometry.
 
     Raises:
         CropflowError: If the file is missing or no parquet.
     """
     try:
-        return pandas.read_parquet(path)
+        return pandas.read_parquet(path, columns=columns)
     except (pyarrow.ArrowInvalid, FileNotFoundError) as error:
         raise _unreadable(path, error) from None
 
@@ -94,6 +94,35 @@ def read_geotable(path: Path | str, columns: list[str] | None = None) -> geopand
     if table.crs is None:
         raise CropflowError(f"{path} has no CRS; parcels cannot be placed. Declare it where the file is written.")
     return table.drop(columns="bbox", errors="ignore")
+
+
+def column_names(path: Path | str) -> list[str]:
+    """Names of the columns of a parquet file.
+
+    Raises:
+        CropflowError: If the file is missing or no parquet.
+    """
+    try:
+        return list(pyarrow.parquet.read_schema(path).names)
+    except (pyarrow.ArrowInvalid, FileNotFoundError) as error:
+        raise _unreadable(path, error) from None
+
+
+def write_parts(path: Path | str, parts: Iterable[pandas.DataFrame]) -> None:
+    """Write tables of the same columns one after the other into a parquet file, so that one at a time is held.
+
+    Raises:
+        ValueError: If there is no table, or their columns differ.
+    """
+    with atomic_file(path) as temporary, contextlib.ExitStack() as stack:
+        writer = None
+        for part in parts:
+            table = pyarrow.Table.from_pandas(part, preserve_index=False)
+            if writer is None:
+                writer = stack.enter_context(pyarrow.parquet.ParquetWriter(temporary, table.schema, compression="zstd"))
+            writer.write_table(table)
+        if writer is None:
+            raise ValueError(f"no table to write to {path}")
 
 
 def _unreadable(path: Path | str, error: Exception) -> CropflowError:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from cropflow.labels.history_command import app as history_app
 from cropflow.labels.legend_command import app as legend_app
 
 if TYPE_CHECKING:
@@ -16,9 +17,11 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
-    help="Download, clean and map a register of parcels.",
+    help="Download, clean and map a register of parcels, and link its seasons.",
 )
 app.add_typer(legend_app, name="legend")
+# Verbs of the room like its own: without a name they stand beside them.
+app.add_typer(history_app)
 
 
 @app.command()

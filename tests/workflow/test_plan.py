@@ -122,6 +122,69 @@ def test_the_campaign_is_the_year_in_which_the_season_ends_or_as_the_file_says(p
         assert f"--legend turkoglu --campaign {year}" in text
 
 
+def test_a_history_plans_the_labels_of_its_seasons_and_nothing_else(plan):
+    code, jobs, text = plan("results/labels/demo/2023/history/turkoglu.parquet")
+    assert code == 0
+    assert jobs == {"simulation": 1, "labels": 3, "labels_legend": 2, "labels_overlay": 2, "labels_history": 1}
+    for season in ("2021", "2022", "2023"):
+        assert f"results/labels/demo/{season}/parcels.parquet" in text
+
+
+def test_stable_outlines_need_no_legend(plan):
+    code, jobs, _ = plan("results/labels/demo/2023/stable.parquet")
+    assert code == 0
+    assert jobs == {"simulation": 1, "labels": 3, "labels_overlay": 2, "labels_stable": 1}
+
+
+def test_a_register_that_is_not_out_yet_is_not_asked_for(plan):
+    overlay = {"registers": {"demo": {"history": {"publication_lag": 1}}}}
+    code, jobs, text = plan("results/labels/demo/2023/history/turkoglu.parquet", overlay=overlay)
+    assert code == 0
+    assert jobs == {"simulation": 1, "labels": 2, "labels_legend": 1, "labels_overlay": 1, "labels_history": 1}
+    assert "overlays/2021.parquet" in text
+    assert "overlays/2022.parquet" not in text
+
+
+def test_years_are_counted_by_the_starts_of_the_seasons(plan):
+    # Begins a month later than others do, and lies two years before all the same.
+    overlay = {
+        "seasons": {"early": {"start": "2020-11-01", "end": "2021-08-31"}},
+        "registers": {
+            "own": {
+                "reader": "rpg",
+                "history": {"years": 2},
+                "files": {name: {"url": f"https://data.example.org/{name}.7z"} for name in ("early", "2022", "2023")},
+            }
+        },
+    }
+    code, jobs, text = plan("results/labels/own/2023/history/turkoglu.parquet", overlay=overlay)
+    assert code == 0
+    assert jobs["labels_overlay"] == 2
+    assert "results/labels/own/2023/overlays/early.parquet" in text
+
+
+def test_a_history_without_earlier_seasons_is_one_line(plan):
+    code, _, text = plan("results/labels/demo/2021/history/turkoglu.parquet")
+    assert code == 2
+    assert "Register 'demo' has no season in the 3 years before '2021' (it has 2021, 2022, 2023)" in text
+    assert "Traceback" not in text
+
+
+def test_two_seasons_of_the_same_year_are_refused(plan):
+    overlay = {
+        "seasons": {"late": {"start": "2022-01-01", "end": "2022-12-31"}},
+        "registers": {
+            "own": {
+                "reader": "rpg",
+                "files": {name: {"url": f"https://data.example.org/{name}.7z"} for name in ("2022", "late", "2023")},
+            }
+        },
+    }
+    code, _, text = plan("results/labels/own/2023/stable.parquet", overlay=overlay)
+    assert code == 2
+    assert "Seasons '2022' and 'late' of register 'own' both start 1 years before '2023'" in text
+
+
 def test_every_rule_names_its_log_its_timing_and_its_environment(root):
     for file in sorted((root / "rules").glob("*.smk")):
         text = file.read_text()
