@@ -11,14 +11,15 @@ from typing import Any, Self, TypeVar, get_args
 from pydantic import Field, ValidationError, model_validator
 
 from cropflow.config.addresses import public
-from cropflow.config.regions import Region
+from cropflow.config.regions import Clusters, Region
 from cropflow.config.registers import Register
 from cropflow.config.sections import Experiment, Imagery, Name, Place, SampleSet, Season, Section, Series
 from cropflow.config.shipped import legend_names, table_names
 from cropflow.config.simulation import Simulation
 from cropflow.errors import CropflowError, listing
 
-MODELS = "temporal_unet, random_forest"
+# What may stand under the key that tells alternatives apart.
+TAGS = {"name": "temporal_unet, random_forest", "method": "clusters, cropland, sample"}
 AnySection = TypeVar("AnySection", bound=Section)
 
 
@@ -77,6 +78,8 @@ class Config(Section):
             yield f"regions.{name}.imagery", region.imagery, self.imagery
             if region.register_ is not None:
                 yield f"regions.{name}.register", region.register_, self.registers
+                if isinstance(region.choose, Clusters):
+                    yield f"regions.{name}.choose.season", region.choose.season, self.labelled_seasons(region.register_)
         for name, sample_set in self.sets.items():
             yield f"sets.{name}.series", sample_set.series, self.series
             yield f"sets.{name}.legend", sample_set.legend, legend_names()
@@ -160,6 +163,7 @@ def missing_paths(config: Config, folder: Path) -> list[str]:
     }
     found: dict[str, str] = {}
     for region, season in sorted(places):
+        found |= {f"regions.{region}.{key}": file for key, file in config.regions[region].local_files().items()}
         imagery = config.regions[region].imagery
         path = config.imagery[imagery].path
         if path is not None:
@@ -246,8 +250,10 @@ def _one_line(error: ValidationError, where: str, content: Any) -> str:
         return f"{key} is {value!r}; expected a list, such as [{value}].{rest}"
     if kind == "too_short":
         return f"{key} is empty; expected at least {first['ctx']['min_length']} entry.{rest}"
-    if kind == "union_tag_not_found":
-        return f"{key} has no name; expected one of: {first['ctx'].get('expected_tags', MODELS)}.{rest}"
+    if kind in ("union_tag_not_found", "union_tag_invalid"):
+        tag = first["ctx"]["discriminator"].strip("'")
+        found = f"has no {tag}" if kind == "union_tag_not_found" else f"has the {tag} {first['ctx']['tag']!r}"
+        return f"{key} {found}; expected one of: {TAGS[tag]}.{rest}"
     if kind == "value_error":
         text = message.removeprefix("Value error, ")
         found = "" if isinstance(value, dict) or not key else f" is {value!r}"

@@ -55,7 +55,12 @@ def test_both_commands_write_what_they_promise(tmp_path, sites, caplog):
     assert len(geopandas.read_parquet(output / "north.parquet")) == 0
     assert "site north holds no parcel" in caplog.text
     content = json.loads(summary.read_text(encoding="utf-8"))
-    assert content["sites"]["west"] == {"parcels": 1, "hectares": content["total"]["hectares"], "cut": 1, "dropped": 0}
+    assert content["sites"]["west"] == {
+        "parcels": 1, "hectares": content["total"]["hectares"], "cut": 1, "dropped": 0, "elsewhere": 0,
+    }  # fmt: skip
+    assert {key: content["total"][key] for key in ("register", "inside", "outside")} == {
+        "register": 2, "inside": 1, "outside": 1,
+    }  # fmt: skip
     assert content["total"]["hectares"] == pytest.approx(1.8, rel=2e-3)
     assert content["total"]["parcels"] == 1
     assert manifest_path(output).is_file()
