@@ -61,6 +61,9 @@ def read_frame(path: Path | str, layer: str | None, column: str | None) -> geopa
     """
     try:
         table = geopandas.read_file(path, layer=layer) if layer else geopandas.read_file(path)
+    except pyogrio.errors.DataLayerError:
+        names = listing(name for name, _ in pyogrio.list_layers(path))
+        raise CropflowError(f"choose.frame.layer is {layer!r}; {path} has: {names}.") from None
     except pyogrio.errors.DataSourceError as error:
         raise CropflowError(f"choose.frame.path {path} cannot be read ({error}); expected a vector file.") from None
     if "geometry" not in table.columns or table.geometry.isna().all():

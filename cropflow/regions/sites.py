@@ -225,7 +225,7 @@ def sites_table(
 
     Args:
         grids: Site -> grid.
-        columns: Further columns, each site -> value, such as the design of a sample.
+        columns: Further columns, each site -> value, such as the design of a sample; geometries in EPSG:4326.
 
     Returns:
         ``site``, ``epsg``, ``transform`` (six numbers of the affine, metres, upper-left corner), ``height``,
@@ -239,11 +239,15 @@ def sites_table(
             "transform": [[float(value) for value in grids[name].transform[:6]] for name in names],
             "height": [grids[name].height for name in names],
             "width": [grids[name].width for name in names],
-            **{column: [values[name] for name in names] for column, values in (columns or {}).items()},
+            **{column: _column([values[name] for name in names]) for column, values in (columns or {}).items()},
         },
         geometry=[footprint(grids[name]) for name in names],
         crs=GEOGRAPHIC,
     )
+
+
+def _column(values: list[Any]) -> list[Any] | geopandas.GeoSeries:
+    return geopandas.GeoSeries(values, crs=GEOGRAPHIC) if isinstance(values[0], shapely.Geometry) else values
 
 
 def read_sites(path: Path | str) -> dict[str, Grid]:
