@@ -180,9 +180,9 @@ def missing_paths(config: Config, folder: Path) -> list[str]:
     return [f"{key}: {public(path)}" for key, path in found.items() if not (folder / path).exists()]
 
 
-def _model_at(location: tuple[int | str, ...]) -> type[Section] | None:
-    """The section whose key a validation error names, found along the error's location."""
-    current: Any = Config
+def _model_at(location: tuple[int | str, ...], parsed: type[Section]) -> type[Section] | None:
+    """The section whose key a validation error names, found along the error's location in the section parsed."""
+    current: Any = parsed
     for part in location:
         candidates = [current, *_arguments(current)]
         found: Any = None
@@ -227,7 +227,7 @@ def _key(location: tuple[int | str, ...], content: Any) -> str:
     return ".".join(parts)
 
 
-def _one_line(error: ValidationError, where: str, content: Any) -> str:
+def _one_line(error: ValidationError, where: str, content: Any, parsed: type[Section]) -> str:
     details = error.errors(include_url=False)
     # A misspelt key is also a missing one: the misspelling says more.
     first = min(details, key=lambda detail: detail["type"] != "extra_forbidden")
@@ -236,7 +236,7 @@ def _one_line(error: ValidationError, where: str, content: Any) -> str:
     kind, message, value = first["type"], first["msg"], public(first["input"])
     rest = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
     if kind == "extra_forbidden":
-        section = _model_at(location[:-1])
+        section = _model_at(location[:-1], parsed)
         keys = [field.alias or name for name, field in section.model_fields.items()] if section else []
         return f"{key} is no key of this section (value {value!r}); expected one of: {listing(keys, 30)}.{rest}"
     if kind == "missing":
@@ -270,7 +270,7 @@ def parse(model: type[AnySection], content: Any, where: str = "") -> AnySection:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise CropflowError(_one_line(error, where, content)) from None
+        raise CropflowError(_one_line(error, where, content, model)) from None
 
 
 def parse_json(model: type[AnySection], text: str, where: str = "--settings") -> AnySection:
