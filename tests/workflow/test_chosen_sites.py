@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import re
+
 import yaml
 
 
@@ -12,11 +15,8 @@ def overlay_of(root, name):
 def test_forty_squares_of_france_are_planned_in_few_jobs(plan, root, folder):
     overlay = overlay_of(root, "france_2023")
     asked = [entry["choose"] for entry in overlay["regions"].values()]
-    # Five squares a town is the default.
-    assert sum(len(choose["towns"]) * choose.get("per_town", 5) for choose in asked) == 40
-    for file in {asked[0]["raster"], overlay["imagery"]["france_2023"]["path"]}:
-        (folder / file).parent.mkdir(exist_ok=True)
-        (folder / file).touch()
+    assert sum(len(choose["towns"]) * choose["per_town"] for choose in asked) == 40
+    (folder / overlay["imagery"]["france_2023"]["path"]).mkdir(parents=True)
     code, jobs, _ = plan(overlay=overlay)
     assert code == 0
     assert jobs["regions"] == jobs["imagery"] == jobs["composites"] == jobs["samples"] == jobs["maps"] == 8
@@ -24,10 +24,25 @@ def test_forty_squares_of_france_are_planned_in_few_jobs(plan, root, folder):
     assert sum(jobs.values()) < 400
 
 
-def test_a_map_of_land_cover_that_is_not_there_is_named_by_its_key(plan, root):
-    code, jobs, text = plan(overlay=overlay_of(root, "france_2023"))
+def test_each_town_of_france_lies_far_enough_inside_its_tile_of_land_cover(root):
+    for name, region in overlay_of(root, "france_2023")["regions"].items():
+        choose = region["choose"]
+        reach_km = choose["radius_km"] + choose["side_km"] / 2
+        tile = re.search(r"_([NS])(\d\d)([EW])(\d{3})_Map", choose["raster"])
+        south = int(tile[2]) * (1 if tile[1] == "N" else -1)
+        west = int(tile[4]) * (1 if tile[3] == "E" else -1)
+        for longitude, latitude in choose["towns"].values():
+            across = 111.2 * math.cos(math.radians(latitude))
+            to_edges = [111.2 * (latitude - south), 111.2 * (south + 3 - latitude)]
+            to_edges += [across * (longitude - west), across * (west + 3 - longitude)]
+            assert min(to_edges) > reach_km, name
+
+
+def test_a_map_of_land_cover_that_is_not_there_is_named_by_its_key(plan):
+    choose = {"method": "cropland", "raster": "worldcover.tif", "towns": {"chartres": [1.489, 48.444]}}
+    code, jobs, text = plan(overlay={"regions": {"beauce": {"sites": None, "choose": choose}}})
     assert (code, jobs) == (2, {})
-    assert "regions.alsace.choose.raster: data/worldcover_2021.vrt" in text
+    assert "regions.beauce.choose.raster: worldcover.tif" in text
 
 
 def test_clusters_wait_for_the_cleaned_parcels_of_their_season(plan):
