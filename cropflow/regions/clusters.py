@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 import geopandas
 import numpy as np
-import pyproj
 import shapely
 from numpy.typing import NDArray
 
 from cropflow.config.regions import Clusters
 from cropflow.errors import CropflowError, listing
 from cropflow.regions.grid import Grid
-from cropflow.regions.sites import GEOGRAPHIC, place_names
+from cropflow.regions.sites import GEOGRAPHIC, place_names, transformer
 from cropflow.regions.splitting import Ground, lay_out
 
 LOG = logging.getLogger(__name__)
@@ -51,7 +50,7 @@ def centroids(parcels: geopandas.GeoSeries) -> NDArray[np.float64]:
     They are those of the plane of the register's CRS; for a parcel every CRS gives the same but for millimetres.
     """
     point = shapely.centroid(parcels.to_numpy())
-    to_geographic = pyproj.Transformer.from_crs(parcels.crs, GEOGRAPHIC, always_xy=True)
+    to_geographic = transformer(parcels.crs, GEOGRAPHIC)
     return np.column_stack(to_geographic.transform(shapely.get_x(point), shapely.get_y(point))).astype(np.float64)
 
 
@@ -67,9 +66,9 @@ def in_metres(degrees: NDArray[np.float64], crs: str | None = None) -> NDArray[n
     """
     longitude, latitude = degrees.T
     if crs is not None:
-        to_plane = pyproj.Transformer.from_crs(GEOGRAPHIC, crs, always_xy=True)
+        to_plane = transformer(GEOGRAPHIC, crs)
         return np.column_stack(to_plane.transform(longitude, latitude)).astype(np.float64)
-    to_space = pyproj.Transformer.from_crs(GEODETIC, GEOCENTRIC, always_xy=True)
+    to_space = transformer(GEODETIC, GEOCENTRIC)
     return np.column_stack(to_space.transform(longitude, latitude, np.zeros(len(degrees)))).astype(np.float64)
 
 

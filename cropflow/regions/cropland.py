@@ -11,14 +11,13 @@ from dataclasses import dataclass
 import geopandas
 import numpy as np
 import pandas
-import pyproj
 import shapely
 from numpy.typing import NDArray
 
 from cropflow.config.regions import Cropland
 from cropflow.errors import CropflowError
 from cropflow.regions.grid import Grid, utm_epsg
-from cropflow.regions.sites import GEOGRAPHIC, footprint
+from cropflow.regions.sites import GEOGRAPHIC, footprint, transformer
 
 LOG = logging.getLogger(__name__)
 
@@ -103,7 +102,7 @@ def _around(town: str, settings: Cropland) -> pandas.DataFrame:
 
 
 def _in_zone(town: str, settings: Cropland, epsg: int) -> pandas.DataFrame:
-    to_utm = pyproj.Transformer.from_crs(GEOGRAPHIC, f"EPSG:{epsg}", always_xy=True)
+    to_utm = transformer(GEOGRAPHIC, f"EPSG:{epsg}")
     middle = to_utm.transform(*settings.towns[town], errcheck=True)
     step, side, radius = (1000 * value for value in (settings.step_km, settings.side_km, settings.radius_km))
     ranges = [

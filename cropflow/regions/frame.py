@@ -10,13 +10,12 @@ import geopandas
 import numpy as np
 import pandas
 import pyogrio
-import pyproj
 import shapely
 
 from cropflow.config.regions import Box
 from cropflow.errors import CropflowError, listing
 from cropflow.regions.grid import Grid, utm_epsg
-from cropflow.regions.sites import EDGE_POINTS, GEOGRAPHIC, centre, cut_at_antimeridian
+from cropflow.regions.sites import EDGE_POINTS, GEOGRAPHIC, centre, cut_at_antimeridian, transformer
 
 # More squares are no frame but a mistake in the side or the unit of the bounds.
 MOST_SQUARES = 1_000_000
@@ -35,7 +34,7 @@ def box_ground(bounds: tuple[float, float, float, float], crs: str) -> shapely.G
         return cut_at_antimeridian(shapely.box(xmin, ymin, xmax + 360, ymax))
     outline = shapely.box(xmin, ymin, xmax, ymax)
     outline = shapely.segmentize(outline, max(xmax - xmin, ymax - ymin) / (EDGE_POINTS - 1))
-    to_geographic = pyproj.Transformer.from_crs(crs, GEOGRAPHIC, always_xy=True)
+    to_geographic = transformer(crs, GEOGRAPHIC)
     moved = shapely.transform(outline, to_geographic.transform, interleaved=False)
     if not (np.abs(shapely.bounds(moved)) <= [180, 90, 180, 90]).all():
         raise CropflowError(
@@ -121,7 +120,7 @@ def frame_squares(ground: shapely.Geometry, side_m: float, pixel_m: float) -> li
 
 
 def _squares_of_zone(part: shapely.Geometry, epsg: int, side_m: float, pixels: int, pixel_m: float) -> list[Grid]:
-    to_utm = pyproj.Transformer.from_crs(GEOGRAPHIC, f"EPSG:{epsg}", always_xy=True)
+    to_utm = transformer(GEOGRAPHIC, f"EPSG:{epsg}")
     outline = shapely.segmentize(part, max(0.01, (part.bounds[2] - part.bounds[0]) / 100))
     xmin, ymin, xmax, ymax = shapely.transform(outline, to_utm.transform, interleaved=False).bounds
     columns = np.arange(math.floor(xmin / side_m), math.ceil(xmax / side_m) + 1)
@@ -132,7 +131,7 @@ def _squares_of_zone(part: shapely.Geometry, epsg: int, side_m: float, pixels: i
             f"expected at most {MOST_SQUARES}. Raise side_km, or make the frame smaller."
         )
     x, y = (place.ravel() * side_m for place in np.meshgrid(columns, rows))
-    to_geographic = pyproj.Transformer.from_crs(f"EPSG:{epsg}", GEOGRAPHIC, always_xy=True)
+    to_geographic = transformer(f"EPSG:{epsg}", GEOGRAPHIC)
     longitude, latitude = to_geographic.transform(x + side_m / 2, y + side_m / 2)
     inside = np.flatnonzero(shapely.contains_xy(part, longitude, latitude))
     return [

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,12 @@ LARGEST_SIDE_M = 110_000.0
 EDGE_POINTS = 21
 # Overlapping pairs that are named one by one; clusters may have thousands.
 MOST_WARNINGS = 5
+
+
+@cache
+def transformer(source: str | pyproj.CRS, target: str | pyproj.CRS) -> pyproj.Transformer:
+    """The way from one CRS to another, x or longitude first; kept, because making one takes milliseconds."""
+    return pyproj.Transformer.from_crs(source, target, always_xy=True)
 
 
 def site_grid(name: str, site: Square | Box, pixel_m: float) -> Grid:
@@ -119,8 +126,7 @@ def footprint(grid: Grid, crs: str | pyproj.CRS = GEOGRAPHIC) -> Polygon | Multi
     outline = shapely.box(*grid.bounds)
     longest = max(grid.shape) * grid.pixel_m
     outline = shapely.segmentize(outline, longest / (EDGE_POINTS - 1))
-    transformer = pyproj.Transformer.from_crs(f"EPSG:{grid.epsg}", crs, always_xy=True)
-    moved = shapely.transform(outline, transformer.transform, interleaved=False)
+    moved = shapely.transform(outline, transformer(f"EPSG:{grid.epsg}", crs).transform, interleaved=False)
     if pyproj.CRS.from_user_input(crs).is_geographic and moved.bounds[2] - moved.bounds[0] > 180:
         return cut_at_antimeridian(shapely.transform(moved, lambda x, y: (x + 360 * (x < 0), y), interleaved=False))
     return moved
@@ -138,7 +144,7 @@ def cut_at_antimeridian(outline: Polygon) -> Polygon | MultiPolygon:
 def centre(grid: Grid) -> tuple[float, float]:
     """Longitude and latitude of the centre of a grid, degrees."""
     xmin, ymin, xmax, ymax = grid.bounds
-    to_geographic = pyproj.Transformer.from_crs(f"EPSG:{grid.epsg}", GEOGRAPHIC, always_xy=True)
+    to_geographic = transformer(f"EPSG:{grid.epsg}", GEOGRAPHIC)
     longitude, latitude = to_geographic.transform((xmin + xmax) / 2, (ymin + ymax) / 2)
     return float(longitude), float(latitude)
 

@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import connected_components
 
 from cropflow.errors import CropflowError
 from cropflow.regions.grid import Grid, snapped_grid, utm_epsg
-from cropflow.regions.sites import GEOGRAPHIC, LARGEST_SIDE_M, overlaps
+from cropflow.regions.sites import GEOGRAPHIC, LARGEST_SIDE_M, overlaps, transformer
 
 LOG = logging.getLogger(__name__)
 
@@ -58,13 +58,15 @@ class Ground:
 
     def extents(self, members: Members, epsg: int) -> NDArray[np.float64]:
         """Bounds and centroid of parcels in a UTM zone, metres: xmin, ymin, xmax, ymax, x, y; ``(parcel, 6)``."""
-        known = self._known.setdefault(epsg, np.full((len(self._outlines), 6), np.nan))
+        if epsg not in self._known:
+            self._known[epsg] = np.full((len(self._outlines), 6), np.nan)
+        known = self._known[epsg]
         new = members[np.isnan(known[members, 0])]
         if len(new):
-            to_utm = pyproj.Transformer.from_crs(self._crs, f"EPSG:{epsg}", always_xy=True)
+            to_utm = transformer(self._crs, f"EPSG:{epsg}")
             moved = shapely.transform(self._outlines[new], to_utm.transform, interleaved=False)
             known[new, :4] = shapely.bounds(moved)
-            centres = pyproj.Transformer.from_crs(GEOGRAPHIC, f"EPSG:{epsg}", always_xy=True)
+            centres = transformer(GEOGRAPHIC, f"EPSG:{epsg}")
             known[new, 4:] = np.column_stack(centres.transform(*self._degrees[new].T))
         return known[members]
 
