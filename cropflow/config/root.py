@@ -100,6 +100,11 @@ class Config(Section):
                     f"experiments.{name}.train names the region {place.region!r}, which has no register; "
                     f"give it one, or only map it"
                 )
+            if isinstance(region.choose, Clusters) and self.sets[experiment.set_].outside == "background":
+                raise ValueError(
+                    f"sets.{experiment.set_}.outside is 'background', and regions.{place.region} is chosen by "
+                    f"clusters, whose sites may hold ground of parcels that belong to another; expected 'unknown'"
+                )
             known = self.labelled_seasons(region.register_)
             if place.season not in known:
                 raise ValueError(

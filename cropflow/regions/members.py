@@ -75,9 +75,7 @@ def settle(parcels: pandas.DataFrame, members: Mapping[str, NDArray[np.float64]]
     for site, rows in parcels[doubtful].groupby("site").indices.items():
         places = np.flatnonzero(doubtful)[rows]
         points = parcels[["longitude", "latitude"]].to_numpy(dtype=np.float64)[places]
-        nearest, _ = KDTree(in_metres(members[str(site)])).query(in_metres(points))
-        # Both are the same number for a parcel that is a member, but for the last digits.
-        distance[places] = np.round(nearest, 3)
+        distance[places], _ = KDTree(in_metres(members[str(site)])).query(in_metres(points))
     ranked = parcels.assign(distance=distance, row=np.arange(len(parcels))).sort_values(
         ["distance", "site"], kind="stable"
     )

@@ -21,8 +21,6 @@ from cropflow.regions.sites import GEOGRAPHIC, LARGEST_SIDE_M, overlaps, transfo
 LOG = logging.getLogger(__name__)
 
 Members = NDArray[np.int64]
-# Rounds in which clusters that share ground across a border are brought into one zone; a moved cluster may meet others.
-ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -101,17 +99,18 @@ def lay_out(
         return _split(ground, cluster, clusters[cluster], zone, pixel_m, minimum_pixels, maximum_pixels)
 
     laid = {cluster: pieces_of(cluster, None) for cluster in range(len(clusters))}
-    for _ in range(ROUNDS):
+    links: set[tuple[int, int]] = set()
+    while True:
         pieces = [piece for parts in laid.values() for piece in parts]
-        zones = _common_zones(pieces)
-        if not zones:
+        across = [(pieces[one].cluster, pieces[other].cluster) for one, other in _across(pieces)]
+        # A cluster that was moved may meet others; it stays with those for which it was moved.
+        if links.issuperset(across):
             break
-        laid |= {cluster: pieces_of(cluster, zone) for cluster, zone in zones.items()}
-    pieces = [piece for parts in laid.values() for piece in parts]
-    left = len(_across(pieces))
-    if left:
+        links.update(across)
+        laid |= {cluster: pieces_of(cluster, zone) for cluster, zone in _common_zones(pieces, links).items()}
+    if across:
         LOG.warning(
-            "%d pairs of sites share ground across the border of two UTM zones; folds cannot be laid there", left
+            "%d pairs of sites share ground across the border of two UTM zones; folds cannot be laid there", len(across)
         )
     merged: dict[Grid, Piece] = {}
     for piece in pieces:
@@ -166,14 +165,11 @@ def _across(pieces: Sequence[Piece]) -> list[tuple[int, int]]:
     return [(one, other) for one, other in places if pieces[one].grid.epsg != pieces[other].grid.epsg]
 
 
-def _common_zones(pieces: Sequence[Piece]) -> dict[int, int]:
+def _common_zones(pieces: Sequence[Piece], links: set[tuple[int, int]]) -> dict[int, int]:
     """One zone for all clusters of a chain that shares ground across a border, where all are in or next to it."""
-    ends = [(pieces[one].cluster, pieces[other].cluster) for one, other in _across(pieces)]
-    if not ends:
-        return {}
-    number = max(piece.cluster for piece in pieces) + 1
-    rows, columns = np.array(ends).T
-    _, chain = connected_components(coo_array((np.ones(len(ends)), (rows, columns)), shape=(number, number)), False)
+    rows, columns = np.array(sorted(links)).T
+    size = max(piece.cluster for piece in pieces) + 1
+    _, chain = connected_components(coo_array((np.ones(len(rows)), (rows, columns)), shape=(size, size)), False)
     weight: dict[int, Counter[int]] = {int(chain[row]): Counter() for row in rows}
     for piece in pieces:
         if int(chain[piece.cluster]) in weight:

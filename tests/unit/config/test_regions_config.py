@@ -83,6 +83,12 @@ def test_a_season_that_the_register_does_not_cover_cannot_be_clustered(content):
         parse(Config, chosen(content, {**CLUSTERS, "season": "2019"}))
 
 
+def test_ground_of_another_clusters_parcels_is_never_taken_for_background(content):
+    clustered = merge(chosen(content, CLUSTERS), {"sets": {"demo": {"outside": "background"}}})
+    with pytest.raises(CropflowError, match=r"sets\.demo\.outside is 'background', and regions\.beauce is chosen by"):
+        parse(Config, clustered)
+
+
 def test_a_misspelt_key_of_a_choice_is_named_by_its_whole_path(content):
     with pytest.raises(CropflowError, match=r"regions\.beauce\.choose\.raduis_km is no key .* radius_km"):
         parse(Config, chosen(content, {**CROPLAND, "raduis_km": 3}))
