@@ -122,7 +122,8 @@ def composites_of_set(wildcards):
 def legend_table(experiment, region, season):
     """Crops of the parcels of a place in the legend of an experiment."""
     register = config["regions"][region]["register"]
-    return f"<results>/labels/{register}/{season}/legends/{sample_set(experiment)[1]['legend']}.parquet"
+    key = legend_key(sample_set(experiment)[1]["legend"])
+    return f"<results>/labels/{register}/{season}/legends/{key}.parquet"
 
 
 def options(name, values):
@@ -160,6 +161,38 @@ def register_source(wildcards):
     return f"<results>/labels/{wildcards.register}/{wildcards.season}/download/{name}"
 
 
+def register_beside(wildcards):
+    """Files that a register reads beside its source: what its folder holds for the season, and what it names."""
+    found = config["registers"][wildcards.register]
+    files = [found[name]["path"] for name in ("national", "provinces", "calendar") if found[name]]
+    if found["reader"] == "isrc":
+        # A changed file leaves the time of a folder above it as it was.
+        file = found["files"][wildcards.season]
+        year = file["layer"] or wildcards.season
+        files += sorted(
+            str(path) for path in Path(file["path"] or ".").rglob(f"{year}/*") if path.is_file()
+        )
+    return files
+
+
+def undated_settings(wildcards):
+    """A register without the window before harvest, which changes no parcel."""
+    found = json.loads(register_settings(wildcards))
+    if found["calendar"]:
+        del found["calendar"]["window"]
+    return as_json(found)
+
+
+def calendar_of(wildcards):
+    """The workbook of crop calendars."""
+    calendar = config["registers"][wildcards.register]["calendar"]
+    if not calendar:
+        refuse(
+            f"registers.{wildcards.register} has no calendar; windows before harvest need one. Name the workbook."
+        )
+    return calendar["path"]
+
+
 def register_settings(wildcards):
     """A register with the one season's layer: where a file lies is no setting, and its address may be secret."""
     found = config["registers"][wildcards.register]
@@ -171,10 +204,36 @@ def register_settings(wildcards):
     return as_json({**found, "files": files})
 
 
+def legend_key(legend):
+    """What results are named after: a legend's name, or that of its file."""
+    return Path(legend).stem if legend.endswith(".csv") else legend
+
+
+def legend_source(key):
+    """The legend that results are named after: its name, or the path of the user's file."""
+    legends = [found["legend"] for found in config["sets"].values()]
+    return {legend_key(legend): legend for legend in legends}.get(key, key)
+
+
+def own_legend(wildcards):
+    """The legend, where the user brings one as a file."""
+    legend = legend_source(wildcards.legend)
+    return legend if legend.endswith(".csv") else []
+
+
 def own_table(wildcards):
-    """The mapping table, where the user brings one as a file."""
+    """The mapping table, where the user brings one as a file or in the folder beside the legend's."""
     table = config["registers"][wildcards.register]["table"]
-    return table if table.endswith(".csv") else []
+    legend = legend_source(wildcards.legend)
+    if table.endswith(".csv"):
+        return table
+    return str(Path(legend).with_suffix("") / f"{table}.csv") if legend.endswith(".csv") else []
+
+
+def campaign(wildcards):
+    """The year of a register's declaration: as its file says, or the year in which the season ends."""
+    file = config["registers"][wildcards.register]["files"].get(wildcards.season, {})
+    return file.get("campaign") or int(str(config["seasons"][wildcards.season]["end"])[:4])
 
 
 def imagery_entry(wildcards):
@@ -185,8 +244,8 @@ def imagery_entry(wildcards):
 def set_crops(wildcards, seasons):
     """Crops of a region's parcels in the legend of a set, per season."""
     register = config["regions"][wildcards.region]["register"]
-    legend = config["sets"][wildcards.set]["legend"]
-    return [f"<results>/labels/{register}/{season}/legends/{legend}.parquet" for season in seasons]
+    key = legend_key(config["sets"][wildcards.set]["legend"])
+    return [f"<results>/labels/{register}/{season}/legends/{key}.parquet" for season in seasons]
 
 
 def folds_parcels(wildcards):

@@ -23,7 +23,8 @@ rule labels_download:
 rule labels:
     """Read and clean the parcels of a season."""
     input:
-        register_source,
+        source=register_source,
+        beside=register_beside,
     output:
         parcels="<results>/labels/{register}/{season}/parcels.parquet",
         summary="<results>/labels/{register}/{season}/summary.json",
@@ -37,13 +38,42 @@ rule labels:
         mem="4 GiB",
         runtime="2h",
     params:
-        settings=register_settings,
+        settings=undated_settings,
         code=room_code("labels"),
     shell:
         r"""
         python -m cropflow labels clean \
-            --source {input:q} --season {wildcards.season:q} --settings {params.settings:q} \
+            --source {input.source:q} --season {wildcards.season:q} --settings {params.settings:q} \
             --output {output.parcels:q} --summary {output.summary:q} 2>{log:q}
+        """
+
+
+rule labels_windows:
+    """Place the window before harvest of every province and queried crop."""
+    input:
+        parcels="<results>/labels/{register}/{season}/parcels.parquet",
+        calendar=calendar_of,
+    output:
+        windows="<results>/labels/{register}/{season}/windows.parquet",
+        summary="<results>/labels/{register}/{season}/windows.json",
+    log:
+        "<logs>/labels/{register}/{season}/windows.log",
+    benchmark:
+        "<benchmarks>/labels/{register}/{season}/windows.tsv"
+    conda:
+        "../envs/geo.yaml"
+    resources:
+        mem="2 GiB",
+        runtime="1h",
+    params:
+        settings=register_settings,
+        code=room_code("labels"),
+    shell:
+        r"""
+        python -m cropflow labels windows \
+            --parcels {input.parcels:q} --season {wildcards.season:q} \
+            --settings {params.settings:q} \
+            --output {output.windows:q} --summary {output.summary:q} 2>{log:q}
         """
 
 
@@ -51,6 +81,7 @@ rule labels_legend:
     """Map the codes of a register to the crops of a legend."""
     input:
         parcels="<results>/labels/{register}/{season}/parcels.parquet",
+        legend=own_legend,
         table=own_table,
     output:
         crops="<results>/labels/{register}/{season}/legends/{legend}.parquet",
@@ -65,12 +96,14 @@ rule labels_legend:
         mem="2 GiB",
         runtime="1h",
     params:
-        settings=register_settings,
+        settings=undated_settings,
+        legend=lambda wildcards: legend_source(wildcards.legend),
+        campaign=campaign,
         code=room_code("labels"),
     shell:
         r"""
         python -m cropflow labels map \
             --parcels {input.parcels:q} --settings {params.settings:q} \
-            --legend {wildcards.legend:q} \
+            --legend {params.legend:q} --campaign {params.campaign} \
             --output {output.crops:q} --summary {output.summary:q} 2>{log:q}
         """

@@ -15,7 +15,7 @@ rule report:
         ],
         labels=lambda wildcards: labels_of(wildcards, "summary.json"),
         crops=lambda wildcards: labels_of(
-            wildcards, f"legends/{sample_set(wildcards.experiment)[1]['legend']}.json"
+            wildcards, f"legends/{legend_key(sample_set(wildcards.experiment)[1]['legend'])}.json"
         ),
         parcels=lambda wildcards: [
             f"<results>/regions/{region}/{season}/parcels.json"

@@ -7,7 +7,17 @@ from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from cropflow.config.regions import Box, Clusters, Cropland, Frame, Region, Sample, Square, Strata
-from cropflow.config.registers import Cleaning, Columns, Register, RegisterFile
+from cropflow.config.registers import (
+    Cleaning,
+    Columns,
+    CropCalendar,
+    NationalTable,
+    Points,
+    Provinces,
+    Register,
+    RegisterFile,
+    Window,
+)
 from cropflow.config.root import Config
 from cropflow.config.sections import (
     Experiment,
@@ -32,6 +42,11 @@ PAGES: dict[str, type[Section]] = {
     "registers.<name>": Register,
     "registers.<name>.files.<season>": RegisterFile,
     "registers.<name>.columns": Columns,
+    "registers.<name>.national": NationalTable,
+    "registers.<name>.points": Points,
+    "registers.<name>.provinces": Provinces,
+    "registers.<name>.calendar": CropCalendar,
+    "registers.<name>.calendar.window": Window,
     "registers.<name>.cleaning": Cleaning,
     "regions.<name>": Region,
     "regions.<name>.sites.<name> (square)": Square,

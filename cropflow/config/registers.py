@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from cropflow.config.addresses import check_address
 from cropflow.config.sections import Name, Section
 
+# Readers whose codes are their own: the table of the same name is the one to take.
+OWN_TABLES = ("isrc", "eurocrops")
+SheetCrop = Annotated[str, Field(pattern=r"^[a-z0-9_]+(/[a-z0-9_]+)?$")]
+
 
 class RegisterFile(Section):
     """The file of one season."""
 
-    path: str | None = Field(default=None, description="Local file, relative to the working directory.")
+    path: str | None = Field(
+        default=None, description="Local file, or the folder of reader isrc; relative to the working directory."
+    )
     url: str | None = Field(
         default=None,
         description="http(s) address; downloaded, resumed and checked. Commands and logs show it, query included: "
         "credentials belong into ~/.netrc.",
     )
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$", description="Checksum of the file.")
-    layer: str | None = Field(default=None, description="Layer, where the file holds several.")
+    layer: str | None = Field(
+        default=None,
+        description="Layer, where the file holds several; for reader isrc the agricultural year, such as '1400-1401', "
+        "where the season is not named so.",
+    )
+    campaign: int | None = Field(
+        default=None, ge=1900, le=2199, description="Year of the declaration; the year in which the season ends."
+    )
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -47,21 +60,99 @@ class Cleaning(Section):
     )
 
 
+class Points(Section):
+    """Points of a register as small squares around them, edges north to south; without it points are dropped."""
+
+    side_m: float = Field(default=10.0, gt=0, le=1000, description="Side of the square (m).")
+
+
+class Provinces(Section):
+    """The layer whose areas give every parcel of an ISRC register its province."""
+
+    path: str = Field(description="Vector file of areas, relative to the working directory.")
+    column: str = Field(default="province", description="Column with the names, as the crop calendars write them.")
+
+
+class NationalTable(Section):
+    """A country's table of EuroCrops: the crops of a national register as HCAT codes."""
+
+    path: str = Field(
+        description="CSV with original_code, original_name, HCAT3_code, HCAT3_name, relative to the working directory."
+    )
+    key: Literal["original_code", "original_name"] = Field(
+        default="original_code", description="What columns.crop_code holds: the national code or the national name."
+    )
+
+
+class Window(Section):
+    """A range of dates before harvest: the same for all parcels of a province, whatever their own crop."""
+
+    months: int = Field(default=6, ge=1, le=24, description="Length (months).")
+    months_before_harvest: int = Field(
+        default=1, ge=0, le=24, description="It ends the day before harvest less this many months."
+    )
+
+
+class CropCalendar(Section):
+    """Planting and harvest of crops by province, in the Solar Hijri calendar."""
+
+    path: str = Field(description="Excel workbook (.xlsx), one sheet per crop, relative to the working directory.")
+    sheets: dict[str, SheetCrop] = Field(
+        default={},
+        description="Sheet -> crop, or crop/variant such as onion/winter, for a workbook with other sheets than the "
+        "seventeen of ISRC, which need none.",
+    )
+    second_year: tuple[str, ...] = Field(
+        default=(),
+        description="Sheets whose planting begins in the second year of the agricultural year; the others' begins in "
+        "the first.",
+    )
+    window: Window = Window()
+
+
 class Register(Section):
     """A register of parcels and how its codes are read."""
 
-    reader: Literal["rpg", "vector"] = Field(description="rpg: the French register; vector: any file, by columns.")
+    reader: Literal["rpg", "vector", "isrc", "eurocrops"] = Field(
+        description="rpg: the French register; vector: any file, by columns; isrc: the folder of ISRC, Iran; "
+        "eurocrops: files with HCAT codes."
+    )
     simulation: Name | None = Field(default=None, description="Read the register of this simulation.")
     files: dict[Name, RegisterFile] = Field(default={}, description="Season -> file.")
-    columns: Columns | None = Field(default=None, description="For reader vector: the columns.")
+    columns: Columns | None = Field(
+        default=None,
+        description="The columns: needed by reader vector; for reader eurocrops only where they have other names.",
+    )
+    national: NationalTable | None = Field(
+        default=None,
+        description="For reader eurocrops, where columns.crop_code holds national crops: the country's table.",
+    )
+    points: Points | None = Field(default=None, description="Take points as squares; none: they are dropped.")
+    provinces: Provinces | None = Field(default=None, description="For reader isrc: the layer of provinces.")
+    calendar: CropCalendar | None = Field(
+        default=None, description="For reader isrc, with provinces: the crop calendars."
+    )
     table: str = Field(
         default="rpg",
-        description="Table from codes to crops: rpg, eurocrops, worldcereal, or a CSV file's path.",
+        description="Table from codes to crops: one of the legend's own, such as rpg or eurocrops, or a CSV file's "
+        "path; left out, readers isrc and eurocrops take the one of their name.",
     )
     unmapped: Literal["stop", "unknown"] = Field(
         default="stop", description="A code that the table does not know: stop the run, or label it unknown."
     )
+    minimum_share_percent: float = Field(
+        default=0.0,
+        ge=0,
+        lt=100,
+        description="Crops that cover less of the area of all crops in a season are labelled unknown (percent).",
+    )
     cleaning: Cleaning = Cleaning()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_table(cls, content: Any) -> Any:
+        own = isinstance(content, dict) and "table" not in content and content.get("reader") in OWN_TABLES
+        return content | {"table": content["reader"]} if own else content
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -69,6 +160,19 @@ class Register(Section):
             raise ValueError("give exactly one of simulation and files")
         if self.reader == "vector" and self.columns is None:
             raise ValueError("reader vector needs columns (crop_code, and parcel_id where there is one)")
-        if self.reader == "rpg" and self.columns is not None:
-            raise ValueError("reader rpg knows its columns; drop columns, or take reader vector")
+        if self.reader in ("rpg", "isrc") and self.columns is not None:
+            raise ValueError(f"reader {self.reader} knows its columns; drop columns, or take reader vector")
+        if self.reader == "isrc" and (self.simulation or any(file.path is None for file in self.files.values())):
+            raise ValueError("reader isrc reads a folder; give files with a path")
+        if self.reader != "isrc" and (self.provinces or self.calendar):
+            raise ValueError("provinces and calendar belong to reader isrc; drop them, or take reader isrc")
+        if self.national is not None and (self.reader != "eurocrops" or self.columns is None):
+            raise ValueError("national needs reader eurocrops and columns.crop_code, the column of national crops")
+        if self.calendar is not None and self.provinces is None:
+            raise ValueError("calendar needs provinces: dates are given by province")
+        if self.points is not None and self.points.side_m**2 < self.cleaning.minimum_area_m2:
+            raise ValueError(
+                f"points.side_m {self.points.side_m:g} gives squares below cleaning.minimum_area_m2 "
+                f"{self.cleaning.minimum_area_m2:g}; all would be dropped"
+            )
         return self

@@ -14,7 +14,7 @@ from cropflow.config.addresses import public
 from cropflow.config.regions import Clusters, Region
 from cropflow.config.registers import Register
 from cropflow.config.sections import Experiment, Imagery, Name, Place, SampleSet, Season, Section, Series
-from cropflow.config.shipped import legend_names, table_names
+from cropflow.config.shipped import legend_key, legend_names, own_file, own_table_path, table_names
 from cropflow.config.simulation import Simulation
 from cropflow.errors import CropflowError, listing
 
@@ -41,13 +41,7 @@ class Config(Section):
         for key, value, allowed in self._named():
             if value not in allowed:
                 raise ValueError(f"{key} is {value!r}; expected one of: {listing(allowed) or 'none is declared'}")
-        tables = sorted({table for legend in legend_names() for table in table_names(legend)})
-        for name, register in self.registers.items():
-            if not own_table(register) and register.table not in tables:
-                raise ValueError(
-                    f"registers.{name}.table is {public(register.table)!r}; expected one of: {listing(tables)}, or the "
-                    f"path of a .csv file"
-                )
+        self._check_legends()
         for name, simulation in self.simulations.items():
             starts = [self.seasons[season].start for season in simulation.seasons]
             if any(later <= earlier for earlier, later in pairwise(starts)):
@@ -82,7 +76,6 @@ class Config(Section):
                     yield f"regions.{name}.choose.season", region.choose.season, self.labelled_seasons(region.register_)
         for name, sample_set in self.sets.items():
             yield f"sets.{name}.series", sample_set.series, self.series
-            yield f"sets.{name}.legend", sample_set.legend, legend_names()
         for name, experiment in self.experiments.items():
             yield f"experiments.{name}.set", experiment.set_, self.sets
             for role, places in (("train", experiment.train), ("map", experiment.map)):
@@ -91,6 +84,30 @@ class Config(Section):
                     yield f"experiments.{name}.{role}.season", place.season, self.seasons
             for other in experiment.compare:
                 yield f"experiments.{name}.compare", other, self.experiments
+
+    def _check_legends(self) -> None:
+        """Check that legends and tables exist by name, and that no two legends share the name of their results."""
+        keys: dict[str, str] = {name: name for name in legend_names()}
+        for name, sample_set in self.sets.items():
+            legend = sample_set.legend
+            if not own_file(legend) and legend not in legend_names():
+                raise ValueError(
+                    f"sets.{name}.legend is {legend!r}; expected one of: {listing(legend_names())}, or the path of a "
+                    f".csv file"
+                )
+            if keys.setdefault(legend_key(legend), legend) != legend:
+                raise ValueError(
+                    f"sets.{name}.legend is {legend!r}; results are named after the file, and {legend_key(legend)!r} "
+                    f"is the legend {keys[legend_key(legend)]!r}; expected a file of another name"
+                )
+        tables = sorted({table for legend in legend_names() for table in table_names(legend)})
+        beside = any(own_file(sample_set.legend) for sample_set in self.sets.values())
+        for name, register in self.registers.items():
+            if not beside and not own_file(register.table) and register.table not in tables:
+                raise ValueError(
+                    f"registers.{name}.table is {public(register.table)!r}; expected one of: {listing(tables)}, or the "
+                    f"path of a .csv file"
+                )
 
     def _check_experiment(self, name: str, experiment: Experiment) -> None:
         for place in experiment.train:
@@ -134,7 +151,7 @@ class Config(Section):
         if region.register_ is None or place.season not in self.labelled_seasons(region.register_):
             return
         register = self.registers[region.register_]
-        if not own_table(register) and register.table not in table_names(legend):
+        if own_table_path(legend, register.table) is None and register.table not in table_names(legend):
             raise ValueError(
                 f"registers.{region.register_}.table is {register.table!r}; legend {legend!r} has: "
                 f"{listing(table_names(legend)) or 'none'}, or give the path of a .csv file"
@@ -144,11 +161,6 @@ class Config(Section):
         """Seasons that a register covers."""
         found = self.registers[register]
         return tuple(self.simulations[found.simulation].seasons if found.simulation else found.files)
-
-
-def own_table(register: Register) -> bool:
-    """True where the user brings the table of a register as a file."""
-    return register.table.endswith(".csv")
 
 
 def missing_paths(config: Config, folder: Path) -> list[str]:
@@ -162,13 +174,16 @@ def missing_paths(config: Config, folder: Path) -> list[str]:
         One ``key: path`` per missing file, in the order of the config.
     """
     places = {
-        (place.region, place.season)
+        (place.region, place.season, config.experiments[name].set_)
         for name in config.run
         for place in (*config.experiments[name].train, *config.experiments[name].map)
     }
     found: dict[str, str] = {}
-    for region, season in sorted(places):
+    for region, season, set_name in sorted(places):
         found |= {f"regions.{region}.{key}": file for key, file in config.regions[region].local_files().items()}
+        legend = config.sets[set_name].legend
+        if own_file(legend):
+            found[f"sets.{set_name}.legend"] = legend
         imagery = config.regions[region].imagery
         path = config.imagery[imagery].path
         if path is not None:
@@ -180,8 +195,14 @@ def missing_paths(config: Config, folder: Path) -> list[str]:
             path = config.registers[register].files[season].path
             if path is not None:
                 found[f"registers.{register}.files.{season}.path"] = path
-        if own_table(config.registers[register]):
-            found[f"registers.{register}.table"] = config.registers[register].table
+        for name in ("national", "provinces", "calendar"):
+            section = getattr(config.registers[register], name)
+            if section is not None:
+                found[f"registers.{register}.{name}.path"] = section.path
+        table = config.registers[register].table
+        path = own_table_path(legend, table)
+        if path is not None:
+            found[f"registers.{register}.table" if own_file(table) else f"sets.{set_name}.legend's table"] = path
     return [f"{key}: {public(path)}" for key, path in found.items() if not (folder / path).exists()]
 
 

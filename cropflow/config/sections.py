@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from cropflow.config.shipped import check_legend_key
 
 Sentinel2Band = Literal["B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12"]
 SENTINEL2_BANDS: tuple[Sentinel2Band, ...] = (
@@ -98,7 +100,9 @@ class SampleSet(Section):
     """How parcels and composites become samples."""
 
     series: Name = Field(description="Entry of series.")
-    legend: Name = Field(default="turkoglu", description="Legend of the labels.")
+    legend: Annotated[str, AfterValidator(check_legend_key)] = Field(
+        default="cropflow", description="Legend of the labels: a name, or the path of a CSV file of one's own."
+    )
     patch_size: int = Field(default=64, ge=8, le=512, description="Rows and columns of a patch, pixels.")
     inner_buffer_m: float = Field(default=10.0, ge=0, description="Rim of a parcel that is ignored, metres.")
     background: bool = Field(default=False, description="Learn and score out-of-legend parcels as class 0.")

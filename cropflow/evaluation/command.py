@@ -23,7 +23,7 @@ def evaluation(
     confusion: Path = typer.Option(..., help="confusion.parquet to write: pixels, parcels or hectares per cell."),
     parcels: Path = typer.Option(..., help="parcels.parquet to write: one row per test parcel, areas in hectares."),
 ) -> None:
-    """Score predictions on test blocks, by pixel and by parcel, at three levels of the legend.
+    """Score predictions on test blocks, by pixel and by parcel, at every level of the legend.
 
     Reads the labels of the sample folders and the predictions of all folds; each pixel and parcel is scored with
     the one model that saw nothing of its block. Writes the matrices, what follows from them, and the parcels.
@@ -51,7 +51,9 @@ def evaluation(
     inputs |= {f"predictions {number}": path for number, path in enumerate(predictions)}
     for path in (output, confusion, parcels):
         write_manifest(path, inputs, dump(experiment), result.metrics["counts"])
-    for key in ("level_3.pixel.overall_accuracy", "level_3.parcel.overall_accuracy", "level_3.parcel.macro_f1"):
+    finest = max(key.partition(".")[0] for key in result.metrics["metrics"])
+    for score in ("pixel.overall_accuracy", "parcel.overall_accuracy", "parcel.macro_f1"):
+        key = f"{finest}.{score}"
         logger.info(
             "%s is %s (support %s)", key, *(result.metrics["metrics"][key][part] for part in ("value", "support"))
         )

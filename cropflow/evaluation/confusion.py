@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from cropflow.labels.legend import Legend
 
-LEVELS = (1, 2, 3)
 # pixel = interior + rim. Models learn from interior pixels alone, so the rim is the harder half.
 UNITS = ("pixel", "interior", "rim", "parcel", "parcel_area")
 
@@ -77,7 +76,7 @@ def level_groups(legend: Legend, ids: Sequence[int], level: int) -> tuple[list[i
     Args:
         legend: The legend with its hierarchy.
         ids: Finest classes, ids of the legend; background (0) stays background at every level.
-        level: 1 (coarsest) to 3 (finest).
+        level: 1 (coarsest) to the number of levels (finest).
 
     Returns:
         The ids of the level, ascending, and the position of each class's ancestor among them, int64, ``(class,)``.
@@ -123,7 +122,7 @@ def long_table(confusions: NDArray[np.float64], ids: Sequence[int], legend: Lege
     import pandas
 
     parts = []
-    for level in LEVELS:
+    for level in range(1, legend.levels + 1):
         coarse, groups = level_groups(legend, ids, level)
         matrices = coarsen(confusions, groups, len(coarse))
         fold, unit, truth, predicted = np.nonzero(matrices)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cropflow.config.sections import Experiment, dump
 from cropflow.errors import CropflowError
 from cropflow.evaluation.baseline import majority_confusions
-from cropflow.evaluation.confusion import LEVELS, UNITS, level_groups, long_table, scored_ids
+from cropflow.evaluation.confusion import UNITS, level_groups, long_table, scored_ids
 from cropflow.evaluation.inputs import Predictions, read_parcels, read_predictions, read_site, site_names
 from cropflow.evaluation.intervals import (
     CONFIDENCE_PERCENT,
@@ -193,13 +193,16 @@ def _score_folds(
 
 def _intervals(scored: pandas.DataFrame, ids: Sequence[int], legend: Legend, seed: int) -> Intervals:
     truth, predicted = positions(scored, ids)
-    levels = [(groups, len(coarse)) for coarse, groups in (level_groups(legend, ids, level) for level in LEVELS)]
+    levels = [
+        (groups, len(coarse))
+        for coarse, groups in (level_groups(legend, ids, level) for level in range(1, legend.levels + 1))
+    ]
     weights = {"parcel": np.ones(len(scored)), "parcel_area": scored["site_area_ha"].to_numpy(dtype=np.float64)}
     return {unit: parcel_intervals(truth, predicted, weights[unit], levels, len(ids), seed) for unit in PARCEL_UNITS}
 
 
 def _chance(parcels: NDArray[np.float64]) -> dict[str, Any]:
-    """What guessing scores, and how far a score of these parcels may stray: both for ``level_3.parcel``."""
+    """What guessing scores, and how far a score of these parcels may stray: both for parcels at the finest level."""
     classes = int((parcels.sum(axis=1) > 0).sum())
     return {
         "chance_balanced_accuracy": number(1 / classes) if classes else None,

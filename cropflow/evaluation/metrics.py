@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cropflow.evaluation.confusion import LEVELS, UNITS, coarsen, level_groups
+from cropflow.evaluation.confusion import UNITS, coarsen, level_groups
 from cropflow.evaluation.scores import METRICS, PER_CLASS, average_scores, class_scores
 from cropflow.samples.labels import BACKGROUND
 
@@ -25,7 +25,7 @@ Intervals = dict[str, list[dict[str, list[float] | None]]]
 
 
 def level_name(level: int) -> str:
-    """Key of a level: ``level_1`` (coarsest) to ``level_3`` (finest)."""
+    """Key of a level: ``level_1`` (coarsest) to that of the finest, ``level_3`` where a legend has three."""
     return f"level_{level}"
 
 
@@ -43,14 +43,14 @@ def average_metrics(
         confusions: ``(fold, unit, truth, predicted)`` at the finest level, units in the order of ``UNITS``.
         ids: Classes of rows and columns, ids of the legend.
         legend: The legend with its hierarchy.
-        intervals: Parcel unit -> per level in the order of ``LEVELS``: metric -> interval.
+        intervals: Parcel unit -> per level, coarsest first: metric -> interval.
 
     Returns:
         ``<level>.<unit>.<metric>`` -> ``value`` of the summed matrix, ``per_fold``, ``fold_mean``, ``fold_sd``
         (sample standard deviation), ``interval`` (null but for parcels), ``support`` (pixels, parcels or hectares).
     """
     found: dict[str, dict[str, Any]] = {}
-    for order, level in enumerate(LEVELS):
+    for order, level in enumerate(range(1, legend.levels + 1)):
         coarse, groups = level_groups(legend, ids, level)
         matrices = coarsen(confusions, groups, len(coarse))
         pooled, single = average_scores(matrices.sum(axis=0)), average_scores(matrices)
@@ -88,7 +88,7 @@ def class_metrics(
         ``untrained_folds`` (has test data, but the model does not know the class).
     """
     found: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    for level in LEVELS:
+    for level in range(1, legend.levels + 1):
         coarse, groups = level_groups(legend, ids, level)
         matrices = coarsen(confusions, groups, len(coarse))
         trained = trained_classes(models, ids, groups, len(coarse))

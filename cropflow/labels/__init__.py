@@ -6,35 +6,45 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cropflow.labels.annotation import annotate, in_8_bits
     from cropflow.labels.area import ellipsoidal_area_ha, ellipsoidal_perimeter_m
     from cropflow.labels.download import download
     from cropflow.labels.legend import Legend, read_legend, read_table
     from cropflow.labels.mapping import map_codes
     from cropflow.labels.parcels import clean
     from cropflow.labels.registers import read_register
+    from cropflow.labels.windows import harvest_windows, windows_of
 
 __all__ = [
     "Legend",
+    "annotate",
     "clean",
     "download",
     "ellipsoidal_area_ha",
     "ellipsoidal_perimeter_m",
+    "harvest_windows",
+    "in_8_bits",
     "map_codes",
     "read_legend",
     "read_register",
     "read_table",
+    "windows_of",
 ]
 
 _HOMES = {
     "Legend": "legend",
+    "annotate": "annotation",
     "clean": "parcels",
     "download": "download",
     "ellipsoidal_area_ha": "area",
     "ellipsoidal_perimeter_m": "area",
+    "harvest_windows": "windows",
+    "in_8_bits": "annotation",
     "map_codes": "mapping",
     "read_legend": "legend",
     "read_register": "registers",
     "read_table": "legend",
+    "windows_of": "windows",
 }
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from cropflow.labels.legend_command import app as legend_app
+
+if TYPE_CHECKING:
+    from cropflow.config.registers import Register
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -44,7 +48,8 @@ def download(
 @app.command()
 def clean(
     source: Path = typer.Option(
-        ..., help="Vector file, archive with one (.zip, .7z, .7z.001), or folder with RPG_<season>.7z."
+        ...,
+        help="Vector file, archive with one (.zip, .7z, .7z.001), folder with RPG_<season>.7z, or the folder of ISRC.",
     ),
     season: str = typer.Option(..., help="Season of the register."),
     settings: str = typer.Option(..., help="The register's config entry, JSON."),
@@ -58,36 +63,100 @@ def clean(
     from cropflow.files.atomic import write_json
     from cropflow.files.manifest import write_manifest
     from cropflow.files.tables import write_table
-    from cropflow.labels.archives import source_files
     from cropflow.labels.parcels import clean as clean_parcels
-    from cropflow.labels.registers import read_register, register_file
+    from cropflow.labels.registers import read_register, register_findings, register_groups, register_sources
 
     register = parse_json(Register, settings)
-    file = register_file(source, season)
-    parcels, counts = clean_parcels(read_register(file, season, register), register.cleaning)
+    parcels = read_register(source, season, register)
+    found = register_findings(parcels, register)
+    parcels, counts = clean_parcels(parcels, register.cleaning, register_groups(register))
     write_table(output, parcels)
-    write_json(summary, counts)
-    read = {f"source_{number:03d}": part for number, part in enumerate(source_files(file), start=1)}
+    write_json(summary, counts | ({"findings": found} if found else {}))
+    sources = register_sources(source, season, register)
+    read = {f"source_{number:03d}": part for number, part in enumerate(sources, start=1)} | _beside(register)
     used = {
         "reader": register.reader,
         "layer": register.files[season].layer if season in register.files else None,
         "columns": dump(register.columns) if register.columns else None,
         "cleaning": dump(register.cleaning),
     }
+    # Where a file lies does not matter; its content is among the inputs. The window is of no account here.
+    for name, dropped in (
+        ("points", ()),
+        ("national", ("path",)),
+        ("provinces", ("path",)),
+        ("calendar", ("path", "window")),
+    ):
+        section = getattr(register, name)
+        if section is not None:
+            used[name] = {key: value for key, value in dump(section).items() if key not in dropped}
     totals = {key: counts[key] for key in ("read", "kept", "dropped", "repaired", "renamed")}
     for path in (output, summary):
         write_manifest(path, inputs=read, settings=used, counts=totals)
 
 
+def _beside(register: Register) -> dict[str, Path]:
+    """Files that a register names beside its own."""
+    sections = {"national": register.national, "provinces": register.provinces, "calendar": register.calendar}
+    return {name: Path(section.path) for name, section in sections.items() if section is not None}
+
+
+@app.command()
+def windows(
+    parcels: Path = typer.Option(..., help="GeoParquet of `labels clean`, of a register with a calendar."),
+    season: str = typer.Option(..., help="Season of the register."),
+    settings: str = typer.Option(..., help="The register's config entry, JSON; calendar is used."),
+    output: Path = typer.Option(
+        ..., help="Parquet: province, crop, calendar, harvest_start, window_start, window_end (days inclusive)."
+    ),
+    summary: Path = typer.Option(
+        ..., help="JSON: per queried crop, parcels and hectares positive, negative, unknown, without a window."
+    ),
+) -> None:
+    """Write the window of dates before harvest of every province and queried crop."""
+    from cropflow.config.registers import Register
+    from cropflow.config.root import parse_json
+    from cropflow.config.sections import dump
+    from cropflow.files.atomic import write_json
+    from cropflow.files.manifest import write_manifest
+    from cropflow.files.tables import read_geotable, write_table
+    from cropflow.labels.registers.isrc import calendar_of, read_calendars_of
+    from cropflow.labels.registers.isrc_products import may_hold
+    from cropflow.labels.windows import count_queries, harvest_windows
+
+    register = parse_json(Register, settings)
+    calendar = calendar_of(register)
+    calendars = read_calendars_of(season, register)
+    table = harvest_windows(calendars, calendar.window)
+    counts = {
+        "queries": count_queries(read_geotable(parcels), calendars, table, may_hold),
+        "without_harvest": [f"{row.sheet}, {row.province}" for row in calendars if row.harvest_start is None],
+    }
+    write_table(output, table)
+    write_json(summary, counts)
+    inputs = {"parcels": parcels, "calendar": Path(calendar.path)}
+    used = {key: value for key, value in dump(calendar).items() if key != "path"} | {"season": season}
+    for path in (output, summary):
+        write_manifest(path, inputs=inputs, settings=used, counts={"windows": len(table), "calendars": len(calendars)})
+
+
 @app.command(name="map")
 def map_(
     parcels: Path = typer.Option(..., help="GeoParquet of `labels clean`."),
-    settings: str = typer.Option(..., help="The register's config entry, JSON; table and unmapped are used."),
-    legend: str = typer.Option(..., help="Name of the legend."),
+    settings: str = typer.Option(
+        ..., help="The register's config entry, JSON; table, unmapped and minimum_share_percent are used."
+    ),
+    legend: str = typer.Option(..., help="Name of the legend, or path of its CSV file."),
+    campaign: int | None = typer.Option(
+        None, help="Year of the declaration: codes outside their years and merged codes are reported."
+    ),
     output: Path = typer.Option(..., help="Parquet: parcel_id, crop (legend id; 0 out of scope, 65534 unknown)."),
-    summary: Path = typer.Option(..., help="JSON: parcels and hectares per crop, codes out of scope, codes unknown."),
+    summary: Path = typer.Option(
+        ..., help="JSON: parcels and hectares per crop, codes out of scope, ignored, unknown, outside their years."
+    ),
 ) -> None:
     """Map the codes of cleaned parcels to the crops of a legend."""
+    import numpy as np
     import pandas
 
     from cropflow.config.registers import Register
@@ -95,18 +164,31 @@ def map_(
     from cropflow.files.atomic import write_json
     from cropflow.files.manifest import write_manifest
     from cropflow.files.tables import write_table
-    from cropflow.labels.legend import read_legend, read_table
-    from cropflow.labels.mapping import map_codes, summarise
+    from cropflow.labels.legend import read_code_table, read_legend, table_path
+    from cropflow.labels.mapping import UNKNOWN, map_codes, rare_crops, summarise
+    from cropflow.labels.vintages import report_years
 
     register = parse_json(Register, settings)
+    table = read_code_table(legend, register.table)
     rows = pandas.read_parquet(parcels, columns=["parcel_id", "crop_code", "area_ha"])
-    crops = map_codes(rows, read_table(legend, register.table), register.unmapped)
-    counts = summarise(rows, crops, read_legend(legend).name)
+    crops = map_codes(rows, {code: found.crop for code, found in table.items()}, register.unmapped)
+    rare = rare_crops(crops, rows["area_ha"].to_numpy(), register.minimum_share_percent)
+    ignored = {code for code, found in table.items() if found.crop == UNKNOWN}
+    counts = summarise(rows, crops, read_legend(legend).name, ignored, rare)
+    years = report_years(rows, table, campaign) if campaign is not None else None
+    crops[np.isin(crops, list(rare))] = UNKNOWN
     write_table(output, pandas.DataFrame({"parcel_id": rows["parcel_id"], "crop": crops}))
-    write_json(summary, counts)
-    own_table = Path(register.table)
-    inputs = {"parcels": parcels} | ({"table": own_table} if own_table.is_file() else {})
-    # A table of the user's own counts by its content; where it lies does not matter.
-    used = {"legend": legend, "table": own_table.name, "unmapped": register.unmapped}
+    write_json(summary, counts | {"years": years})
+    # Files of the user's own count by their content; where they lie does not matter.
+    own_legend, own_table = legend.endswith(".csv"), register.table.endswith(".csv")
+    inputs = {"parcels": parcels} | ({"legend": Path(legend)} if own_legend else {})
+    inputs |= {"table": table_path(legend, register.table)} if own_legend or own_table else {}
+    used = {
+        "legend": Path(legend).stem if own_legend else legend,
+        "table": Path(register.table).name,
+        "unmapped": register.unmapped,
+        "minimum_share_percent": register.minimum_share_percent,
+        "campaign": campaign,
+    }
     for path in (output, summary):
         write_manifest(path, inputs=inputs, settings=used, counts={"total": counts["total"]})

@@ -83,6 +83,22 @@ def count_by(keys: pandas.Series | NDArray[Any], area_ha: NDArray[np.float64]) -
     return {name: Count(int(n), int(area)) for name, n, area in zip(names.tolist(), parcels, millionths, strict=True)}
 
 
+def count_rows(keys: pandas.DataFrame, area_ha: NDArray[np.float64]) -> list[dict[str, Any]]:
+    """Count parcels per combination of several keys.
+
+    Args:
+        keys: One text column per key, one row per parcel; a missing key counts as an empty text.
+        area_ha: Hectares, float64, ``(parcel,)``.
+
+    Returns:
+        One row per combination, ascending: the keys, ``parcels`` and ``hectares``.
+    """
+    rows = pandas.Series(list(keys.astype(object).fillna("").itertuples(index=False, name=None)), dtype=object)
+    return [
+        dict(zip(keys.columns, row, strict=True)) | number.as_json() for row, number in count_by(rows, area_ha).items()
+    ]
+
+
 def total(counts: Iterable[Count]) -> Count:
     """Add counts up."""
     return sum(counts, Count())

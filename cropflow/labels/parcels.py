@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import geopandas
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from cropflow.config.registers import Cleaning
 from cropflow.errors import CropflowError, listing
 from cropflow.labels.area import ellipsoidal_area_ha, ellipsoidal_perimeter_m
-from cropflow.labels.counts import count, count_by, rounded_ha, total
+from cropflow.labels.counts import count, count_by, count_rows, rounded_ha, total
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +122,7 @@ def unique_ids(ids: pandas.Series) -> pandas.Series:
 
 
 def clean(
-    parcels: geopandas.GeoDataFrame, settings: Cleaning | None = None
+    parcels: geopandas.GeoDataFrame, settings: Cleaning | None = None, groups: Sequence[str] = ()
 ) -> tuple[geopandas.GeoDataFrame, dict[str, Any]]:
     """Repair, drop and sort the parcels of a register.
 
@@ -132,15 +133,17 @@ def clean(
 
     Args:
         parcels: ``parcel_id`` str, ``crop_code`` str (missing where there is none), ``geometry``, with
-            a geographic or projected CRS.
+            a geographic or projected CRS. Further columns are kept.
         settings: Thresholds, m2 and m.
+        groups: Columns by which parcels are counted beside code and reason.
 
     Returns:
         The parcels in the same CRS, along a Hilbert curve: ``parcel_id``, ``crop_code``, ``area_ha``
         (float64, hectares on the ellipsoid, six decimals), ``geometry`` (valid Polygon or
         MultiPolygon). And the summary: ``read``, ``kept`` and ``dropped`` (by reason) with
         ``parcels`` and ``hectares``, ``codes`` (the same per code kept), ``repaired`` and
-        ``renamed`` (parcels among the kept ones).
+        ``renamed`` (parcels among the kept ones); with ``groups`` a list of that name, one row per code,
+        group and ``reason`` (``kept`` where it stays; an empty text stands for a missing code or group).
 
     Raises:
         CropflowError: If there are no parcels, or none is left.
@@ -169,7 +172,9 @@ def clean(
         raise RuntimeError(f"read {read}, but kept {remaining} and dropped {total(dropped.values())}")
     # The rows are in order of parcel_id, and a stable sort keeps that order where the curve ties.
     order = np.argsort(result.geometry.hilbert_distance().to_numpy(), kind="stable")
-    result = result.iloc[order].reset_index(drop=True)[["parcel_id", "crop_code", "area_ha", "geometry"]]
+    first = ["parcel_id", "crop_code", "area_ha"]
+    further = [name for name in result.columns if name not in (*first, "geometry")]
+    result = result.iloc[order].reset_index(drop=True)[[*first, *further, "geometry"]]
     summary = {
         "read": read.as_json(),
         "kept": remaining.as_json(),
@@ -181,6 +186,10 @@ def clean(
             for code, number in count_by(result["crop_code"], result["area_ha"].to_numpy()).items()
         },
     }
+    if groups:
+        summary["groups"] = count_rows(
+            table[["crop_code", *groups]].assign(reason=np.where(kept, "kept", reason)), area_ha
+        )
     _log(summary)
     return result, summary
 

@@ -47,6 +47,8 @@ def report(
     """Write the report of an experiment: one HTML file that opens offline."""
     import json
 
+    from cropflow.config.root import parse
+    from cropflow.config.sections import SampleSet
     from cropflow.files.atomic import read_json, write_text
     from cropflow.files.manifest import write_manifest
     from cropflow.files.tables import read_table
@@ -72,7 +74,7 @@ def report(
     inputs = ReportInputs(
         experiment=experiment,
         settings=parsed,
-        legend=read_legend(parsed["set"].get("legend", "turkoglu")),
+        legend=read_legend(parse(SampleSet, parsed["set"]).legend),
         places=read_places(
             place,
             samples=samples,

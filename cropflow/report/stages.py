@@ -23,6 +23,13 @@ PIXEL_REASONS = {
     "usable": "usable: learnt from and scored",
 }
 
+WHY_NOT = (
+    ("unknown code", "unknown"),
+    ("ignored by the table", "ignored"),
+    ("too rare a crop", "rare"),
+    ("out of the legend's scope", "out_of_scope"),
+)
+
 
 @dataclass(frozen=True)
 class Step:
@@ -111,8 +118,8 @@ def legend_stage(place: PlaceInputs) -> Stage:
     """Mapping of the codes to the legend."""
     content = place.crops
     rows = [
-        (kind, str(code), *_counted(counts))
-        for kind, key in (("unknown code", "unknown"), ("out of the legend's scope", "out_of_scope"))
+        (kind, counts.get("name", str(code)), *_counted(counts))
+        for kind, key in WHY_NOT
         for code, counts in sorted(content[key].items(), key=lambda item: (-item[1]["hectares"], item[0]))
     ]
     shown, more = _shortened(rows, "codes")
@@ -122,12 +129,30 @@ def legend_stage(place: PlaceInputs) -> Stage:
     return Stage(
         f"Register {place.register}: codes that are crops of the legend",
         f"{number(mapped)} of {number(total['parcels'])} parcels ({number(area, 1)} of {number(total['hectares'], 1)} "
-        f"ha) have one of {len(crops)} crops of the legend.{more}",
-        ("why not", "code", "parcels", "hectares"),
+        f"ha) have one of {len(crops)} crops of the legend.{more}{_years_of_codes(content['years'])}",
+        ("why not", "code or crop", "parcels", "hectares"),
         shown,
         texts=2,
         steps=(Step("Codes mapped to the legend", place.register, "parcels", total["parcels"], mapped),),
     )
+
+
+def _years_of_codes(years: Mapping[str, Any] | None) -> str:
+    """A sentence on codes that are used outside their years or stand for others too, where there are any."""
+    told = (
+        [
+            f"{plural(len(years[key]), 'code', 'codes')} "
+            f"({plural(sum(found['parcels'] for found in years[key].values()), 'parcel', 'parcels')}) {what}"
+            for key, what in (
+                ("outside_years", "used outside the years of the list"),
+                ("merged", "standing for others too"),
+            )
+            if years[key]
+        ]
+        if years
+        else []
+    )
+    return f" In the campaign {years['campaign']}: {'; '.join(told)}." if years and told else ""
 
 
 def sites_stage(place: PlaceInputs) -> Stage:

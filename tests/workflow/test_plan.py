@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
+import pytest
+
 
 def test_a_plain_dry_run_plans_the_demo_from_the_landscape_to_the_report(plan):
     code, jobs, _ = plan()
@@ -51,6 +55,59 @@ def test_a_register_at_an_address_is_downloaded_first(plan):
     assert code == 0
     assert jobs == {"labels_download": 1, "labels": 1, "labels_legend": 1}
     assert "results/labels/far/2023/download/RPG_2-2__GPKG_LAMB93_FXX_2023-01-01.7z" in text
+
+
+LEGEND = "id,level,name,parent,colour\n1,1,maize,,#ff8800\n2,1,wheat,,#ffee88\n"
+TABLE = "code,crop\nBTH,wheat\nMIS,maize\n"
+RESULT = "results/labels/demo/2023/legends/mine.parquet"
+
+
+@pytest.fixture
+def own_legend(folder):
+    """A legend of one's own with a table beside it, and the overlay that names them."""
+    (folder / "crops" / "mine").mkdir(parents=True)
+    (folder / "crops" / "mine.csv").write_text(LEGEND)
+    (folder / "crops" / "mine" / "rpg.csv").write_text(TABLE)
+    return {"sets": {"demo": {"legend": "crops/mine.csv"}}}
+
+
+def test_a_legend_of_ones_own_gives_results_of_its_name(plan, own_legend):
+    code, jobs, text = plan(RESULT, overlay=own_legend)
+    assert code == 0, text
+    assert jobs == {"simulation": 1, "labels": 1, "labels_legend": 1}
+    code, jobs, text = plan(overlay=own_legend)
+    assert code == 0, text
+    assert "legends/mine.json" in text
+    assert "legends/turkoglu" not in text
+
+
+@pytest.mark.parametrize("changed", ["crops/mine.csv", "crops/mine/rpg.csv"])
+def test_a_changed_legend_or_table_of_ones_own_maps_again(plan, folder, own_legend, changed):
+    inputs = "results/simulation/demo/register", "results/labels/demo/2023/parcels.parquet"
+    (folder / inputs[0]).mkdir(parents=True)
+    for file in (inputs[1], "results/labels/demo/2023/summary.json", RESULT, RESULT.replace(".parquet", ".json")):
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).touch()
+    options = (RESULT, "--rerun-triggers", "mtime", "--allowed-rules", "labels_legend")
+    assert plan(*options, overlay=own_legend)[1] == {}
+    later = (folder / RESULT).stat().st_mtime + 10
+    os.utime(folder / changed, (later, later))
+    code, jobs, text = plan(*options, overlay=own_legend)
+    assert (code, jobs) == (0, {"labels_legend": 1})
+    assert f"Updated input files: {changed}" in text
+
+
+def test_the_campaign_is_the_year_in_which_the_season_ends_or_as_the_file_says(plan):
+    file = {"path": "config.yaml"}
+    season = {"start": "2022-09-01", "end": "2023-08-31"}
+    overlay = {
+        "seasons": {"autumn": season},
+        "registers": {"own": {"reader": "rpg", "files": {"autumn": file, "2022": {**file, "campaign": 2021}}}},
+    }
+    for name, year in (("autumn", 2023), ("2022", 2021)):
+        code, _, text = plan(f"results/labels/own/{name}/legends/turkoglu.parquet", "--printshellcmds", overlay=overlay)
+        assert code == 0, text
+        assert f"--legend turkoglu --campaign {year}" in text
 
 
 def test_every_rule_names_its_log_its_timing_and_its_environment(root):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from cropflow.errors import CropflowError, listing
 
@@ -13,11 +13,21 @@ if TYPE_CHECKING:
 
     from cropflow.config.registers import Register
 
-READERS = {"rpg": "cropflow.labels.registers.rpg", "vector": "cropflow.labels.registers.vector"}
+READERS = {
+    "rpg": "cropflow.labels.registers.rpg",
+    "vector": "cropflow.labels.registers.vector",
+    "isrc": "cropflow.labels.registers.isrc",
+    "eurocrops": "cropflow.labels.registers.eurocrops",
+}
 
 
 class Reader(Protocol):
-    """What a module in this folder offers."""
+    """What a module in this folder offers.
+
+    It may offer more: ``files(source, season, settings)``, where its source is a folder of several files; ``GROUPS``,
+    columns by which parcels in and out are counted beside the code; ``findings(parcels)``, what a user should know of
+    the parcels as read.
+    """
 
     def read(self, source: Path, season: str, settings: Register) -> geopandas.GeoDataFrame:
         """Read the parcels of a season.
@@ -29,7 +39,7 @@ class Reader(Protocol):
 
         Returns:
             ``parcel_id`` str, ``crop_code`` str (missing where the register has none), ``geometry``,
-            in the register's CRS and the file's order.
+            in the register's CRS and the file's order. Further columns travel on to the cleaned parcels.
 
         Raises:
             CropflowError: If the file, its layer, a column or the CRS is missing or damaged.
@@ -73,4 +83,46 @@ def read_register(source: Path | str, season: str, settings: Register) -> geopan
         CropflowError: If the file, its layer, a column or the CRS is missing or damaged.
     """
     reader = cast(Reader, importlib.import_module(READERS[settings.reader]))
-    return reader.read(register_file(Path(source), season), season, settings)
+    place = Path(source) if hasattr(reader, "files") else register_file(Path(source), season)
+    parcels = reader.read(place, season, settings)
+    if settings.points is None:
+        return parcels
+    from cropflow.labels.registers.points import squares
+
+    return parcels.set_geometry(squares(parcels.geometry, settings.points.side_m))
+
+
+def register_sources(source: Path | str, season: str, settings: Register) -> list[Path]:
+    """All files that are read for a season: an archive's parts, a shapefile's set, those of all crops.
+
+    Args:
+        source: As for :func:`read_register`.
+        season: Name of the season.
+        settings: The register's config entry.
+
+    Raises:
+        CropflowError: If there is no such file, or a part of an archive is missing.
+    """
+    from cropflow.labels.archives import source_files
+
+    reader: Any = importlib.import_module(READERS[settings.reader])
+    if not hasattr(reader, "files"):
+        return source_files(register_file(Path(source), season))
+    return [part for file in reader.files(Path(source), season, settings) for part in source_files(file)]
+
+
+def register_groups(settings: Register) -> tuple[str, ...]:
+    """Columns by which the parcels of a register are counted beside the code."""
+    return tuple(getattr(importlib.import_module(READERS[settings.reader]), "GROUPS", ()))
+
+
+def register_findings(parcels: geopandas.GeoDataFrame, settings: Register) -> dict[str, Any]:
+    """What a user should know of the parcels as read, ready for JSON; nothing where the reader looks for nothing.
+
+    Args:
+        parcels: As :func:`read_register` returns them.
+        settings: The register's config entry.
+    """
+    find = getattr(importlib.import_module(READERS[settings.reader]), "findings", None)
+    found: dict[str, Any] = find(parcels) if find else {}
+    return found

@@ -137,7 +137,7 @@ def content(root):
     ("overlay", "words"),
     [
         ({"sets": {"demo": {"legend": "crops"}}}, ["sets.demo.legend", "'crops'", "turkoglu"]),
-        ({"registers": {"demo": {"table": "rgp"}}}, ["registers.demo.table", "'rgp'", "eurocrops, rpg", ".csv"]),
+        ({"registers": {"demo": {"table": "rgp"}}}, ["registers.demo.table", "'rgp'", "eurocrops", "rpg", ".csv"]),
         (
             {"simulations": {"demo": {"seasons": ["2022", "2021", "2023"]}}},
             ["simulations.demo.seasons", "['2022', '2021', '2023']", "in order of time"],
@@ -178,6 +178,51 @@ def test_a_table_of_ones_own_must_exist(content, tmp_path):
     assert missing_paths(config, tmp_path) == ["registers.demo.table: mine.csv"]
     (tmp_path / "mine.csv").touch()
     assert missing_paths(config, tmp_path) == []
+
+
+OWN = {"sets": {"demo": {"legend": "data/mine.csv"}}, "registers": {"demo": {"table": "codes"}}}
+
+
+def test_a_legend_of_ones_own_and_its_table_must_exist(content, tmp_path):
+    config = parse(Config, merge(content, OWN))
+    missing = missing_paths(config, tmp_path)
+    assert missing == ["sets.demo.legend: data/mine.csv", "sets.demo.legend's table: data/mine/codes.csv"]
+    (tmp_path / "data" / "mine").mkdir(parents=True)
+    (tmp_path / "data" / "mine.csv").touch()
+    (tmp_path / "data" / "mine" / "codes.csv").touch()
+    assert missing_paths(config, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("sets", "words"),
+    [
+        ({"demo": {"legend": "data/turkoglu.csv"}}, ["'turkoglu' is the legend 'turkoglu'", "a file of another name"]),
+        ({"demo": {"legend": "my crops.csv"}}, ["sets.demo.legend", "'my crops.csv'", "letters, digits"]),
+        ({"demo": {"legend": "data/mine"}}, ["sets.demo.legend", "'data/mine'", ".csv"]),
+        (
+            {"demo": {"legend": "a/mine.csv"}, "other": {"series": "monthly", "legend": "b/mine.csv"}},
+            ["sets.other.legend is 'b/mine.csv'", "'mine' is the legend 'a/mine.csv'"],
+        ),
+    ],
+)
+def test_a_legend_whose_results_would_have_no_name_of_their_own_is_refused(content, sets, words):
+    with pytest.raises(CropflowError) as caught:
+        parse(Config, merge(content, {"sets": sets}))
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("legend_name", "table", "path"),
+    [
+        ("turkoglu", "rpg", None),
+        ("turkoglu", "a/codes.csv", "a/codes.csv"),
+        ("a/mine.csv", "codes", "a/mine/codes.csv"),
+        ("a/mine.csv", "b/codes.csv", "b/codes.csv"),
+    ],
+)
+def test_a_table_of_ones_own_lies_where_it_is_named_or_beside_the_legend(legend_name, table, path):
+    assert shipped.own_table_path(legend_name, table) == path
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from cropflow.errors import CropflowError
 from cropflow.evaluation.confusion import UNITS, coarsen, level_groups, long_table, scored_ids, tally
+from cropflow.evaluation.metrics import average_metrics
 from cropflow.labels.legend import read_legend
 
 LEGEND = read_legend("turkoglu")
@@ -53,6 +54,17 @@ def test_a_position_outside_the_classes_is_refused_and_never_dropped():
 def test_all_classes_of_the_legend_are_scored_and_background_only_where_it_was_learnt():
     assert scored_ids(LEGEND, [[3, 1], [2]]) == sorted(LEGEND.ids)
     assert scored_ids(LEGEND, [[3, 1], [0, 2]]) == [0, *sorted(LEGEND.ids)]
+
+
+@pytest.mark.parametrize(("name", "levels"), [("isrc_8", 1), ("eucropmap", 2), ("cropflow", 4)])
+def test_every_level_of_a_legend_is_scored_however_many_it_has(name, levels):
+    legend = read_legend(name)
+    ids = list(legend.ids)
+    confusions = np.eye(len(ids))[None, None].repeat(len(UNITS), axis=1)
+    assert sorted(set(long_table(confusions, ids, legend)["level"])) == list(range(1, levels + 1))
+    assert {key.split(".")[0] for key in average_metrics(confusions, ids, legend)} == {
+        f"level_{level}" for level in range(1, levels + 1)
+    }
 
 
 def test_a_class_that_the_legend_lacks_is_refused():

@@ -72,7 +72,57 @@ def test_map_writes_a_crop_for_every_parcel_in_their_order(cleaned, tmp_path):
     assert counts["total"]["parcels"] == 98
     assert counts["unknown"] == {}
     assert all(set(crop) == {"name", "parcels", "hectares"} for crop in counts["crops"].values())
-    assert read_json(manifest_path(crops))["settings"] == {"legend": "turkoglu", "table": "rpg", "unmapped": "stop"}
+    assert counts["years"] is None
+    assert read_json(manifest_path(crops))["settings"] == {
+        "legend": "turkoglu",
+        "table": "rpg",
+        "unmapped": "stop",
+        "minimum_share_percent": 0.0,
+        "campaign": None,
+    }
+
+
+def test_map_reports_the_codes_of_another_campaign(cleaned, tmp_path):
+    parcels, _ = cleaned()
+    crops, summary = tmp_path / "cropflow.parquet", tmp_path / "cropflow.json"
+    words = ("--parcels", parcels, "--settings", json.dumps(RPG), "--legend", "cropflow", "--campaign", "2023")
+    run("map", *words, "--output", crops, "--summary", summary)
+    years = read_json(summary)["years"]
+    assert years["campaign"] == 2023
+    assert set(years["outside_years"]) == {"J5M", "J6P", "J6S", "MIE"}
+    assert years["outside_years"]["MIE"]["last_year"] == 2022
+    assert years["merged"]["MIS"]["merges"] == ["MIE"]
+
+
+def test_rare_crops_become_unknown_and_are_reported(cleaned, tmp_path):
+    parcels, _ = cleaned()
+    crops, summary = tmp_path / "rpg_groups.parquet", tmp_path / "rpg_groups.json"
+    settings = json.dumps(RPG | {"minimum_share_percent": 5.0})
+    words = ("--parcels", parcels, "--settings", settings, "--legend", "rpg_groups")
+    run("map", *words, "--output", crops, "--summary", summary)
+    table, counts = pandas.read_parquet(crops)["crop"], read_json(summary)
+    rare = sum(found["parcels"] for found in counts["rare"].values())
+    assert rare > 0
+    assert (table == 65534).sum() == rare + sum(found["parcels"] for found in counts["ignored"].values())
+    assert not set(map(int, counts["rare"])) & set(table)
+
+
+def test_map_takes_a_legend_and_tables_of_ones_own_and_their_content_counts(cleaned, tmp_path):
+    parcels, _ = cleaned()
+    legend = tmp_path / "mine.csv"
+    legend.write_text("id,level,name,parent,colour\n1,1,grass,,#00ff00\n2,1,maize,,#ff8800\n")
+    (tmp_path / "mine").mkdir()
+    beside = tmp_path / "mine" / "rpg.csv"
+    beside.write_text("code,crop\nPPH,grass\nMIS,maize\nMIE,maize\n")
+    crops, summary = tmp_path / "out.parquet", tmp_path / "out.json"
+    settings = json.dumps(RPG | {"unmapped": "unknown"})
+    words = ("--parcels", parcels, "--settings", settings, "--legend", legend)
+    run("map", *words, "--output", crops, "--summary", summary)
+    assert set(read_json(summary)["crops"]) == {"1", "2"}
+    manifest = read_json(manifest_path(crops))
+    assert manifest["settings"]["legend"] == "mine"
+    assert manifest["inputs"]["legend"] == content_hash(legend)[0]
+    assert manifest["inputs"]["table"] == content_hash(beside)[0]
 
 
 def test_download_writes_a_manifest_without_secrets(server, tmp_path):

@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from cropflow.errors import CropflowError
-from cropflow.labels.legend import check_legend, legend_names, read_legend, read_table, table_names
+from cropflow.labels.legend import (
+    check_legend,
+    legend_names,
+    read_code_table,
+    read_legend,
+    read_table,
+    table_names,
+    table_path,
+)
+from cropflow.labels.tables import UNKNOWN, Code
 
 HEADER = "id,level,name,parent,colour\n"
 TREE = HEADER + (
@@ -86,7 +95,7 @@ def test_a_name_is_looked_up_at_the_finest_level_unless_told(mine):
 
 
 def test_a_legend_that_does_not_exist_is_named_with_those_that_do(tmp_path):
-    with pytest.raises(CropflowError, match=r"'pastis'; expected one of turkoglu, or the path"):
+    with pytest.raises(CropflowError, match=r"'pastis'; expected one of canadian_.*, turkoglu, or the path"):
         read_legend("pastis")
     with pytest.raises(CropflowError, match=r"no legend file .*none\.csv"):
         read_legend(tmp_path / "none.csv")
@@ -169,6 +178,39 @@ def test_a_table_maps_codes_to_ids_and_a_dash_to_zero(mine, table):
     assert read_table(mine(), path) == {"BTH": 4, "NA": 2, "0042": 9, "BR": 0}
 
 
+def test_a_question_mark_leaves_a_code_neither_target_nor_negative(mine, table):
+    assert read_table(mine(), table("code,crop\nMIX,?\nBR,-\n")) == {"MIX": UNKNOWN, "BR": 0}
+
+
+MERGING = "code,crop,first_year,last_year,merges,merges_from\n"
+
+
+def test_a_table_knows_the_years_of_a_code_and_what_it_took_over(mine, table):
+    rows = MERGING + "MIS,maize,2015,,MIE MID,2023\nMIE,maize,2015,2022,,\nMID,maize,,2022,,\n"
+    codes = read_code_table(mine(), table(rows))
+    assert codes["MIS"] == Code(2, 2015, None, ("MIE", "MID"), 2023)
+    assert [codes["MIE"].used_in(year) for year in (2014, 2015, 2022, 2023)] == [False, True, True, False]
+    assert [codes["MID"].used_in(year) for year in (1900, 2022, 2023)] == [True, True, False]
+    assert [codes["MIS"].merged_in(year) for year in (2022, 2023, 2024)] == [False, True, True]
+    assert not codes["MIE"].merged_in(2023)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("A,maize,,,B,2023\n", "'B'; expected another code of the table"),
+        ("A,maize,,,A,2023\n", "'A'; expected another code of the table"),
+        ("A,maize,,,B,2023\nB,maize,,,,\n", "last_year of code 'B' .* is None; expected a year before 2023"),
+        ("A,maize,,,B,2023\nB,maize,,2023,,\n", "is 2023; expected a year before 2023, when 'A' took its place"),
+        ("A,maize,,,B,\nB,maize,,2022,,\n", "merges and merges_from go together"),
+        ("A,maize,,,,2023\n", "merges and merges_from go together"),
+    ],
+)
+def test_a_merge_that_contradicts_the_years_is_refused(mine, table, rows, message):
+    with pytest.raises(CropflowError, match=message):
+        read_code_table(mine(), table(MERGING + rows))
+
+
 def test_a_byte_order_mark_does_not_hide_the_first_column(mine, table):
     assert read_table(mine(), table("\ufeffcode,crop\nBTH,wheat\n")) == {"BTH": 4}
 
@@ -180,7 +222,10 @@ def test_a_byte_order_mark_does_not_hide_the_first_column(mine, table):
         ("A,wheat\nA,wheat\n", "code 'A' has a row already"),
         (" A,wheat\n", "' A'; expected text without blanks"),
         (",wheat\n", "''; expected text without blanks"),
-        ("A,wheat \n", "'wheat '; expected a finest crop of 'mine', or '-'. The closest names are wheat"),
+        (
+            "A,wheat \n",
+            "'wheat '; expected a finest crop of 'mine', '-' .out of scope. or '\\?' .ignored.. The closest names are",
+        ),
         ("A,whaet\n", "The closest names are wheat"),
         ("A,\n", "crop of code 'A' .* is ''"),
         ("A,arable\n", "expected a finest crop"),
@@ -221,6 +266,7 @@ def test_tables_beside_a_legend_of_ones_own_are_found_by_name(mine):
     (path.with_suffix("") / "rpg.csv").write_text("code,crop\nBTH,wheat\n", encoding="utf-8")
     assert table_names(str(path)) == ("rpg",)
     assert read_table(path, "rpg") == {"BTH": 4}
+    assert table_path(path, "rpg") == path.with_suffix("") / "rpg.csv"
 
 
 def test_changing_a_table_in_memory_does_not_change_the_next_one_read():
@@ -230,7 +276,10 @@ def test_changing_a_table_in_memory_does_not_change_the_next_one_read():
 
 
 def test_the_package_lists_its_legends():
-    assert legend_names() == ("turkoglu",)
+    assert legend_names() == (
+        "canadian_cropland_10", "cropflow", "deep_crop_rotation_20", "eucropmap", "hcat", "isrc_8", "rpg_groups",
+        "rpg_groups_finistere", "seed_e_50", "turkoglu",
+    )  # fmt: skip
 
 
 @given(st.lists(st.integers(0, 2), min_size=1, max_size=12))
@@ -252,14 +301,14 @@ def test_the_command_shows_a_legend_and_a_table(mine, table):
     shown = CliRunner().invoke(app, ["show", legend])
     assert shown.exit_code == 0
     assert "2\t2\tmaize\tarable\t#ff8c00" in shown.stdout.splitlines()
-    codes = CliRunner().invoke(app, ["show", legend, "--table", str(table("code,crop\nA,wheat\nB,-\n"))])
-    assert codes.stdout.splitlines() == ["code\tid\tcrop", "A\t4\twheat", "B\t0\t-"]
+    codes = CliRunner().invoke(app, ["show", legend, "--table", str(table("code,crop\nA,wheat\nB,-\nC,?\n"))])
+    assert codes.stdout.splitlines() == ["code\tid\tcrop", "A\t4\twheat", "B\t0\t-", "C\t65534\t?"]
 
 
 def test_the_command_checks_a_legend_with_its_tables():
     from cropflow.labels.legend_command import app
 
-    done = CliRunner().invoke(app, ["check"])
+    done = CliRunner().invoke(app, ["check", "turkoglu"])
     assert done.exit_code == 0, done.output
     assert "turkoglu: 5 of level 1, 16 of level 2, 48 of level 3" in done.stdout
     assert all(f"turkoglu, {name}:" in done.stdout for name in ("eurocrops", "rpg", "worldcereal"))

@@ -1,4 +1,4 @@
-"""The legend and tables that come with the package, against the official lists."""
+"""The legend turkoglu and its tables, against the official lists."""
 
 import csv
 import json
@@ -8,7 +8,7 @@ from itertools import combinations
 import pyogrio
 import pytest
 
-from cropflow.labels.legend import FOLDER, check_legend, read_legend, read_table, table_names
+from cropflow.labels.legend import check_legend, read_legend, read_table
 
 TABLES = ("eurocrops", "rpg", "worldcereal")
 # The French codes whose EuroCrops name tells less, or something else, than the French label.
@@ -82,32 +82,6 @@ def test_the_hierarchy_is_that_of_the_source(legend, shared):
             assert legend.name(legend.ancestor(id, 1)) == plain(row["parent_level2_name"])
         if level > 2:
             assert legend.name(legend.ancestor(id, 2)) == plain(row["parent_level3_name"])
-
-
-def test_the_package_has_these_tables():
-    assert table_names("turkoglu") == TABLES
-
-
-@pytest.mark.parametrize("table", TABLES)
-def test_rows_of_a_table_are_tidy(table):
-    with (FOLDER / "turkoglu" / f"{table}.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.reader(file))
-    assert rows[0][:3] == ["code", "crop", "note"]
-    assert all(value == value.strip() and value.isascii() for row in rows for value in row)
-    # Whoever leaves a code out of scope says why.
-    assert not [row[0] for row in rows[1:] if row[1] == "-" and not row[2]]
-
-
-def test_every_official_rpg_code_has_a_row_with_its_years(shared):
-    folder = shared / "data/rpg_codes"
-    table = {row["code"]: row for row in rows_of(FOLDER / "turkoglu/rpg.csv", delimiter=",")}
-    official = rows_of(folder / "REF_CULTURES_2020.csv")
-    assert len(official) == 664
-    for row in official:
-        first, last = row["CAMPAGNE_DEBUT"], row["CAMPAGNE_FIN"].replace("NA", "")
-        if last == "1900":  # two codes that were withdrawn before they were used
-            first = last = ""
-        assert (table[row["CODE"]]["first_year"], table[row["CODE"]]["last_year"]) == (first, last), row["CODE"]
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ class World:
         }
         self.settings = {
             "experiment": self.experiment,
-            "set": {"series": "monthly"},
+            "set": {"series": "monthly", "legend": "turkoglu"},
             "series": {"max_gap": 3},
             "seasons": {"2019": {"start": "2018-11-01", "end": "2019-01-31"}},
             "simulations": [],
@@ -92,6 +92,9 @@ class World:
             {
                 "crops": {str(crop): {"name": self.legend.name(crop), "parcels": 3, "hectares": 1.5} for crop in CROPS},
                 "out_of_scope": {"XYZ": {"parcels": 3, "hectares": 2.0}},
+                "ignored": {},
+                "rare": {},
+                "years": None,
                 "unknown": {},
                 "total": {"parcels": 12, "hectares": 6.5},
             },

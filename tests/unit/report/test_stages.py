@@ -55,6 +55,29 @@ def test_unknown_codes_come_before_codes_out_of_scope(world):
     ]
 
 
+def test_codes_that_are_ignored_and_crops_that_are_rare_are_listed_by_their_reason(world):
+    place = place_of(world)
+    place.crops["ignored"] = {"MIX": {"parcels": 1, "hectares": 0.1}}
+    place.crops["rare"] = {"3": {"name": "rye", "parcels": 1, "hectares": 0.2}}
+    assert [row[:2] for row in legend_stage(place).rows] == [
+        ("ignored by the table", "MIX"),
+        ("too rare a crop", "rye"),
+        ("out of the legend's scope", "XYZ"),
+    ]
+
+
+def test_codes_outside_their_years_and_merged_ones_are_told(world):
+    place = place_of(world)
+    count = {"parcels": 2, "hectares": 1.0}
+    place.crops["years"] = {"campaign": 2023, "outside_years": {"MIE": count}, "merged": {"MIS": count, "JAC": count}}
+    assert legend_stage(place).summary.endswith(
+        " In the campaign 2023: 1 code (2 parcels) used outside the years of the list; 2 codes (4 parcels) standing "
+        "for others too."
+    )
+    place.crops["years"] = {"campaign": 2023, "outside_years": {}, "merged": {}}
+    assert "campaign" not in legend_stage(place).summary
+
+
 def test_several_sites_have_a_line_of_totals(world):
     place = place_of(world)
     count = place.parcels["sites"]["a"]

@@ -169,7 +169,7 @@ def test_patches_without_a_usable_pixel_are_left_out(region, tmp_path: Path):
     index = read_table(samples / "patches" / "index.parquet")
     assert 0 < len(index) < 9
     assert read_json(samples / "patches" / "patches.json") == {
-        "bands": ["B04", "B08"], "periods": ["2018-01-01", "2018-02-01", "2018-03-01"], "legend": "turkoglu",
+        "bands": ["B04", "B08"], "periods": ["2018-01-01", "2018-02-01", "2018-03-01"], "legend": "cropflow",
         "patch_size": 16, "background": False, "shuffled_crops": False, "patches": len(index),
         "pixels": read_json(samples / "summary.json")["pixels"]["reasons"]["usable"],
     }  # fmt: skip
