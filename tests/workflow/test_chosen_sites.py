@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 
@@ -62,3 +63,14 @@ def test_a_sample_waits_for_nothing_but_its_files(plan, folder):
     assert (code, jobs) == (0, {"regions": 1})
     assert "input: frame.gpkg" in text
     assert "--parcels" not in text
+
+
+def test_all_parcels_of_iran_are_planned_in_few_jobs(plan, root, folder, shared):
+    overlay = overlay_of(root, "iran_clusters")
+    (folder / overlay["imagery"]["iran"]["path"]).mkdir(parents=True)
+    # Paths of the overlay are relative to the checkout.
+    text = json.dumps(overlay).replace("../shared", str(shared))
+    code, jobs, _ = plan(overlay=json.loads(text))
+    assert code == 0
+    assert jobs["labels"] == jobs["regions"] == jobs["regions_parcels"] == jobs["imagery"] == 1
+    assert sum(jobs.values()) < 400
