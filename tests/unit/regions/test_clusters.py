@@ -7,7 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cropflow.config.regions import Clusters
+from cropflow.config.registers import Register
 from cropflow.errors import CropflowError
+from cropflow.labels.parcels import clean
+from cropflow.labels.registers import read_register
 from cropflow.regions import clusters
 from cropflow.regions.clusters import NOISE, centroids, cluster_points, cluster_sites, in_metres
 from cropflow.regions.sites import overlaps
@@ -241,3 +244,17 @@ def test_all_crops_of_iran_together_are_clustered_in_true_metres(shared):
     assert len(found.sites) == 835
     assert {grid.epsg for grid in found.sites.values()} == {32638, 32639, 32640, 32641}
     assert all(found.sites[one].epsg == found.sites[other].epsg for one, other in overlaps(found.sites))
+
+
+def test_cleaning_costs_one_cluster_of_lentils_and_one_of_pea_because_of_tiny_polygons(shared):
+    source = shared / "data" / "isrc_iran" / "files" / "Crops"
+    keys = {"reader": "isrc", "files": {"1400-1401": {"path": str(source)}}}
+    codes = [crop.lower().replace("sugerbeet", "sugar_beet") for crop in CROPS]
+    expected = dict(zip(codes, CROPS.values(), strict=True))
+    for minimum_area_m2, lost in ((0, set()), (100, {"lentils", "pea"})):
+        register = Register(**keys, cleaning={"minimum_area_m2": minimum_area_m2, "minimum_width_m": 0})
+        parcels, summary = clean(read_register(source, "1400-1401", register), register.cleaning)
+        assert summary["dropped"].get("too_small", {"parcels": 0})["parcels"] == (5 if lost else 0)
+        for code in codes:
+            found = cluster_sites(parcels, chosen(distances="EPSG:3857", crop_codes=[code]), 10)
+            assert found.counts["clusters"] == expected[code] - (code in lost), code
