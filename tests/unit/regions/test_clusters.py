@@ -182,6 +182,21 @@ def test_clusters_that_share_ground_across_a_border_lie_in_one_zone():
     assert len(overlaps(found.sites)) == 1
 
 
+@pytest.mark.parametrize(("east", "zones"), [(7.0, {32631}), (29.0, {32631, 32632, 32633, 32634, 32635})])
+def test_a_chain_over_borders_has_one_zone_unless_it_reaches_too_far(east, zones, caplog):
+    places = [(x, y) for x in np.arange(4.0, east, 0.05) for y in (65.0, 65.5)]
+    table = geopandas.GeoDataFrame(
+        {"crop_code": ["a"] * len(places)},
+        geometry=[shapely.box(x, y, x + 0.001, y + 0.001) for x, y in places],
+        crs=4326,
+    )
+    found = cluster_sites(table, chosen(eps_m=60_000, maximum_pixels=10_000), 10)
+    assert found.counts["clusters"] == 1
+    assert {grid.epsg for grid in found.sites.values()} == zones
+    assert ("share ground across the border of two UTM zones" in caplog.text) == (len(zones) > 1)
+    assert found.counts["clustered"] == len(places)
+
+
 def test_parts_with_the_same_rectangle_are_one():
     table = fields([(500_000, 4_900_000), (500_010, 4_900_000)], side=5)
     ground = Ground(table.geometry.to_numpy(), table.crs, centroids(table.geometry))
