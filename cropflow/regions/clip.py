@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import geopandas
@@ -78,13 +79,19 @@ def parcels_crs(path: Path | str) -> pyproj.CRS:
         raise CropflowError(
             f"{path} is no GeoParquet (no 'geo' metadata); expected the result of cropflow labels clean."
         )
-    geo = json.loads(header)
-    column = geo["columns"][geo["primary_column"]]
-    # GeoParquet: an absent CRS means longitude and latitude, null means unknown.
-    crs = column.get("crs", "OGC:CRS84")
+    crs = _crs_of(header)
     if crs is None:
         raise CropflowError(f"{path} has no CRS; parcels cannot be placed. Declare it where the file is written.")
-    return pyproj.CRS.from_user_input(crs)
+    return crs
+
+
+@cache
+def _crs_of(header: bytes) -> pyproj.CRS | None:
+    """The CRS that a header describes; kept, because a region with a thousand sites asks a thousand times."""
+    geo = json.loads(header)
+    # GeoParquet: an absent CRS means longitude and latitude, null means unknown.
+    crs = geo["columns"][geo["primary_column"]].get("crs", "OGC:CRS84")
+    return None if crs is None else pyproj.CRS.from_user_input(crs)
 
 
 def count_rows(path: Path | str) -> int:
