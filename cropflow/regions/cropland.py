@@ -132,7 +132,7 @@ def _measured(squares: pandas.DataFrame, settings: Cropland, share: Share) -> pa
             needed[row - bottom + up, column - left + right] = True
         cells = np.full(needed.shape, np.nan)
         y, x = ((place + origin) * step for place, origin in zip(np.nonzero(needed), (bottom, left), strict=True))
-        cells[needed] = share(geopandas.GeoSeries(shapely.box(x, y, x + step, y + step), crs=f"EPSG:{epsg}"))
+        cells[needed] = _on_either_side(geopandas.GeoSeries(shapely.box(x, y, x + step, y + step), crs=epsg), share)
         # A square beside the map's edge is as dense as what is known of it; one without any data is no candidate.
         known = np.isfinite(cells)
         total, number = np.zeros(len(here)), np.zeros(len(here))
@@ -143,6 +143,16 @@ def _measured(squares: pandas.DataFrame, settings: Cropland, share: Share) -> pa
         with np.errstate(invalid="ignore"):
             parts.append(here.assign(share=total / number))
     return pandas.concat(parts, ignore_index=True)
+
+
+def _on_either_side(cells: geopandas.GeoSeries, share: Share) -> NDArray[np.float64]:
+    """The share of each cell; NaN where one lies across the antimeridian, where maps in degrees end."""
+    corners = shapely.get_coordinates(cells.to_numpy()).reshape(len(cells), 5, 2)
+    longitude, _ = transformer(cells.crs, GEOGRAPHIC).transform(corners[..., 0], corners[..., 1])
+    whole = np.ptp(longitude, axis=1) < 180
+    result = np.full(len(cells), np.nan)
+    result[whole] = share(cells[whole])
+    return result
 
 
 def _share_ground(one: Grid, other: Grid) -> bool:

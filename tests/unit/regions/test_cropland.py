@@ -82,10 +82,14 @@ def test_squares_of_two_zones_lie_in_that_of_their_centre_and_do_not_overlap():
 
 
 def test_a_town_at_the_antimeridian_has_squares_on_both_sides():
-    found = densest_squares(
-        chosen({"fiji": (179.999, -17.0)}, per_town=8), 10, lambda squares: np.full(len(squares), 0.5)
-    )
+    def share(cells):
+        # As a map in degrees, which cannot place a cell on both of its edges.
+        assert (cells.to_crs(4326).bounds.eval("maxx - minx") < 1).all()
+        return np.full(len(cells), 0.5)
+
+    found = densest_squares(chosen({"fiji": (179.999, -17.0)}, per_town=8), 10, share)
     assert {grid.epsg for grid in found.sites.values()} == {32760, 32701}
+    assert overlaps(found.sites) == {}
 
 
 def test_what_the_map_does_not_show_is_no_cropland_and_is_counted():
