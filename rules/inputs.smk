@@ -150,15 +150,25 @@ def register_file(wildcards):
 
 
 def register_source(wildcards):
-    """Where the register of a season lies: a simulation's folder, a local file, or the download."""
+    """Where the register of a season lies: a simulation's folder, a local file, or the download.
+
+    Nothing where it is read from its address.
+    """
     found = config["registers"][wildcards.register]
     if found["simulation"]:
         return f"<results>/simulation/{found['simulation']}/register"
     file = found["files"][wildcards.season]
     if file["path"]:
         return file["path"]
+    if file["ranges"]:
+        return []
     name = file["url"].split("?")[0].rsplit("/", 1)[1]
     return f"<results>/labels/{wildcards.register}/{wildcards.season}/download/{name}"
+
+
+def source_or_address(wildcards, input):
+    """The --source of a register: its local input, or the address that it is read from."""
+    return input.source or register_file(wildcards)["url"]
 
 
 def register_beside(wildcards):

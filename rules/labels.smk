@@ -38,12 +38,13 @@ rule labels:
         mem="4 GiB",
         runtime="2h",
     params:
+        source=source_or_address,
         settings=undated_settings,
         code=room_code("labels"),
     shell:
         r"""
         python -m cropflow labels clean \
-            --source {input.source:q} --season {wildcards.season:q} --settings {params.settings:q} \
+            --source {params.source:q} --season {wildcards.season:q} --settings {params.settings:q} \
             --output {output.parcels:q} --summary {output.summary:q} 2>{log:q}
         """
 

@@ -7,10 +7,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from cropflow.config.addresses import check_address
+from cropflow.config.regions import Site
 from cropflow.config.sections import Name, Section
 
 # Readers whose codes are their own: the table of the same name is the one to take.
-OWN_TABLES = ("isrc", "eurocrops")
+OWN_TABLES = ("isrc", "eurocrops", "canadian_cropland")
+# Readers whose labels were made by a classifier, not declared or seen in the field.
+MAP_READERS = ("raster", "canadian_cropland")
 SheetCrop = Annotated[str, Field(pattern=r"^[a-z0-9_]+(/[a-z0-9_]+)?$")]
 
 
@@ -31,6 +34,11 @@ class RegisterFile(Section):
         description="Layer, where the file holds several; for reader isrc the agricultural year, such as '1400-1401', "
         "where the season is not named so.",
     )
+    ranges: bool = Field(
+        default=False,
+        description="For reader raster with a url: read a COG where it lies, by range requests, instead of "
+        "downloading it.",
+    )
     campaign: int | None = Field(
         default=None, ge=1900, le=2199, description="Year of the declaration; the year in which the season ends."
     )
@@ -41,6 +49,8 @@ class RegisterFile(Section):
             raise ValueError("give exactly one of path and url")
         if self.url is not None:
             check_address(self.url)
+        if self.ranges and (self.url is None or self.sha256 is not None):
+            raise ValueError("ranges needs a url, and no sha256: the file is never there as a whole")
         return self
 
 
@@ -64,6 +74,25 @@ class Points(Section):
     """Points of a register as small squares around them, edges north to south; without it points are dropped."""
 
     side_m: float = Field(default=10.0, gt=0, le=1000, description="Side of the square (m).")
+
+
+class Raster(Section):
+    """How the pixels of a map of classes become parcels: connected pixels of one value, edges on pixel edges."""
+
+    windows: dict[Name, Site] = Field(
+        default={},
+        description="Window -> square or box, as the sites of a region are declared; only these are read. Left out, "
+        "all of it is: at most 121 million pixels, which is 110 km at 10 m, and 2 kB of memory per connected part.",
+    )
+    nodata: tuple[int, ...] = Field(
+        default=(), description="Values that mean no data, beside the one that the file declares."
+    )
+    cut_pixels: int | None = Field(
+        default=None,
+        ge=8,
+        description="Cut connected pixels at every so many rows and columns of the raster, so that a forest that "
+        "crosses many blocks is not lost to the one fold of its centre; none: they stay whole.",
+    )
 
 
 class Provinces(Section):
@@ -113,9 +142,15 @@ class CropCalendar(Section):
 class Register(Section):
     """A register of parcels and how its codes are read."""
 
-    reader: Literal["rpg", "vector", "isrc", "eurocrops"] = Field(
+    reader: Literal["rpg", "vector", "isrc", "eurocrops", "raster", "canadian_cropland"] = Field(
         description="rpg: the French register; vector: any file, by columns; isrc: the folder of ISRC, Iran; "
-        "eurocrops: files with HCAT codes."
+        "eurocrops: files with HCAT codes; raster: a map of classes, such as EUCROPMAP, the AAFC Annual Crop Inventory "
+        "or ESA WorldCover, whose values are the codes; canadian_cropland: the points of the Canadian Cropland Dataset."
+    )
+    kind: Literal["survey", "map"] = Field(
+        default="survey",
+        description="survey: declared, or seen in the field; map: made by a classifier, so that scores against it are "
+        "called agreement. Left out, readers raster and canadian_cropland are maps.",
     )
     simulation: Name | None = Field(default=None, description="Read the register of this simulation.")
     files: dict[Name, RegisterFile] = Field(default={}, description="Season -> file.")
@@ -127,7 +162,11 @@ class Register(Section):
         default=None,
         description="For reader eurocrops, where columns.crop_code holds national crops: the country's table.",
     )
-    points: Points | None = Field(default=None, description="Take points as squares; none: they are dropped.")
+    raster: Raster | None = Field(default=None, description="For reader raster: what is read, and how it is cut.")
+    points: Points | None = Field(
+        default=None,
+        description="Take points as squares; none: they are dropped. Reader canadian_cropland needs it.",
+    )
     provinces: Provinces | None = Field(default=None, description="For reader isrc: the layer of provinces.")
     calendar: CropCalendar | None = Field(
         default=None, description="For reader isrc, with provinces: the crop calendars."
@@ -135,7 +174,7 @@ class Register(Section):
     table: str = Field(
         default="rpg",
         description="Table from codes to crops: one of the legend's own, such as rpg or eurocrops, or a CSV file's "
-        "path; left out, readers isrc and eurocrops take the one of their name.",
+        "path; left out, readers isrc, eurocrops and canadian_cropland take the one of their name.",
     )
     unmapped: Literal["stop", "unknown"] = Field(
         default="stop", description="A code that the table does not know: stop the run, or label it unknown."
@@ -153,6 +192,17 @@ class Register(Section):
     def _own_table(cls, content: Any) -> Any:
         own = isinstance(content, dict) and "table" not in content and content.get("reader") in OWN_TABLES
         return content | {"table": content["reader"]} if own else content
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_maps(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or content.get("reader") not in MAP_READERS:
+            return content
+        if content["reader"] == "raster" and "table" not in content:
+            raise ValueError("reader raster needs table: a table from its values to crops")
+        # A pixel is no sliver: what a map shows goes only where the user says so.
+        whole = {"cleaning": {"minimum_area_m2": 0, "minimum_width_m": 0}} if content["reader"] == "raster" else {}
+        return {"kind": "map"} | whole | content
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -175,4 +225,21 @@ class Register(Section):
                 f"points.side_m {self.points.side_m:g} gives squares below cleaning.minimum_area_m2 "
                 f"{self.cleaning.minimum_area_m2:g}; all would be dropped"
             )
+        self._check_maps()
         return self
+
+    def _check_maps(self) -> None:
+        if self.reader in MAP_READERS and self.columns is not None:
+            raise ValueError(f"reader {self.reader} has no columns to name; drop columns")
+        if self.reader in MAP_READERS and self.simulation is not None:
+            raise ValueError(f"reader {self.reader} reads files; a simulation's register is read by reader rpg")
+        if self.reader in MAP_READERS and any(file.layer is not None for file in self.files.values()):
+            raise ValueError(f"reader {self.reader} knows no layers; drop files.<season>.layer")
+        if self.raster is not None and self.reader != "raster":
+            raise ValueError(f"raster belongs to reader raster; reader is {self.reader!r}")
+        if self.reader != "raster" and any(file.ranges for file in self.files.values()):
+            raise ValueError(f"files.<season>.ranges belongs to reader raster; reader is {self.reader!r}")
+        if self.reader == "raster" and self.points is not None:
+            raise ValueError("reader raster has no points; drop points")
+        if self.reader == "canadian_cropland" and self.points is None:
+            raise ValueError("reader canadian_cropland needs points.side_m: the side of the squares around its points")

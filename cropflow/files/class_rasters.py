@@ -32,6 +32,8 @@ ALIGNED = 1e-3
 SLACK = 1e-6
 # A server that is busy is asked again; one that sends next to nothing for a minute is given up.
 REMOTE = {
+    # A signed address is often signed for GET alone.
+    "CPL_VSIL_CURL_USE_HEAD": "NO",
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_HTTP_MAX_RETRY": "4",
     "GDAL_HTTP_RETRY_DELAY": "1",
@@ -145,7 +147,7 @@ class ClassRaster:
             try:
                 stored, usable = tile.raster.read(1, window=window), tile.raster.read_masks(1, window=window) != 0
             except RasterioError as error:
-                raise _unreadable(self.name, error) from None
+                raise _unreadable(tile.raster.name, error) from None
             part = np.s_[top - span.row : bottom - span.row, left - span.column : right - span.column]
             # Where tiles overlap, the first one that knows a pixel decides.
             fresh = usable & ~np.isin(stored, self._nodata) & ~valid[part]
@@ -177,14 +179,18 @@ def open_classes(source: str | Path, nodata: Sequence[int] = ()) -> Iterator[Cla
             try:
                 rasters.append(opened.enter_context(rasterio.open(file)))
             except RasterioError as error:
-                raise _unreadable(str(public(file)), error) from None
+                raise _unreadable(file, error) from None
             _check(rasters[-1], str(public(file)))
         yield ClassRaster(name, rasters, nodata)
 
 
-def _unreadable(name: str, error: Exception) -> CropflowError:
-    # GDAL repeats the address, query included, which may carry a token.
-    return CropflowError(f"{name} cannot be read as a raster ({public(str(error))}); fetch it again.")
+def _unreadable(file: str, error: Exception) -> CropflowError:
+    name = str(public(file))
+    text = str(error).replace(file, name)
+    query = file.partition("?")[2]
+    # GDAL repeats addresses, and a query may carry a token.
+    reason = public(text) if is_remote(file) and query and query in text else text
+    return CropflowError(f"{name} cannot be read as a raster ({reason}); fetch it again, or check its address.")
 
 
 def _check(raster: Any, name: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cropflow.labels.annotation import annotate, in_8_bits
     from cropflow.labels.area import ellipsoidal_area_ha, ellipsoidal_perimeter_m
+    from cropflow.labels.cropland import cropland_share
     from cropflow.labels.download import download
     from cropflow.labels.legend import Legend, read_legend, read_table
     from cropflow.labels.mapping import map_codes
@@ -19,6 +20,7 @@ __all__ = [
     "Legend",
     "annotate",
     "clean",
+    "cropland_share",
     "download",
     "ellipsoidal_area_ha",
     "ellipsoidal_perimeter_m",
@@ -35,6 +37,7 @@ _HOMES = {
     "Legend": "legend",
     "annotate": "annotation",
     "clean": "parcels",
+    "cropland_share": "cropland",
     "download": "download",
     "ellipsoidal_area_ha": "area",
     "ellipsoidal_perimeter_m": "area",

@@ -47,9 +47,10 @@ def download(
 
 @app.command()
 def clean(
-    source: Path = typer.Option(
+    source: str = typer.Option(
         ...,
-        help="Vector file, archive with one (.zip, .7z, .7z.001), folder with RPG_<season>.7z, or the folder of ISRC.",
+        help="Vector file, archive with one (.zip, .7z, .7z.001), folder with RPG_<season>.7z, or the folder of ISRC; "
+        "for reader raster a raster, STAC items, or the http(s) address of a COG.",
     ),
     season: str = typer.Option(..., help="Season of the register."),
     settings: str = typer.Option(..., help="The register's config entry, JSON."),
@@ -62,20 +63,24 @@ def clean(
     from cropflow.config.sections import dump
     from cropflow.files.atomic import write_json
     from cropflow.files.manifest import write_manifest
+    from cropflow.files.map_items import is_remote
     from cropflow.files.tables import write_table
     from cropflow.labels.parcels import clean as clean_parcels
     from cropflow.labels.registers import read_register, register_findings, register_groups, register_sources
+    from cropflow.labels.transfer import shown
 
     register = parse_json(Register, settings)
     parcels = read_register(source, season, register)
     found = register_findings(parcels, register)
-    parcels, counts = clean_parcels(parcels, register.cleaning, register_groups(register))
+    parcels, counts = clean_parcels(parcels, register.cleaning, register_groups(parcels, register))
     write_table(output, parcels)
-    write_json(summary, counts | ({"findings": found} if found else {}))
+    write_json(summary, {"kind": register.kind, **counts} | ({"findings": found} if found else {}))
     sources = register_sources(source, season, register)
     read = {f"source_{number:03d}": part for number, part in enumerate(sources, start=1)} | _beside(register)
     used = {
         "reader": register.reader,
+        "kind": register.kind,
+        "address": shown(source) if is_remote(source) else None,
         "layer": register.files[season].layer if season in register.files else None,
         "columns": dump(register.columns) if register.columns else None,
         "cleaning": dump(register.cleaning),
@@ -83,6 +88,7 @@ def clean(
     # Where a file lies does not matter; its content is among the inputs. The window is of no account here.
     for name, dropped in (
         ("points", ()),
+        ("raster", ()),
         ("national", ("path",)),
         ("provinces", ("path",)),
         ("calendar", ("path", "window")),

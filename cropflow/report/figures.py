@@ -118,15 +118,20 @@ def compare_scores(metrics: Mapping[str, str], rows: Sequence[Scored]) -> str:
         return _svg(figure)
 
 
-def learning_curves(histories: Mapping[int, Sequence[Mapping[str, float]]], best: Mapping[int, int]) -> list[str]:
+def learning_curves(
+    histories: Mapping[int, Sequence[Mapping[str, float]]],
+    best: Mapping[int, int],
+    score: str = "balanced accuracy",
+) -> list[str]:
     """Loss, and balanced accuracy on the validation fold, per epoch; one colour per fold.
 
     Args:
         histories: Fold -> rows of ``history.csv``; NaN where undefined.
         best: Fold -> epoch whose weights were kept.
+        score: What the page calls balanced accuracy.
     """
     loss = _curves(histories, best, "validation_loss", "loss (dashed: training)", dashed="train_loss")
-    accuracy = _curves(histories, best, "validation_balanced_accuracy", "balanced accuracy, validation")
+    accuracy = _curves(histories, best, "validation_balanced_accuracy", f"{score}, validation")
     return [picture for picture in (loss, accuracy) if picture]
 
 

@@ -83,6 +83,11 @@ class ReportInputs:
         return self.metrics[self.experiment]
 
     @property
+    def label_maps(self) -> tuple[str, ...]:
+        """Registers, with their seasons, whose labels are a map's: scores against them are agreement."""
+        return tuple(sorted({place.register for place in self.places if place.labels.get("kind") == "map"}))
+
+    @property
     def finest(self) -> str:
         """Key of the finest level in the metrics."""
         return f"level_{self.legend.levels}"

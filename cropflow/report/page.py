@@ -45,14 +45,16 @@ def render(inputs: ReportInputs) -> str:
         "pictures": [{"of": picture, "legend": _keys(inputs, picture)} for picture in pictures.shown],
         "pictures_note": pictures.note,
         "interval_note": inputs.own["interval_method"],
+        "agreement": bool(inputs.label_maps),
+        "accuracy": scores.titles(inputs)["balanced_accuracy"].split()[-1],
         "chance": score(inputs.own["chance_balanced_accuracy"]),
-        "score_columns": list(scores.SCORES.values()),
+        "score_columns": list(scores.titles(inputs).values()),
         "score_rows": scores.score_table(rows),
-        "comparison": scores.comparison(rows),
+        "comparison": scores.comparison(inputs, rows),
         "ceiling_note": scores.ceiling_note(inputs),
         "random_split_rows": scores.random_split_rows(inputs),
         "level_rows": scores.level_rows(inputs),
-        "fold_scores": " / ".join(scores.SCORES[metric] for metric in scores.CARDS),
+        "fold_scores": " / ".join(scores.titles(inputs)[metric] for metric in scores.CARDS),
         "others": classes.compared_names(inputs),
         "class_rows": classes.class_rows(inputs),
         "confusions": classes.confusion_tables(inputs),
@@ -92,7 +94,7 @@ def _keys(inputs: ReportInputs, picture: SitePicture) -> list[dict[str, str]]:
 def _learning(inputs: ReportInputs) -> list[str]:
     epochs = {fold: rows for fold, rows in inputs.histories.items() if len(rows) > 1}
     best = {fold: int(model["best_epoch"]) for fold, model in inputs.models.items() if model.get("best_epoch")}
-    return learning_curves(epochs, best) if epochs else []
+    return learning_curves(epochs, best, scores.titles(inputs)["balanced_accuracy"]) if epochs else []
 
 
 def _strips(inputs: ReportInputs, seen: dict[str, Observations]) -> list[dict[str, Any]]:

@@ -30,7 +30,18 @@ SIMULATED = (
     "These places are simulated ({names}). The scores test the machinery: they show that the chain finds what was put "
     "into the landscape, and say nothing about agronomy or about real fields."
 )
+AGREEMENT = (
+    "The labels of {names} come from a map that a classifier made, not from a survey. The scores are agreement with "
+    "that map, its errors included, and no accuracy."
+)
 SHUFFLED = "The crops were dealt out to the parcels at random (shuffle_crops): good scores here would be a mistake."
+
+
+def titles(inputs: ReportInputs) -> dict[str, str]:
+    """Metric -> what the page calls it; against labels from a map, agreement and not accuracy."""
+    if not inputs.label_maps:
+        return SCORES
+    return {metric: title.replace("accuracy", "agreement") for metric, title in SCORES.items()}
 
 
 def model_title(name: str, content: Mapping[str, Any]) -> str:
@@ -45,6 +56,8 @@ def warnings(inputs: ReportInputs) -> list[str]:
         found.insert(0, SIMULATED.format(names=listed(inputs.settings["simulations"])))
     if inputs.settings["set"].get("shuffle_crops"):
         found.insert(0, SHUFFLED)
+    if inputs.label_maps:
+        found.insert(0, AGREEMENT.format(names=listed(inputs.label_maps)))
     found += _unlearnt(inputs)
     counts = inputs.own["counts"]
     lost = counts["test parcels"] - counts["test parcels scored"]
@@ -57,12 +70,13 @@ def warnings(inputs: ReportInputs) -> list[str]:
 def _unlearnt(inputs: ReportInputs) -> list[str]:
     """Say where a model is no better than a guess: its map must not be used."""
     key = f"level_{inputs.legend.levels}.parcel.overall_accuracy"
+    verb = "agrees with the labels" if inputs.label_maps else "is right"
     found = []
     for name, content in inputs.metrics.items():
         own, guess = content["metrics"][key]["value"], content["baseline"]["majority"][key]["value"]
         if own is not None and guess is not None and own <= guess:
             found.append(
-                f"{name} is right in {percent(own, 1)} of the parcels, no more than the most frequent crop alone "
+                f"{name} {verb} in {percent(own, 1)} of the parcels, no more than the most frequent crop alone "
                 f"({percent(guess, 1)}): it has not learnt, and its map says nothing."
             )
     return found
@@ -73,7 +87,7 @@ def cards(inputs: ReportInputs) -> list[dict[str, str]]:
     found = []
     for metric in CARDS:
         entry = _parcel_entry(inputs, inputs.own["metrics"], metric)
-        title = f"{SCORES[metric]}, parcels"
+        title = f"{titles(inputs)[metric]}, parcels"
         found.append({"title": title, "value": score(entry["value"]), "note": _spread(entry)})
     support = _parcel_entry(inputs, inputs.own["metrics"], "overall_accuracy")["support"]
     tested = [entry for entry in inputs.own["classes"][inputs.finest]["parcel"] if entry["support"]]
@@ -171,9 +185,9 @@ def _interval(interval: tuple[float, float] | None) -> str:
     return f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else ""
 
 
-def comparison(rows: list[Scored]) -> str:
+def comparison(inputs: ReportInputs, rows: list[Scored]) -> str:
     """The comparison as a picture."""
-    return compare_scores(SCORES, rows)
+    return compare_scores(titles(inputs), rows)
 
 
 def level_rows(inputs: ReportInputs) -> list[dict[str, Any]]:

@@ -39,12 +39,12 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def do_HEAD(self) -> None:
-        self._answer(with_body=False)
+        """Refuse, as addresses do that are signed for GET."""
+        self.send_response(403)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def do_GET(self) -> None:
-        self._answer(with_body=True)
-
-    def _answer(self, with_body: bool) -> None:
         content = self.server.files.get(self.path.partition("?")[0])
         if content is None or self.server.status != 200:
             self.send_response(404 if content is None else self.server.status)
@@ -61,6 +61,5 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Accept-Ranges", "bytes")
         self.send_header("Content-Length", str(end - start + 1))
         self.end_headers()
-        if with_body:
-            self.wfile.write(content[start : end + 1])
-            self.server.sent += end - start + 1
+        self.wfile.write(content[start : end + 1])
+        self.server.sent += end - start + 1

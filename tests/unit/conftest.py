@@ -1,8 +1,9 @@
-"""Fixtures that several rooms' tests use: small maps of classes."""
+"""Fixtures that several rooms' tests use: small maps of classes, and a server of ranges."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib.util
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,3 +32,13 @@ def class_map(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def ranges(root: Path) -> Iterator[Any]:
+    """A server on the loopback that answers ranges; see ``tests/servers/ranges_http.py``."""
+    spec = importlib.util.spec_from_file_location("ranges_http", root / "tests" / "servers" / "ranges_http.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with module.RangeServer() as running:
+        yield running

@@ -57,6 +57,15 @@ def test_a_register_at_an_address_is_downloaded_first(plan):
     assert "results/labels/far/2023/download/RPG_2-2__GPKG_LAMB93_FXX_2023-01-01.7z" in text
 
 
+def test_a_map_that_is_read_by_ranges_is_not_downloaded(plan):
+    url = "https://data.example.org/EUCROPMAP_2018.tif"
+    entry = {"reader": "raster", "table": "eucropmap", "files": {"2023": {"url": url, "ranges": True}}}
+    code, jobs, text = plan("-p", "results/labels/far/2023/parcels.parquet", overlay={"registers": {"far": entry}})
+    assert code == 0, text
+    assert jobs == {"labels": 1}
+    assert f"--source {url}" in text
+
+
 LEGEND = "id,level,name,parent,colour\n1,1,maize,,#ff8800\n2,1,wheat,,#ffee88\n"
 TABLE = "code,crop\nBTH,wheat\nMIS,maize\n"
 RESULT = "results/labels/demo/2023/legends/mine.parquet"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from cropflow.errors import CropflowError, listing
+from cropflow.files.map_items import is_remote
 
 if TYPE_CHECKING:
     import geopandas
@@ -18,22 +19,25 @@ READERS = {
     "vector": "cropflow.labels.registers.vector",
     "isrc": "cropflow.labels.registers.isrc",
     "eurocrops": "cropflow.labels.registers.eurocrops",
+    "raster": "cropflow.labels.registers.raster",
+    "canadian_cropland": "cropflow.labels.registers.canadian_cropland",
 }
 
 
 class Reader(Protocol):
     """What a module in this folder offers.
 
-    It may offer more: ``files(source, season, settings)``, where its source is a folder of several files; ``GROUPS``,
+    It may offer more: ``files(source, season, settings)``, where its source is a folder of several files, names other
+    files, or is an http(s) address; ``GROUPS``,
     columns by which parcels in and out are counted beside the code; ``findings(parcels)``, what a user should know of
     the parcels as read.
     """
 
-    def read(self, source: Path, season: str, settings: Register) -> geopandas.GeoDataFrame:
+    def read(self, source: Path | str, season: str, settings: Register) -> geopandas.GeoDataFrame:
         """Read the parcels of a season.
 
         Args:
-            source: The register's file, or an archive that holds it.
+            source: The register's file, or an archive that holds it; an http(s) address, of reader raster alone.
             season: Name of the season.
             settings: The register's config entry.
 
@@ -72,7 +76,8 @@ def read_register(source: Path | str, season: str, settings: Register) -> geopan
     """Read the parcels of a season with the reader that the settings name.
 
     Args:
-        source: A file, an archive (``.zip``, ``.7z``, ``.7z.001``) or a simulation's register folder.
+        source: A file, an archive (``.zip``, ``.7z``, ``.7z.001``), a simulation's register folder, or, of reader
+            raster, the http(s) address of a COG.
         season: Name of the season.
         settings: The register's config entry.
 
@@ -83,8 +88,7 @@ def read_register(source: Path | str, season: str, settings: Register) -> geopan
         CropflowError: If the file, its layer, a column or the CRS is missing or damaged.
     """
     reader = cast(Reader, importlib.import_module(READERS[settings.reader]))
-    place = Path(source) if hasattr(reader, "files") else register_file(Path(source), season)
-    parcels = reader.read(place, season, settings)
+    parcels = reader.read(_located(source, season, settings), season, settings)
     if settings.points is None:
         return parcels
     from cropflow.labels.registers.points import squares
@@ -107,13 +111,32 @@ def register_sources(source: Path | str, season: str, settings: Register) -> lis
 
     reader: Any = importlib.import_module(READERS[settings.reader])
     if not hasattr(reader, "files"):
-        return source_files(register_file(Path(source), season))
-    return [part for file in reader.files(Path(source), season, settings) for part in source_files(file)]
+        return source_files(Path(_located(source, season, settings)))
+    files = reader.files(_located(source, season, settings), season, settings)
+    return [part for file in files for part in source_files(file)]
 
 
-def register_groups(settings: Register) -> tuple[str, ...]:
-    """Columns by which the parcels of a register are counted beside the code."""
-    return tuple(getattr(importlib.import_module(READERS[settings.reader]), "GROUPS", ()))
+def _located(source: Path | str, season: str, settings: Register) -> Path | str:
+    """What the reader is given: an address, a place that it looks into itself, or the register's file."""
+    if is_remote(str(source)):
+        if settings.reader != "raster":
+            raise CropflowError(
+                f"Reader {settings.reader} needs a local file, and --source is an address; download it first."
+            )
+        return str(source)
+    looks_itself = hasattr(importlib.import_module(READERS[settings.reader]), "files")
+    return Path(source) if looks_itself else register_file(Path(source), season)
+
+
+def register_groups(parcels: geopandas.GeoDataFrame, settings: Register) -> tuple[str, ...]:
+    """Columns by which the parcels of a register are counted beside the code.
+
+    Args:
+        parcels: As :func:`read_register` returns them; the settings decide which columns they have.
+        settings: The register's config entry.
+    """
+    groups = getattr(importlib.import_module(READERS[settings.reader]), "GROUPS", ())
+    return tuple(name for name in groups if name in parcels.columns)
 
 
 def register_findings(parcels: geopandas.GeoDataFrame, settings: Register) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def files(source: Path, season: str, settings: Register) -> list[Path]:
         state = "is a file" if source.exists() else "does not exist"
         raise CropflowError(f"Register folder {source} {state}; check registers.<name>.files.{season}.path.")
     year = agricultural_year(season, settings)
-    shapefiles = sorted(source.rglob(f"{year}/*.shp"))
+    shapefiles = sorted(file for file in source.rglob(f"{year}/*") if file.suffix.lower() == ".shp")
     if not shapefiles:
         years = sorted({path.name for path in source.rglob("*") if path.is_dir() and YEAR.fullmatch(path.name)})
         raise CropflowError(

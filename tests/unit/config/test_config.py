@@ -80,6 +80,28 @@ def test_a_region_keeps_the_key_register_under_its_own_name():
     assert dump(region)["register"] == "rpg"
 
 
+MAP = {"reader": "raster", "table": "t.csv", "files": {"2018": {"path": "map.tif"}}}
+
+
+def test_a_raster_is_a_map_whose_pixels_all_count_unless_the_user_says_otherwise():
+    register = parse(Register, MAP)
+    assert (register.kind, register.cleaning.minimum_area_m2, register.cleaning.minimum_width_m) == ("map", 0, 0)
+    assert parse(Register, dump(register)) == register
+    windows = {"a": {"centre": [1.6, 48.2], "side_km": 10}, "b": {"bounds": [0, 0, 9, 9], "crs": "EPSG:3035"}}
+    placed = parse(Register, MAP | {"raster": {"windows": windows, "nodata": [0]}})
+    assert parse(Register, dump(placed)) == placed
+    other = parse(Register, MAP | {"kind": "survey", "cleaning": {"minimum_area_m2": 500}})
+    assert (other.kind, other.cleaning.minimum_area_m2) == ("survey", 500)
+    assert parse(Register, {"reader": "rpg", "simulation": "x"}).kind == "survey"
+
+
+def test_the_examples_of_the_page_on_maps_are_valid(root):
+    text = (root / "docs" / "map-registers.md").read_text().split("```yaml\n")[1].split("```")[0]
+    registers = {name: parse(Register, entry, name) for name, entry in yaml.safe_load(text)["registers"].items()}
+    assert {register.kind for register in registers.values()} == {"map"}
+    assert set(registers) == {"eucropmap", "aafc", "worldcover", "canadian_cropland"}
+
+
 @pytest.mark.parametrize(
     ("model", "content", "words"),
     [
@@ -91,6 +113,22 @@ def test_a_region_keeps_the_key_register_under_its_own_name():
         (Folds, {"block_m": 40, "ring_m": 20}, ["ring_m 20", "block_m 40", "less than 20"]),
         (Register, {"reader": "rpg", "simulation": "x", "columns": {"crop_code": "a"}}, ["rpg knows its columns"]),
         (Region, {"sites": {"a": {"centre": [200, 45], "side_km": 1}}, "imagery": "x"}, ["200", "180"]),
+        (Register, MAP | {"columns": {"crop_code": "a"}}, ["raster has no columns"]),
+        (Register, {"reader": "raster", "table": "t.csv", "simulation": "x"}, ["raster reads files"]),
+        (Register, {"reader": "raster", "files": {"2018": {"path": "x"}}}, ["reader raster needs table"]),
+        (Register, {"reader": "rpg", "simulation": "x", "raster": {}}, ["raster belongs to reader raster", "'rpg'"]),
+        (Register, MAP | {"files": {"2018": {"path": "x", "layer": "a"}}}, ["raster knows no layers"]),
+        (Register, MAP | {"raster": {"cut_pixels": 4}}, ["cut_pixels", "4", "8"]),
+        (Register, MAP | {"raster": {"windows": {"a": {"bounds": [1, 1, 0, 2]}}}}, ["windows", "not ordered"]),
+        (Register, MAP | {"points": {"side_m": 30}}, ["raster has no points"]),
+        (Register, MAP | {"reader": "canadian_cropland"}, ["needs points.side_m"]),
+        (Register, MAP | {"reader": "canadian_cropland", "points": {"side_m": 5}}, ["side_m 5", "below", "100"]),
+        (Register, MAP | {"files": {"2018": {"path": "x", "ranges": True}}}, ["ranges needs a url"]),
+        (
+            Register,
+            {"reader": "rpg", "files": {"2018": {"url": "https://a.org/x.7z", "ranges": True}}},
+            ["ranges belongs to reader raster"],
+        ),
     ],
 )
 def test_a_wrong_value_is_one_line_with_key_value_and_range(model, content, words):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 
 import numpy as np
@@ -18,15 +17,6 @@ from cropflow.regions.grid import Grid
 
 VALUES = np.arange(1, 41).reshape(5, 8)
 CORNER = (3_760_000.0, 2_880_000.0)
-
-
-@pytest.fixture
-def ranges(root):
-    spec = importlib.util.spec_from_file_location("ranges_http", root / "tests" / "servers" / "ranges_http.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    with module.RangeServer() as server:
-        yield server
 
 
 def item(name, href, asset="map"):
@@ -171,6 +161,16 @@ def test_an_address_that_refuses_is_told_without_its_query(ranges, class_map):
     with (
         pytest.raises(CropflowError, match=r"secret\.tif cannot be read") as caught,
         open_classes(f"{ranges.url}/secret.tif?token=hush"),
+    ):
+        pass
+    assert "hush" not in str(caught.value)
+
+
+def test_a_page_instead_of_a_raster_is_told_without_its_query(ranges):
+    ranges.files["/page.tif"] = b"<!DOCTYPE html><title>Log in</title>" * 100
+    with (
+        pytest.raises(CropflowError, match=r"page\.tif cannot be read as a raster \(.*not recognized") as caught,
+        open_classes(f"{ranges.url}/page.tif?token=hush"),
     ):
         pass
     assert "hush" not in str(caught.value)

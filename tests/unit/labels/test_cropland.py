@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import geopandas
 import numpy as np
 import pytest
@@ -80,6 +82,24 @@ def test_degrees_work_as_metres_do(class_map):
     path = class_map(values, "uint8", crs="EPSG:4326", transform=Affine(1 / 12000, 0, 2.0, 0, -1 / 12000, 48.0))
     found = cropland_share(path, squares((2.0, 47.99, 2.01, 48.0), crs="EPSG:4326"))
     assert found.tolist() == [0.5]
+
+
+def test_a_square_over_two_tiles_counts_both(class_map, tmp_path):
+    pixel = 1 / 12000
+    class_map(np.full((60, 60), 40), "uint8", "west.tif", crs="EPSG:4326", transform=tile(2.995, pixel))
+    class_map(np.full((60, 60), 30), "uint8", "east.tif", crs="EPSG:4326", transform=tile(3.0, pixel))
+    items = [{"type": "Feature", "id": name, "assets": {"map": {"href": f"{name}.tif"}}} for name in ("west", "east")]
+    (tmp_path / "items.json").write_text(json.dumps({"type": "FeatureCollection", "features": items}))
+    across = squares((2.999, 47.997, 3.003, 47.999), crs="EPSG:4326")
+    assert cropland_share(tmp_path / "items.json", across).tolist() == [0.25]
+
+
+def tile(west, pixel):
+    return Affine(pixel, 0, west, 0, -pixel, 48.0)
+
+
+def test_no_squares_have_no_shares(class_map):
+    assert cropland_share(class_map([[40]], "uint8"), squares()).tolist() == []
 
 
 def test_squares_without_a_crs_are_refused(class_map):

@@ -78,6 +78,14 @@ def test_files_of_one_year_are_read_whatever_their_columns_and_crs(folder):
     assert parcels.geometry.iloc[2].equals_exact(square(52), 1e-9, normalize=True)
 
 
+def test_file_names_in_capitals_are_found(folder):
+    source = folder("PEA/GCP/1400-1401/a", [square(50)], Product=["نخود"])
+    for file in list(source.rglob("a.*")):
+        file.rename(file.with_name(file.name.upper()))
+    assert read_register(source, "1400-1401", settings())["parcel_id"].tolist() == ["PEA-1"]
+    assert len(register_sources(source, "1400-1401", settings())) == 5
+
+
 def test_the_year_is_the_layer_where_the_season_is_named_otherwise(folder):
     source = folder("Pea/1401-1402/a", [square(50)], Product=["Pea"])
     found = {"2022": {"path": "x", "layer": "1401-1402"}}
@@ -146,7 +154,8 @@ def test_parcels_in_and_out_are_counted_by_crop_province_and_reason(folder, prov
     outlines = [square(50), square(50), square(60), shapely.box(51, 35, 51.00001, 35.00001)]
     source = folder("Canola/1400-1401/a", outlines, Product=["کلزا"] * 4)
     register = settings(provinces=provinces)
-    parcels, summary = clean(read_register(source, "1400-1401", register), register.cleaning, register_groups(register))
+    read = read_register(source, "1400-1401", register)
+    parcels, summary = clean(read, register.cleaning, register_groups(read, register))
     assert parcels["province"].fillna("").tolist() == ["Fars", ""]
     counted = {(row["crop_code"], row["province"], row["reason"]): row["parcels"] for row in summary["groups"]}
     assert counted == {
@@ -157,6 +166,15 @@ def test_parcels_in_and_out_are_counted_by_crop_province_and_reason(folder, prov
     }
     hectares = sum(row["hectares"] for row in summary["groups"])
     assert hectares == pytest.approx(summary["read"]["hectares"], abs=1e-9)
+
+
+def test_without_a_layer_of_provinces_nothing_is_counted_by_them(folder):
+    source = folder("Canola/1400-1401/a", [square(50)], Product=["کلزا"])
+    parcels = read_register(source, "1400-1401", settings())
+    assert register_groups(parcels, settings()) == ()
+    cleaned, summary = clean(parcels, settings().cleaning, register_groups(parcels, settings()))
+    assert "groups" not in summary
+    assert cleaned.columns.tolist() == ["parcel_id", "crop_code", "area_ha", "product", "variant", "geometry"]
 
 
 def test_calendars_attach_as_alternatives_and_what_has_none_is_told(folder, provinces, tmp_path):

@@ -129,6 +129,26 @@ def test_shuffled_crops_are_warned_of(world, visible_text):
     assert "dealt out to the parcels at random" in visible_text(render(world.inputs()))
 
 
+def test_scores_against_a_map_are_called_agreement_and_never_accuracy(world, visible_text):
+    write_json(world.labels, {"kind": "map", **read_json(world.labels)})
+    page = render(world.inputs())
+    text = visible_text(page)
+    assert "The labels of cadastre/2019 come from a map that a classifier made" in text
+    assert "agreement with that map, its errors included, and no accuracy" in text
+    assert "overall agreement" in text
+    assert "balanced agreement" in text
+    for word in ("overall accuracy", "balanced accuracy", "Truth", "Rows are the truth"):
+        assert word not in text
+
+
+def test_scores_against_a_survey_are_called_accuracy(world, visible_text):
+    write_json(world.labels, {"kind": "survey", **read_json(world.labels)})
+    text = visible_text(render(world.inputs()))
+    assert "overall accuracy" in text
+    assert "come from a map" not in text
+    assert "overall agreement" not in text
+
+
 def test_texts_from_registers_scenes_and_settings_come_out_as_text(world, visible_text):
     inputs = world.inputs()
     inputs.places[0].crops["out_of_scope"] = {HOSTILE: {"parcels": 1, "hectares": 2.0}}
