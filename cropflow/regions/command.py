@@ -75,10 +75,17 @@ def sites(
 
 
 def _without_places(content: Any) -> Any:
-    """Settings without the places of files, whose content is hashed instead."""
+    """Settings without the paths of files, whose content is hashed instead; addresses stay, less what may be secret."""
+    from cropflow.config.addresses import public
+    from cropflow.config.regions import is_address
+
     if not isinstance(content, dict):
         return content
-    return {key: _without_places(value) for key, value in content.items() if key not in ("path", "raster")}
+    return {
+        key: public(value) if isinstance(value, str) else _without_places(value)
+        for key, value in content.items()
+        if key not in ("path", "raster") or (isinstance(value, str) and is_address(value))
+    }
 
 
 def _choose(region: Region, parcels: Path | None) -> Chosen:

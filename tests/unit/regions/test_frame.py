@@ -81,6 +81,7 @@ def test_polygons_of_two_strata_that_overlap_are_refused(provinces):
         strata_of(squares, polygons)
 
 
+@pytest.mark.filterwarnings("ignore:'crs' was not provided")
 def test_a_frame_that_cannot_be_used_is_refused_with_its_key(provinces, tmp_path):
     with pytest.raises(CropflowError, match=r"choose\.strata\.column is 'region'; .* has: province"):
         read_frame(provinces, None, "region")

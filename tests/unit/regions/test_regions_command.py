@@ -12,7 +12,7 @@ from cropflow.files.rasters import write_cog
 from cropflow.files.tables import write_table
 from cropflow.files.verify import verify
 from cropflow.labels.area import ellipsoidal_area_ha
-from cropflow.regions.command import app
+from cropflow.regions.command import _without_places, app
 from cropflow.regions.grid import Grid
 from cropflow.regions.sites import read_sites
 
@@ -192,6 +192,14 @@ def test_squares_are_chosen_by_cropland_and_their_share_is_kept(tmp_path, land_c
     manifest = json.loads(manifest_path(tmp_path / "sites.parquet").read_text())
     assert set(manifest["inputs"]) == {"choose.raster"}
     assert str(land_cover) not in json.dumps(manifest)
+
+
+def test_the_manifest_keeps_the_address_of_a_map_but_not_its_secrets():
+    address = "https://host/tiles/map.tif"
+    choose = {"raster": f"{address}?token=se-cret", "frame": {"path": "a.gpkg", "layer": None}, "strata": None}
+    assert _without_places({**choose, "values": [40]}) == {
+        "raster": address, "frame": {"layer": None}, "strata": None, "values": [40],
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("strata", [None, {"raster": "map.tif", "breaks": [0.25, 0.5, 0.75]}, {"column": "part"}])
