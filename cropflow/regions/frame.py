@@ -12,7 +12,6 @@ import pandas
 import pyogrio
 import shapely
 
-from cropflow.config.regions import Box
 from cropflow.errors import CropflowError, listing
 from cropflow.regions.grid import Grid, utm_epsg
 from cropflow.regions.sites import EDGE_POINTS, GEOGRAPHIC, centre, cut_at_antimeridian, transformer
@@ -28,8 +27,7 @@ def box_ground(bounds: tuple[float, float, float, float], crs: str) -> shapely.G
     Raises:
         CropflowError: If the CRS does not place the box on Earth.
     """
-    box = Box(bounds=bounds, crs=crs)
-    xmin, ymin, xmax, ymax = box.bounds
+    xmin, ymin, xmax, ymax = bounds
     if xmax < xmin:
         return cut_at_antimeridian(shapely.box(xmin, ymin, xmax + 360, ymax))
     outline = shapely.box(xmin, ymin, xmax, ymax)
