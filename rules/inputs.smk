@@ -97,6 +97,22 @@ def parcels_of_register(wildcards):
     return f"<results>/labels/{register}/{wildcards.season}/parcels.parquet"
 
 
+def clustered_parcels(wildcards):
+    """Parcels of the season whose clusters make the sites of a region."""
+    found = config["regions"][wildcards.region]
+    if not found["choose"] or found["choose"]["method"] != "clusters":
+        return []
+    return f"<results>/labels/{found['register']}/{found['choose']['season']}/parcels.parquet"
+
+
+def files_of_choice(wildcards):
+    """Local files from which the sites of a region are chosen: a map of land cover, the polygons of a frame."""
+    chosen = config["regions"][wildcards.region]["choose"] or {}
+    strata, frame = chosen.get("strata") or {}, chosen.get("frame") or {}
+    places = [chosen.get("raster"), frame.get("path"), strata.get("raster")]
+    return [place for place in places if place and "://" not in place]
+
+
 def composites_of_set(wildcards):
     """Composites of a place, as a sample set asks for them."""
     series = config["sets"][wildcards.set]["series"]

@@ -150,6 +150,7 @@ rule labels_history:
         crops=earlier_files("legends/{legend}.parquet"),
         earlier=earlier_files("parcels.parquet"),
         table=own_table,
+        legend=own_legend,
     output:
         history="<results>/labels/{register}/{season}/history/{legend}.parquet",
         summary="<results>/labels/{register}/{season}/history/{legend}.json",
@@ -164,6 +165,7 @@ rule labels_history:
         runtime="1h",
     params:
         settings=history_settings,
+        legend=lambda wildcards: legend_source(wildcards.legend),
         earlier=lambda wildcards: options(
             "--earlier",
             [
@@ -179,7 +181,7 @@ rule labels_history:
         r"""
         python -m cropflow labels history \
             --parcels {input.parcels:q} --settings {params.settings:q} \
-            --legend {wildcards.legend:q} \
+            --legend {params.legend:q} \
             {params.earlier} {params.overlays} {params.crops} {params.parcels} \
             --output {output.history:q} --summary {output.summary:q} 2>{log:q}
         """

@@ -1,5 +1,8 @@
 rule regions:
-    """Lay out the sites of a region: one UTM zone and one snapped pixel grid each."""
+    """Lay out the sites of a region, declared or chosen: one UTM zone and one snapped pixel grid each."""
+    input:
+        parcels=clustered_parcels,
+        files=files_of_choice,
     output:
         "<results>/regions/{region}/sites.parquet",
     log:
@@ -8,15 +11,19 @@ rule regions:
         "<benchmarks>/regions/{region}/sites.tsv"
     conda:
         "../envs/geo.yaml"
+    resources:
+        mem="4 GiB",
+        runtime="1h",
     params:
         settings=lambda wildcards: as_json(
-            {**config["regions"][wildcards.region], "register": None, "imagery": "any"}
+            {**config["regions"][wildcards.region], "register": "any", "imagery": "any"}
         ),
+        parcels=lambda wildcards, input: options("--parcels", input.parcels),
         code=room_code("regions", "labels"),
     shell:
         r"""
         python -m cropflow regions sites \
-            --settings {params.settings:q} --output {output:q} 2>{log:q}
+            --settings {params.settings:q} {params.parcels} --output {output:q} 2>{log:q}
         """
 
 

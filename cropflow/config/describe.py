@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
-from cropflow.config.regions import Box, Region, Square
+from cropflow.config.regions import Box, Clusters, Cropland, Frame, Region, Sample, Square, Strata
 from cropflow.config.registers import (
     Cleaning,
     Columns,
@@ -54,6 +55,11 @@ PAGES: dict[str, type[Section]] = {
     "regions.<name>": Region,
     "regions.<name>.sites.<name> (square)": Square,
     "regions.<name>.sites.<name> (box)": Box,
+    "regions.<name>.choose (clusters)": Clusters,
+    "regions.<name>.choose (cropland)": Cropland,
+    "regions.<name>.choose (sample)": Sample,
+    "regions.<name>.choose.frame": Frame,
+    "regions.<name>.choose.strata": Strata,
     "seasons.<name>": Season,
     "imagery.<name>": Imagery,
     "series.<name>": Series,
@@ -72,17 +78,24 @@ def schema() -> str:
     return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
+def _bare(annotation: Any) -> Any:
+    """A type without what is said about it, and without None where one other type is left."""
+    if get_origin(annotation) is Annotated:
+        return _bare(get_args(annotation)[0])
+    rest = [argument for argument in get_args(annotation) if argument is not type(None)]
+    return _bare(rest[0]) if type(None) in get_args(annotation) and len(rest) == 1 else annotation
+
+
 def _type(field: Any) -> str:
-    annotation = field.annotation
+    annotation = _bare(field.annotation)
     if get_origin(annotation) in (tuple, dict):
         return "list" if get_origin(annotation) is tuple else "mapping"
-    arguments = [argument for argument in get_args(annotation) if argument is not type(None)]
+    arguments = [_bare(argument) for argument in get_args(annotation) if argument is not type(None)]
     if arguments and all(isinstance(argument, str | int) for argument in arguments):
         return ", ".join(str(argument) for argument in arguments)
-    if len(arguments) == 1:
-        annotation = arguments[0]
-    name = getattr(annotation, "__name__", str(annotation))
-    return name.replace("typing.", "")
+    if isinstance(annotation, UnionType) or get_origin(annotation) is Union:
+        return " or ".join(argument.__name__ for argument in arguments)
+    return str(annotation.__name__)
 
 
 def _default(field: Any) -> str:

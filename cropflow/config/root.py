@@ -11,14 +11,15 @@ from typing import Any, Self, TypeVar, get_args
 from pydantic import Field, ValidationError, model_validator
 
 from cropflow.config.addresses import public
-from cropflow.config.regions import Region
+from cropflow.config.regions import Clusters, Region
 from cropflow.config.registers import Register
 from cropflow.config.sections import Experiment, Imagery, Name, Place, SampleSet, Season, Section, Series
 from cropflow.config.shipped import legend_key, legend_names, own_file, own_table_path, table_names
 from cropflow.config.simulation import Simulation
 from cropflow.errors import CropflowError, listing
 
-MODELS = "temporal_unet, random_forest"
+# What may stand under the key that tells alternatives apart.
+TAGS = {"name": "temporal_unet, random_forest", "method": "clusters, cropland, sample"}
 AnySection = TypeVar("AnySection", bound=Section)
 
 
@@ -71,6 +72,8 @@ class Config(Section):
             yield f"regions.{name}.imagery", region.imagery, self.imagery
             if region.register_ is not None:
                 yield f"regions.{name}.register", region.register_, self.registers
+                if isinstance(region.choose, Clusters):
+                    yield f"regions.{name}.choose.season", region.choose.season, self.labelled_seasons(region.register_)
         for name, sample_set in self.sets.items():
             yield f"sets.{name}.series", sample_set.series, self.series
         for name, experiment in self.experiments.items():
@@ -113,6 +116,11 @@ class Config(Section):
                 raise ValueError(
                     f"experiments.{name}.train names the region {place.region!r}, which has no register; "
                     f"give it one, or only map it"
+                )
+            if isinstance(region.choose, Clusters) and self.sets[experiment.set_].outside == "background":
+                raise ValueError(
+                    f"sets.{experiment.set_}.outside is 'background', and regions.{place.region} is chosen by "
+                    f"clusters, whose sites may hold ground of parcels that belong to another; expected 'unknown'"
                 )
             known = self.labelled_seasons(region.register_)
             if place.season not in known:
@@ -172,6 +180,7 @@ def missing_paths(config: Config, folder: Path) -> list[str]:
     }
     found: dict[str, str] = {}
     for region, season, set_name in sorted(places):
+        found |= {f"regions.{region}.{key}": file for key, file in config.regions[region].local_files().items()}
         legend = config.sets[set_name].legend
         if own_file(legend):
             found[f"sets.{set_name}.legend"] = legend
@@ -197,9 +206,9 @@ def missing_paths(config: Config, folder: Path) -> list[str]:
     return [f"{key}: {public(path)}" for key, path in found.items() if not (folder / path).exists()]
 
 
-def _model_at(location: tuple[int | str, ...]) -> type[Section] | None:
-    """The section whose key a validation error names, found along the error's location."""
-    current: Any = Config
+def _model_at(location: tuple[int | str, ...], parsed: type[Section]) -> type[Section] | None:
+    """The section whose key a validation error names, found along the error's location in the section parsed."""
+    current: Any = parsed
     for part in location:
         candidates = [current, *_arguments(current)]
         found: Any = None
@@ -244,7 +253,7 @@ def _key(location: tuple[int | str, ...], content: Any) -> str:
     return ".".join(parts)
 
 
-def _one_line(error: ValidationError, where: str, content: Any) -> str:
+def _one_line(error: ValidationError, where: str, content: Any, parsed: type[Section]) -> str:
     details = error.errors(include_url=False)
     # A misspelt key is also a missing one: the misspelling says more.
     first = min(details, key=lambda detail: detail["type"] != "extra_forbidden")
@@ -253,7 +262,7 @@ def _one_line(error: ValidationError, where: str, content: Any) -> str:
     kind, message, value = first["type"], first["msg"], public(first["input"])
     rest = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
     if kind == "extra_forbidden":
-        section = _model_at(location[:-1])
+        section = _model_at(location[:-1], parsed)
         keys = [field.alias or name for name, field in section.model_fields.items()] if section else []
         return f"{key} is no key of this section (value {value!r}); expected one of: {listing(keys, 30)}.{rest}"
     if kind == "missing":
@@ -267,8 +276,10 @@ def _one_line(error: ValidationError, where: str, content: Any) -> str:
         return f"{key} is {value!r}; expected a list, such as [{value}].{rest}"
     if kind == "too_short":
         return f"{key} is empty; expected at least {first['ctx']['min_length']} entry.{rest}"
-    if kind == "union_tag_not_found":
-        return f"{key} has no name; expected one of: {first['ctx'].get('expected_tags', MODELS)}.{rest}"
+    if kind in ("union_tag_not_found", "union_tag_invalid"):
+        tag = first["ctx"]["discriminator"].strip("'")
+        found = f"has no {tag}" if kind == "union_tag_not_found" else f"has the {tag} {first['ctx']['tag']!r}"
+        return f"{key} {found}; expected one of: {TAGS[tag]}.{rest}"
     if kind == "value_error":
         text = message.removeprefix("Value error, ")
         found = "" if isinstance(value, dict) or not key else f" is {value!r}"
@@ -285,7 +296,7 @@ def parse(model: type[AnySection], content: Any, where: str = "") -> AnySection:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise CropflowError(_one_line(error, where, content)) from None
+        raise CropflowError(_one_line(error, where, content, model)) from None
 
 
 def parse_json(model: type[AnySection], text: str, where: str = "--settings") -> AnySection:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import geopandas
@@ -38,11 +40,20 @@ class Clipped:
             (Polygon or MultiPolygon, UTM zone of the site).
         outside: Parcels whose bounding box met the site's but not they themselves.
         degenerate: Parcels of which less than 1 m2 lies inside: dropped.
+        elsewhere: Parcels that belong to another site whose rectangle shares their ground: dropped here.
     """
 
     parcels: geopandas.GeoDataFrame
     outside: int
     degenerate: int
+    elsewhere: int = 0
+
+    def without(self, parcel_ids: Collection[str]) -> Clipped:
+        """The same, less parcels that belong to another site; those that stay are numbered anew."""
+        stay = ~self.parcels["parcel_id"].isin(list(parcel_ids))
+        parcels = self.parcels[stay].reset_index(drop=True)
+        parcels["index"] = np.arange(1, len(parcels) + 1, dtype=np.uint32)
+        return Clipped(parcels, self.outside, self.degenerate, self.elsewhere + int((~stay).sum()))
 
     def summary(self) -> dict[str, float | int]:
         """Counts and hectares, JSON-ready."""
@@ -51,6 +62,7 @@ class Clipped:
             "hectares": round(float(self.parcels["site_area_ha"].sum()), 4),
             "cut": int(self.parcels["cut"].sum()),
             "dropped": self.degenerate,
+            "elsewhere": self.elsewhere,
         }
 
 
@@ -67,13 +79,24 @@ def parcels_crs(path: Path | str) -> pyproj.CRS:
         raise CropflowError(
             f"{path} is no GeoParquet (no 'geo' metadata); expected the result of cropflow labels clean."
         )
-    geo = json.loads(header)
-    column = geo["columns"][geo["primary_column"]]
-    # GeoParquet: an absent CRS means longitude and latitude, null means unknown.
-    crs = column.get("crs", "OGC:CRS84")
+    crs = _crs_of(header)
     if crs is None:
         raise CropflowError(f"{path} has no CRS; parcels cannot be placed. Declare it where the file is written.")
-    return pyproj.CRS.from_user_input(crs)
+    return crs
+
+
+@cache
+def _crs_of(header: bytes) -> pyproj.CRS | None:
+    """The CRS that a header describes; kept, because a region with a thousand sites asks a thousand times."""
+    geo = json.loads(header)
+    # GeoParquet: an absent CRS means longitude and latitude, null means unknown.
+    crs = geo["columns"][geo["primary_column"]].get("crs", "OGC:CRS84")
+    return None if crs is None else pyproj.CRS.from_user_input(crs)
+
+
+def count_rows(path: Path | str) -> int:
+    """Parcels in a file, from its header."""
+    return int(pyarrow.parquet.read_metadata(path).num_rows)
 
 
 def read_parcels_within(path: Path | str, grid: Grid) -> geopandas.GeoDataFrame:
@@ -87,7 +110,13 @@ def read_parcels_within(path: Path | str, grid: Grid) -> geopandas.GeoDataFrame:
         ``parcel_id``, ``crop_code``, ``area_ha`` (hectares, ellipsoid) and ``geometry`` in the register's CRS.
     """
     crs = parcels_crs(path)
-    bounds = footprint(grid, crs).bounds
+    # Two parts where the site crosses the antimeridian and the register counts in degrees.
+    found = [_read_window(path, part.bounds) for part in shapely.get_parts(footprint(grid, crs))]
+    rest = [table[~table["parcel_id"].isin(found[0]["parcel_id"])] for table in found[1:]]
+    return pandas.concat([found[0], *rest], ignore_index=True) if rest else found[0]
+
+
+def _read_window(path: Path | str, bounds: tuple[float, float, float, float]) -> geopandas.GeoDataFrame:
     # The densified outline may miss the true bulge of an edge by centimetres.
     margin = 0.001 * max(bounds[2] - bounds[0], bounds[3] - bounds[1])
     window = (bounds[0] - margin, bounds[1] - margin, bounds[2] + margin, bounds[3] + margin)

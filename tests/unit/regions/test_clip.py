@@ -79,6 +79,7 @@ def test_a_parcel_that_only_touches_the_site_is_dropped_and_counted():
         "hectares": round(float(clipped.parcels["site_area_ha"].sum()), 4),
         "cut": 0,
         "dropped": 3,
+        "elsewhere": 0,
     }
 
 

@@ -1,13 +1,24 @@
+import geopandas
 import pyproj
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cropflow.config.regions import Box, Square
+from cropflow.config.root import parse
 from cropflow.errors import CropflowError
 from cropflow.files.tables import write_table
+from cropflow.labels.area import ellipsoidal_area_ha
 from cropflow.regions.grid import Grid
-from cropflow.regions.sites import check_overlaps, footprint, read_sites, site_grid, sites_table
+from cropflow.regions.sites import (
+    check_overlaps,
+    footprint,
+    other_zones,
+    place_names,
+    read_sites,
+    site_grid,
+    sites_table,
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -110,10 +121,64 @@ def test_identical_sites_are_refused():
         check_overlaps({"a": grid, "b": grid})
 
 
-def test_a_site_across_the_antimeridian_is_refused():
+def test_a_site_across_the_antimeridian_stays_whole_and_its_footprint_is_cut_there():
     grid = site_grid("fiji", Square(centre=(179.9999, -17.0), side_km=5), 10)
-    with pytest.raises(CropflowError, match="antimeridian"):
-        footprint(grid)
+    assert (grid.epsg, grid.shape) == (32760, (500, 500))
+    west, east = footprint(grid).geoms
+    assert (west.bounds[2], east.bounds[0]) == (180, -180)
+    assert west.bounds[0] > 179.9
+    assert east.bounds[2] < -179.9
+    assert other_zones(grid) == [32701]
+    area = ellipsoidal_area_ha(geopandas.GeoSeries([west, east], crs=4326)).sum()
+    assert area == pytest.approx(2500, rel=2e-3)
+
+
+@pytest.mark.parametrize(("east", "epsg"), [(-179.95, 32760), (-179.7, 32701)])
+def test_a_box_over_the_antimeridian_is_one_site_in_the_zone_of_its_centre(east, epsg):
+    grid = site_grid("fiji", Box(bounds=(179.9, -17.0, east, -16.9)), 10)
+    assert grid.epsg == epsg
+    to_utm = pyproj.Transformer.from_crs(4326, epsg, always_xy=True)
+    x, y = to_utm.transform([179.9, 179.9, east, east], [-17.0, -16.9, -17.0, -16.9])
+    xmin, ymin, xmax, ymax = grid.bounds
+    assert 0 <= min(x) - xmin < 20
+    assert 0 <= xmax - max(x) < 20
+    # The southern edge is a curve, which sags by a few pixels over 43 km.
+    assert -0.1 <= min(y) - ymin < 120
+    assert -0.1 <= ymax - max(y) < 120
+
+
+def test_a_box_in_metres_or_within_a_hemisphere_cannot_run_backwards():
+    for bounds, crs in [((500_000, 0, 400_000, 1000), "EPSG:32631"), ((30.0, 0.0, 20.0, 1.0), "EPSG:4326")]:
+        with pytest.raises(CropflowError, match="not ordered"):
+            parse(Box, {"bounds": bounds, "crs": crs})
+
+
+@pytest.mark.parametrize(
+    ("latitude", "own", "other"), [(44.0, 32631, 32632), (-44.0, 32731, 32732), (61.0, 32632, 32631)]
+)
+def test_a_square_over_the_border_of_two_zones_stays_whole_in_that_of_its_centre(latitude, own, other):
+    border = 3.0 if latitude == 61.0 else 6.0  # Norway's zone 32 begins further west
+    shift = 0.001 if own > other else -0.001
+    grid = site_grid("a", Square(centre=(border + shift, latitude), side_km=10), 10)
+    assert (grid.epsg, grid.shape, other_zones(grid)) == (own, (1000, 1000), [other])
+
+
+def test_a_square_over_the_equator_stays_whole_in_one_hemisphere():
+    grid = site_grid("a", Square(centre=(33.0, 0.001), side_km=10), 10)
+    assert (grid.epsg, other_zones(grid)) == (32636, [32736])
+    assert grid.bounds[1] < 0 < grid.bounds[3]
+
+
+def test_names_tell_where_a_site_lies_and_do_not_depend_on_the_order():
+    grids = [
+        site_grid("a", Square(centre=(3.3, 43.6), side_km=1), 10),
+        site_grid("b", Square(centre=(-70.25, -33.5), side_km=1), 10),
+        site_grid("c", Square(centre=(3.3, 43.6), side_km=2), 10),
+    ]
+    names = place_names(grids)
+    assert place_names(reversed(grids)) == names
+    assert sorted(names) == ["n43600e003300", "n43600e003300-2", "s33500w070250"]
+    assert names["n43600e003300-2"] != names["n43600e003300"]
 
 
 def test_sites_survive_the_round_trip_to_a_file(tmp_path):
