@@ -57,15 +57,15 @@ TABLE: dict[str, Parameter] = {
     "sentinel2.duplicates": Parameter(0.03, "share of scenes", "M", "Earth Search: about 21 of 843 items"),
     # --- clouds ------------------------------------------------------------------------------------------------
     "clouds.usable": Parameter(0.49, "share, Flanders, 16 months", "M", "FL18: .49; .54 in the sunny year 2018"),
-    "clouds.lost_otherwise": Parameter(0.10, "share of cloud-free ground", "E", "cirrus, shadow, invented cloud"),
+    "clouds.lost_otherwise": Parameter(0.17, "share of cloud-free ground", "E", "cirrus, shadow, invented cloud"),
     "clouds.usable_by_latitude": Parameter(-0.016, "share per degree from 51", "U", ".30-.45 north, .55-.70 south"),
     "clouds.month": Parameter(
         (-0.16, -0.10, -0.07, 0.01, 0.04, 0.09, 0.15, 0.15, 0.11, -0.04, -0.14, -0.18),
         "share, January to December (northern hemisphere)", "E", "FR23: months without a value; rounded",
     ),
     "clouds.broken": Parameter(0.22, "share of scenes at half cover", "M", "FL18: 38 % < 5 % clear, 44 % > 95 % clear"),
-    "clouds.persistence": Parameter((3.0, 25.0), "days, e-fold: weather, spells", "M", "FR23: gap after gap .47, .36"),
-    "clouds.spell_share": Parameter(0.2, "share of variance", "E", "FR23: whole months without a value"),
+    "clouds.persistence": Parameter((2.0, 25.0), "days, e-fold: weather, spells", "M", "FR23: gap after gap .47, .36"),
+    "clouds.spell_share": Parameter(0.1, "share of variance", "E", "FR23: whole months without a value"),
     "clouds.sizes": Parameter(
         (30e3, 15e3, 7.5e3, 3.7e3, 1.8e3, 900.0, 450.0, 225.0, 110.0), "m", "E", "power law .3-30 km; edges finer"
     ),
