@@ -32,6 +32,7 @@ TABLE: dict[str, Parameter] = {
     "phenology.year_shift": Parameter(5.5, "days, sd", "E", "5-6 d; wheat harvest moved 10-14 d from 2021 to 2022"),
     "phenology.rate": Parameter(0.15, "share, sd", "E", "speed of growth and ripening"),
     "phenology.peak": Parameter(0.08, "cover, sd", "M", "FR23: NDVI sd .05-.08 at the peak"),
+    "weather.shared": Parameter(0.5, "share of variance", "E", "drought, dry spells: common to a year (FR23, FL18)"),
     "phenology.vigour": Parameter(0.03, "share, sd", "E", "weather of a season, all crops of a region"),
     "phenology.catch_share": Parameter(2 / 3, "share", "M", "FR23, FL18: two thirds green, one third bare"),
     "phenology.drought": Parameter((0.0, 1.0), "range", "M", "FL18: grass NDVI down to .45-.50 in July-August 2018"),
