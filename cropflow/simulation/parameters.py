@@ -96,6 +96,12 @@ TABLE: dict[str, Parameter] = {
     "sentinel1.row_direction": Parameter(1.0, "dB, limit", "U", "rows by azimuth"),
     "sentinel1.repeat": Parameter((6.0, 12.0), "days: before, from 23 Dec 2021", "E", "one satellite lost"),
     "sentinel1.missing": Parameter(0.045, "share of passes", "E", "issue threads: 4-5 %"),
+    "sentinel1.border": Parameter(0.04, "share of passes with a swath edge inside", "E", "that it happens: P"),
+    "sentinel1.border_width": Parameter((100.0, 500.0), "m of noise along the edge", "E", "very low or zero values"),
+    "sentinel1.border_level": Parameter((-45.0, -30.0), "dB, noise along the edge", "E", "below any ground"),
+    "sentinel1.border_zero": Parameter(0.3, "share of the noise that is zero, -60 dB", "E", "issue threads"),
+    "sentinel1.overflow": Parameter(1.0, "scenes of a landscape and season", "P", "issue threads: int16"),
+    "sentinel1.overflow_scale": Parameter(10_000.0, "integers per dB", "E", "int16 holds +-3.2768 dB of them"),
 }  # fmt: skip
 
 

@@ -139,7 +139,8 @@ def see_pixels(
             seen = scene.reflectance[name][(y, x) if name in BANDS_10M else coarse]
             reflectance[usable, index, band] = seen[usable]
 
-    passes = sentinel1_passes(seed, land.name, land.grid, [season_name], seasons) if radar else []
+    knob = difficulty.missing_passes
+    passes = sentinel1_passes(seed, land.name, land.grid, [season_name], seasons, knob) if radar else []
     sigma0 = np.full((len(crops), len(passes), len(POLARISATIONS)), np.nan, np.float32)
     for index, (_, layers) in enumerate(Radar(seed, land, surface, difficulty).scenes(passes)):
         for position, name in enumerate(POLARISATIONS):
