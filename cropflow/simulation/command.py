@@ -60,7 +60,10 @@ def simulate(
     register: Annotated[Path, typer.Option(help="Output folder: RPG_<season>.7z, a GeoPackage in EPSG:2154 inside.")],
     archive: Annotated[Path, typer.Option(help="Output folder: STAC item collections and COGs.")],
     truth: Annotated[
-        Path, typer.Option(help="Output folder: true crops (10 m COGs), fields (GeoParquet, UTM), oracle, radar faults, parameters.")
+        Path,
+        typer.Option(
+            help="Output folder: true crops (10 m COGs), fields (GeoParquet, UTM), oracle, radar faults, parameters."
+        ),
     ],
 ) -> None:
     """Make landscapes with known truth: their register, their Sentinel scenes, and the truth itself.

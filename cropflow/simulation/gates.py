@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,15 +17,14 @@ from cropflow.simulation.crops import CROPS, STYLES
 from cropflow.simulation.noise import generator
 from cropflow.simulation.observation import monthly_medians
 from cropflow.simulation.plots import PixelSeason, lay_plots, see_pixels
+from cropflow.simulation.references import FR23_BOX, FR23_PIXELS, FR23_SEASON
+from cropflow.simulation.spectra import ndvi
 
 Float64 = NDArray[np.float64]
-# Pixels of FR23 by crop: the ten crops with ten pixels or more.
-FR23_PIXELS = {
-    "permanent_grass": 113, "maize": 83, "winter_wheat": 55, "fallow": 29, "sunflower": 21, "rapeseed": 14,
-    "soy": 13, "vines": 13, "winter_barley": 11, "temporary_grass": 10,
-}  # fmt: skip
-# West and south-west of France, degrees east and north.
-FR23_BOX = (-1.5, 43.3, 2.0, 48.3)
+# The services behind the real samples drop radar scenes that are broken.
+SOUND = Difficulty(border_noise=0, overflow=0)
+OFF = Difficulty(**dict.fromkeys(Difficulty.model_fields, 0.0))
+_QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
 @dataclass(frozen=True)
@@ -94,22 +94,32 @@ def monthly_radar(seen: PixelSeason) -> Float64:
             valid = np.isfinite(pixel[:, layer])
             if valid.any():
                 pixel[:, layer] = np.interp(months, months[valid], pixel[valid, layer])
-    return np.nan_to_num(result.reshape(len(result), -1), nan=0.0)
+    return np.asarray(np.nan_to_num(result.reshape(len(result), -1), nan=0.0))
 
 
 def sample_france(
-    seed: int, season: Season, lands: int = 40, plots: int = 10, difficulty: Difficulty | None = None
+    seed: int, lands: int = 40, plots: int = 10, difficulty: Difficulty = SOUND, even: bool = False
 ) -> list[PixelSeason]:
-    """Pixels like those of FR23: ten crops in its shares, lands scattered over the west and south-west of France."""
+    """Pixels like those of FR23: ten crops in its shares, lands scattered over the west and south-west of France.
+
+    Args:
+        seed: Seed of everything.
+        lands: Lands, each with weather and clouds of its own.
+        plots: Plots of each land, one pixel each.
+        difficulty: The knobs.
+        even: As many plots of every crop, instead of the shares of FR23.
+    """
     west, south, east, north = FR23_BOX
     rng = generator(seed, "gate", "FR23")
+    names = list(FR23_PIXELS)
     seen = []
     for index in range(lands):
         centre = (float(rng.uniform(west, east)), float(rng.uniform(south, north)))
         style = "southern" if centre[1] < 45 else "livestock" if centre[0] < 0 else "cereal"
-        crops = rng.choice(list(FR23_PIXELS), plots, p=_weights(style))
-        land = lay_plots(seed, f"land {index}", centre, {"s": [str(crop) for crop in crops]})
-        seen.append(see_pixels(seed, land, "s", season, difficulty or Difficulty()))
+        drawn = [str(crop) for crop in rng.choice(names, plots, p=_weights(style))]
+        crops = [names[plot % len(names)] for plot in range(plots)] if even else drawn
+        land = lay_plots(seed, f"land {index}", centre, {"2023": crops})
+        seen.append(see_pixels(seed, land, "2023", FR23_SEASON, difficulty))
     return seen
 
 
@@ -122,24 +132,156 @@ def _weights(style: str) -> Float64:
     return np.asarray(weights) / sum(weights)
 
 
-def forest(seed: int = 0) -> Any:
-    """A random forest of 300 trees."""
-    from sklearn.ensemble import RandomForestClassifier
+def cross_validate(features: Float64, crop: NDArray[Any], groups: NDArray[np.int64] | None) -> tuple[float, float]:
+    """Overall accuracy and macro F1 of forests in five folds, see :func:`cross_predict`."""
+    chance, names = cross_predict(features, crop, groups)
+    return _rate(crop, names[chance.argmax(axis=1)])
 
-    return RandomForestClassifier(300, random_state=seed, n_jobs=1)
 
+def cross_predict(
+    features: Float64, crop: NDArray[Any], groups: NDArray[np.int64] | None
+) -> tuple[Float64, NDArray[Any]]:
+    """What forests in five folds say about the pixels that they have not seen.
 
-def cross_validated(features: Float64, crop: NDArray[Any], groups: NDArray[np.int64] | None) -> Mapping[str, float]:
-    """Overall accuracy and macro F1 of a forest in five folds; with groups, no group is on both sides."""
-    from sklearn.metrics import accuracy_score, f1_score
+    Args:
+        features: ``(pixel, feature)``.
+        crop: Crop of each pixel.
+        groups: No group is on both sides of a fold; None splits at random.
+
+    Returns:
+        Chance of each crop, ``(pixel, crop)``, and the names of the crops.
+    """
     from sklearn.model_selection import GroupKFold, KFold
 
+    names = np.unique(crop.astype(str))
     splitter = KFold(5, shuffle=True, random_state=0) if groups is None else GroupKFold(5)
-    predicted = np.empty(len(crop), dtype=object)
+    chance = np.zeros((len(crop), len(names)))
     for train, test in splitter.split(features, crop, groups):
-        predicted[test] = forest().fit(features[train], crop[train].astype(str)).predict(features[test])
-    truth = crop.astype(str)
-    return {
-        "accuracy": float(accuracy_score(truth, predicted.astype(str))),
-        "macro_f1": float(f1_score(truth, predicted.astype(str), average="macro", zero_division=0)),
-    }
+        forest = _forest(features[train], crop[train])
+        chance[np.ix_(test, np.searchsorted(names, forest.classes_))] = forest.predict_proba(features[test])
+    return chance, names
+
+
+def _forest(features: Float64, crop: NDArray[Any]) -> Any:
+    """A random forest of 150 trees, fitted."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    return RandomForestClassifier(150, random_state=0, n_jobs=1).fit(features, crop.astype(str))
+
+
+def _rate(truth: NDArray[Any], predicted: NDArray[Any]) -> tuple[float, float]:
+    from sklearn.metrics import accuracy_score, f1_score
+
+    truth, predicted = truth.astype(str), predicted.astype(str)
+    macro = f1_score(truth, predicted, average="macro", labels=np.unique(truth), zero_division=0)
+    return float(accuracy_score(truth, predicted)), float(macro)
+
+
+def transfer(seed: int, regions: int = 4, years: int = 3) -> dict[str, tuple[float, float]]:
+    """Where a forest learnt in one region and year fails: other parcels, blocks, regions, years.
+
+    Every region has 256 plots with the crops of FR23 in four blocks. A forest learns from two thirds of the plots of
+    three blocks and is judged by the others in these blocks, by the fourth block, by the same year in all other
+    regions, and by the same region in all other years; each region and year is the one learnt from in turn.
+
+    Returns:
+        ``parcel``, ``block``, ``region``, ``year`` -> mean overall accuracy and mean macro F1.
+    """
+    rng = generator(seed, "gate", "transfer")
+    weights = np.array(list(FR23_PIXELS.values()), float)
+    places = [(float(rng.uniform(-1.5, 2.0)), float(rng.uniform(45.0, 47.5))) for _ in range(regions)]
+    samples = {}
+    for region, centre in enumerate(places):
+        for year in range(2021 - years, 2021):
+            season = Season(start=datetime.date(year - 1, 10, 1), end=datetime.date(year, 9, 30))
+            crops = [str(crop) for crop in rng.choice(list(FR23_PIXELS), 256, p=weights / weights.sum())]
+            land = lay_plots(seed, f"region {region}", centre, {str(year): crops})
+            samples[region, year] = join([see_pixels(seed, land, str(year), season, SOUND)])
+    found: dict[str, list[tuple[float, float]]] = {"parcel": [], "block": [], "region": [], "year": []}
+    for (region, year), here in samples.items():
+        near = rng.permutation(np.flatnonzero(here.block != 3))
+        learnt = here.take(near[: 2 * len(near) // 3])
+        forest = _forest(learnt.both, learnt.crop)
+        judged = {
+            "parcel": [here.take(near[2 * len(near) // 3 :])],
+            "block": [here.take(np.flatnonzero(here.block == 3))],
+            "region": [other for key, other in samples.items() if key[0] != region and key[1] == year],
+            "year": [other for key, other in samples.items() if key[0] == region and key[1] != year],
+        }
+        for name, others in judged.items():
+            found[name] += [_rate(one.crop, forest.predict(one.both)) for one in others]
+    return {name: (float(np.mean(rows, axis=0)[0]), float(np.mean(rows, axis=0)[1])) for name, rows in found.items()}
+
+
+def early_season(samples: Samples, months: int) -> float:
+    """Macro F1 of forests, in five blocked folds, that see only the first months of the season."""
+    optical, radar = samples.optical[:, : 10 * months], samples.radar[:, : 2 * months]
+    return cross_validate(np.concatenate([optical, radar], axis=1), samples.crop, samples.place)[1]
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """Steps of ten days without a usable value.
+
+    Attributes:
+        usable: Share of usable acquisitions among those inside the swath.
+        valued: Share of steps with a value.
+        after_gap: Chance of a gap after a gap; ``after_value`` after a value.
+        after_value: See ``after_gap``.
+        longest: Longest gap of each pixel, steps.
+        empty_months: Share of pixels without a value, by month from the season's start.
+    """
+
+    usable: float
+    valued: float
+    after_gap: float
+    after_value: float
+    longest: NDArray[np.int64]
+    empty_months: Float64
+
+
+def find_gaps(seen: Sequence[PixelSeason], usable: Sequence[int]) -> Gaps:
+    """The gaps of all pixels, where the classes of the scene classification called usable are given."""
+    valued, longest, empty, clear, inside = [], [], [], 0, 0
+    steps = min(int(one.dates.max()) // 10 for one in seen)
+    for one in seen:
+        good = np.isin(one.classes, usable)
+        clear, inside = clear + int(good.sum()), inside + int((one.classes > 0).sum())
+        step = one.dates // 10
+        valued.append(np.stack([good[:, step == index].any(axis=1) for index in range(steps)], axis=1))
+        months = range(int(one.month.max()) + 1)
+        empty.append(1 - np.stack([good[:, one.month == month].any(axis=1) for month in months], axis=1))
+    have = np.concatenate(valued)
+    for pixel in have:
+        ends = np.flatnonzero(np.concatenate([[True], pixel, [True]]))
+        longest.append(int(np.diff(ends).max()) - 1)
+    gap = ~have
+    after = gap[:, 1:]
+    return Gaps(
+        clear / max(inside, 1),
+        float(have.mean()),
+        float(after[gap[:, :-1]].mean()),
+        float(after[have[:, :-1]].mean()),
+        np.array(longest),
+        np.concatenate(empty).mean(axis=0),
+    )
+
+
+def quantile_distance(one: Float64, other: Float64) -> float:
+    """How far two distributions lie apart, in their own unit.
+
+    Args:
+        one: ``(pixel, month)``, NaN where there is no value.
+        other: The same months of other pixels.
+
+    Returns:
+        Mean absolute difference of the quantiles .1, .25, .5, .75 and .9, over months that both have.
+    """
+    months = np.isfinite(one).any(axis=0) & np.isfinite(other).any(axis=0)
+    levels = [np.nanquantile(values[:, months], _QUANTILES, axis=0) for values in (one, other)]
+    return float(np.abs(levels[0] - levels[1]).mean())
+
+
+def monthly_ndvi(seen: PixelSeason) -> Float64:
+    """NDVI of the monthly medians, ``(pixel, month)``, NaN where a month has no usable value."""
+    return np.asarray(ndvi(monthly_medians(seen.reflectance, seen.month).astype(np.float32)), float)

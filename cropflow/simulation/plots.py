@@ -79,9 +79,7 @@ class PixelSeason:
     sigma0: Float32
 
 
-def lay_plots(
-    seed: int, name: str, centre: tuple[float, float], crops: Mapping[str, Sequence[str]]
-) -> PlotLand:
+def lay_plots(seed: int, name: str, centre: tuple[float, float], crops: Mapping[str, Sequence[str]]) -> PlotLand:
     """Lay out square plots on a square lattice.
 
     Args:
@@ -143,8 +141,8 @@ def see_pixels(
     passes = sentinel1_passes(seed, land.name, land.grid, [season_name], seasons, knob) if radar else []
     sigma0 = np.full((len(crops), len(passes), len(POLARISATIONS)), np.nan, np.float32)
     for index, (_, layers) in enumerate(Radar(seed, land, surface, difficulty).scenes(passes)):
-        for position, name in enumerate(POLARISATIONS):
-            sigma0[:, index, position] = layers[name][y, x]
+        for position, polarisation in enumerate(POLARISATIONS):
+            sigma0[:, index, position] = layers[polarisation][y, x]
 
     def months(times: Sequence[Any]) -> NDArray[np.int64]:
         first = 12 * season.start.year + season.start.month

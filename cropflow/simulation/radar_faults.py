@@ -75,7 +75,8 @@ class RadarFaults:
         rng = self._rng(one)
         rng.random()  # the draw that made the pass faulty
         part, right = rng.uniform(0.1, 0.5), rng.random() < 0.5
-        width = rng.uniform(*numbers("sentinel1.border_width")) / grid.pixel_m
+        narrow, wide = numbers("sentinel1.border_width")
+        width = rng.uniform(narrow, wide) / grid.pixel_m
         slant = np.tan(np.radians(12.0)) * (np.arange(grid.height)[:, None] - grid.height / 2)
         column = np.arange(grid.width)[None, :] + (slant if one.direction == "descending" else -slant)
         # Pixels from the edge into the swath; negative beyond it.
