@@ -37,14 +37,14 @@ def read_flanders(folder: Path) -> PixelSeason:
         folder: ``flanders_2018``: two STAC item collections and ``parcels.gpkg``.
     """
     import geopandas
+    from affine import Affine
     from rasterio.features import rasterize
-    from rasterio.transform import from_origin
 
     parcels = geopandas.read_file(folder / "parcels.gpkg")
     parcels = parcels[parcels["crop_name"].isin(COMPARED)]
     inner = parcels.geometry.buffer(-10)
     shapes = [(shape, index + 1) for index, shape in enumerate(inner) if not shape.is_empty]
-    label = rasterize(shapes, (64, 64), transform=from_origin(501_360, 5_629_680, 10, 10))
+    label = rasterize(shapes, (64, 64), transform=Affine(10, 0, 501_360, 0, -10, 5_629_680))
     y, x = np.nonzero(label)
     crops = np.array([COMPARED[parcels["crop_name"].iloc[index - 1]] for index in label[y, x]], dtype=object)
 

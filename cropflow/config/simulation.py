@@ -20,6 +20,10 @@ class Landscape(Section):
     style: Literal["cereal", "livestock", "southern"] = Field(
         default="cereal", description="Crop shares and rotations."
     )
+    annotated_crop: str | None = Field(
+        default=None, description="Crop whose fields alone are declared, in part: a site that somebody visited."
+    )
+    annotated_share: float = Field(default=0.2, gt=0, le=1, description="Share of its fields that are declared.")
 
 
 class Difficulty(Section):

@@ -57,7 +57,9 @@ def read_seasons(text: str, names: tuple[str, ...]) -> dict[str, Any]:
 def simulate(
     settings: Annotated[str, typer.Option(help="Entry of simulations, as JSON.")],
     seasons: Annotated[str, typer.Option(help="Dates of its seasons, as JSON: {name: {start, end}}.")],
-    register: Annotated[Path, typer.Option(help="Output folder: RPG_<season>.7z, a GeoPackage in EPSG:2154 inside.")],
+    register: Annotated[
+        Path, typer.Option(help="Output folder: RPG_<season>.7z, a GeoPackage inside, EPSG:2154 in France.")
+    ],
     archive: Annotated[Path, typer.Option(help="Output folder: STAC item collections and COGs.")],
     truth: Annotated[
         Path,
