@@ -11,6 +11,7 @@ from cropflow.simulation import gates
 from cropflow.simulation.backscatter import BACKSCATTER
 from cropflow.simulation.plots import PixelSeason, lay_plots, see_pixels
 from cropflow.simulation.references import FR23_PIXELS, FR23_SEASON, NDVI
+from cropflow.simulation.weather import conditions
 
 STRICT = (4, 5, 6)
 # Months of the tables of NDVI and of backscatter, counted from October.
@@ -95,49 +96,47 @@ def test_gaps_are_counted_as_by_hand():
     assert found.empty_months.tolist() == [0.5, 0.5, 0.0]
 
 
-def test_single_pixels_are_about_as_hard_to_tell_as_real_ones(samples):
-    random, blocked = (gates.cross_validate(samples.both, samples.crop, groups) for groups in (None, samples.place))
+def test_single_pixels_are_about_as_hard_to_tell_as_real_ones(samples, benchmark_script):
+    random, blocked = (
+        benchmark_script.cross_validate(samples.both, samples.crop, groups) for groups in (None, samples.place)
+    )
     # FR23: accuracy .75, macro F1 .67 at random; .69 and .45 blocked. Rare crops are harder here than there, and
     # unseen places easier (docs/simulation.md): those two figures are not asserted.
     assert random[0] == pytest.approx(0.75, abs=0.09)
     assert 0.38 < blocked[1] < 0.62
     assert blocked < random
     radar, optical = (
-        gates.cross_validate(each, samples.crop, samples.place) for each in (samples.radar, samples.optical)
+        benchmark_script.cross_validate(each, samples.crop, samples.place) for each in (samples.radar, samples.optical)
     )
     assert radar[0] + 0.03 < optical[0] < blocked[0] + 0.03
     assert radar[1] == pytest.approx(0.35, abs=0.12)
 
 
-def test_a_longer_season_tells_more(samples):
-    february, may, july = (gates.early_season(samples, months) for months in (5, 8, 10))
+def test_a_longer_season_tells_more(samples, benchmark_script):
+    february, may, july = (benchmark_script.early_season(samples, months) for months in (5, 8, 10))
     assert february + 0.05 < may < july + 0.03
 
 
-def test_without_difficulties_every_pixel_is_told():
+def test_without_difficulties_every_pixel_is_told(benchmark_script):
     seen = gates.join(gates.sample_france(1, 6, 40, gates.OFF, even=True))
-    assert gates.cross_validate(seen.both, seen.crop, None)[0] > 0.99
-    assert gates.cross_validate(seen.both, seen.crop, seen.place)[0] > 0.99
+    assert benchmark_script.cross_validate(seen.both, seen.crop, None)[0] > 0.99
+    assert benchmark_script.cross_validate(seen.both, seen.crop, seen.place)[0] > 0.99
 
 
-def test_other_parcels_are_easier_than_other_regions_and_years():
-    found = gates.transfer(0)
+def test_other_parcels_are_easier_than_other_regions_and_years(benchmark_script):
+    found = benchmark_script.transfer(0)
     assert found["parcel"][0] > max(found[name][0] for name in ("block", "region", "year")) + 0.01
 
 
 def test_years_share_weather_that_regions_do_not_have_alone():
     pairs = {"region": [], "year": []}
     for seed in range(40):
-        drought = {(land, year): see_conditions(seed, land, year).drought for land in ("a", "b") for year in ("1", "2")}
+        drought = {
+            (land, year): conditions(seed, land, year, 46.0, 1.0).drought for land in ("a", "b") for year in ("1", "2")
+        }
         pairs["region"].append(abs(drought["a", "1"] - drought["b", "1"]))
         pairs["year"].append(abs(drought["a", "1"] - drought["a", "2"]))
     assert np.mean(pairs["region"]) < np.mean(pairs["year"])
-
-
-def see_conditions(seed, land, season):
-    from cropflow.simulation.weather import conditions
-
-    return conditions(seed, land, season, 46.0, 1.0)
 
 
 def test_the_quantile_distance_of_a_shift_is_the_shift():
