@@ -20,6 +20,10 @@ class Landscape(Section):
     style: Literal["cereal", "livestock", "southern"] = Field(
         default="cereal", description="Crop shares and rotations."
     )
+    annotated_crop: str | None = Field(
+        default=None, description="Crop whose fields alone are declared, in part: a site that somebody visited."
+    )
+    annotated_share: float = Field(default=0.2, gt=0, le=1, description="Share of its fields that are declared.")
 
 
 class Difficulty(Section):
@@ -37,6 +41,9 @@ class Difficulty(Section):
     blur: Factor = Field(default=1.0, description="Sensor blur; pixels on parcel borders mix either way.")
     noise: Factor = Field(default=1.0, description="Noise of the sensor.")
     speckle: Factor = Field(default=1.0, description="Radar speckle.")
+    border_noise: Factor = Field(default=1.0, description="Radar swath edges with very low or zero values.")
+    missing_passes: Factor = Field(default=1.0, description="Radar passes that are not in the archive.")
+    overflow: Factor = Field(default=1.0, description="Radar scenes whose 16-bit integers overflowed.")
     soil_moisture: Factor = Field(default=1.0, description="Wetness of the soil, shared by a landscape.")
     wrong_codes: Factor = Field(default=1.0, description="Parcels whose declared crop is wrong.")
     missing_parcels: Factor = Field(default=1.0, description="Farmland that the register misses.")

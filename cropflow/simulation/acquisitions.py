@@ -189,9 +189,14 @@ def sun(time: datetime.datetime, longitude: float, latitude: float) -> tuple[flo
 
 
 def sentinel1_passes(
-    seed: int, landscape: str, grid: Grid, imagery_seasons: Sequence[str], seasons: Mapping[str, Season]
+    seed: int,
+    landscape: str,
+    grid: Grid,
+    imagery_seasons: Sequence[str],
+    seasons: Mapping[str, Season],
+    missing_passes: float = 1.0,
 ) -> list[RadarPass]:
-    """All passes of Sentinel-1 in the seasons, in order of time; a few are missing."""
+    """All passes of Sentinel-1 in the seasons, in order of time; a few are missing, none if the knob is 0."""
     longitude, _ = centre(grid)
     near, far = numbers("sentinel1.incidence")
     passes = []
@@ -203,7 +208,7 @@ def sentinel1_passes(
             missing = generator(seed, "missing passes", landscape, season, direction).random(len(dates))
             for date, absent in zip(dates, missing, strict=True):
                 repeat = int(numbers("sentinel1.repeat")[date >= ONE_RADAR_SATELLITE])
-                if date.toordinal() % repeat != phase % repeat or absent < number("sentinel1.missing"):
+                if date.toordinal() % repeat != phase % repeat or absent < missing_passes * number("sentinel1.missing"):
                     continue
                 time = datetime.datetime.combine(date, datetime.time(), datetime.UTC)
                 time += datetime.timedelta(seconds=round(3600 * (hours - (longitude - 2) / 15)) % 86400)

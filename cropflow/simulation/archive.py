@@ -21,6 +21,7 @@ from cropflow.simulation.acquisitions import (
 )
 from cropflow.simulation.clouds import weather_ranks
 from cropflow.simulation.cogs import write_small_cog
+from cropflow.simulation.radar_faults import RadarFaults
 from cropflow.simulation.scene_classes import percentages
 from cropflow.simulation.sentinel1 import POLARISATIONS, Radar
 from cropflow.simulation.sentinel2 import Optics, Scene, grid_20m
@@ -159,12 +160,11 @@ def _write_radar(
     seasons: Mapping[str, Season],
 ) -> list[dict[str, Any]]:
     """Write the Sentinel-1 scenes of a landscape in a season; their records."""
-    passes = sentinel1_passes(simulation.seed, land.name, land.grid, simulation.imagery_seasons, seasons)
-    passes = [one for one in passes if one.season == season]
+    passes = season_passes(land, season, simulation, seasons)
     radar = Radar(simulation.seed, land, surface, simulation.difficulty)
     records = []
     for one, scene in radar.scenes(passes):
-        name = f"S1{one.platform[-1].upper()}_IW_GRDH_{one.direction[:3].upper()}_{tile}_{one.time:%Y%m%dT%H%M%S}"
+        name = radar_name(one, tile)
         target = folder / SENTINEL1 / name
         target.mkdir(parents=True)
         assets = {}
@@ -175,6 +175,57 @@ def _write_radar(
         records.append(item(name, SENTINEL1, land.grid, one.time, _radar_properties(one, tile), assets))
     log.info("%s %s: %d Sentinel-1 passes", land.name, season, len(records))
     return records
+
+
+def season_passes(
+    land: Land,
+    season: str,
+    simulation: Simulation,
+    seasons: Mapping[str, Season],
+    missing_passes: float | None = None,
+) -> list[RadarPass]:
+    """The Sentinel-1 passes of one season that the archive holds, in order of time.
+
+    Args:
+        land: The landscape.
+        season: Name of the season.
+        simulation: Seed, imagery seasons and knobs.
+        seasons: Season -> dates.
+        missing_passes: Instead of the knob of the same name; 0 gives all passes.
+    """
+    share = simulation.difficulty.missing_passes if missing_passes is None else missing_passes
+    passes = sentinel1_passes(simulation.seed, land.name, land.grid, simulation.imagery_seasons, seasons, share)
+    return [one for one in passes if one.season == season]
+
+
+def radar_name(one: RadarPass, tile: str) -> str:
+    """Id of a Sentinel-1 scene: platform, mode, direction, tile, time."""
+    return f"S1{one.platform[-1].upper()}_IW_GRDH_{one.direction[:3].upper()}_{tile}_{one.time:%Y%m%dT%H%M%S}"
+
+
+def radar_truth(
+    landscapes: Sequence[Land], simulation: Simulation, seasons: Mapping[str, Season]
+) -> dict[str, dict[str, list[str]]]:
+    """What is wrong with the Sentinel-1 scenes: ids of faulty scenes and of those that are missing.
+
+    Returns:
+        ``<landscape>/<season>`` -> ``border_noise``, ``int16_overflow``, ``missing_passes``, each a list of ids.
+    """
+    result = {}
+    tiles: list[str] = []
+    for land in sorted(landscapes, key=lambda one: one.name):
+        tiles.append(tile_name(land.grid, tiles))
+        for season in simulation.imagery_seasons:
+            passes = season_passes(land, season, simulation, seasons)
+            found = RadarFaults(simulation.seed, land.name, simulation.difficulty).find(passes)
+            ids = [radar_name(one, tiles[-1]) for one in passes]
+            complete = [radar_name(one, tiles[-1]) for one in season_passes(land, season, simulation, seasons, 0.0)]
+            result[f"{land.name}/{season}"] = {
+                "border_noise": [ids[index] for index in sorted(found) if found[index] == "border_noise"],
+                "int16_overflow": [ids[index] for index in sorted(found) if found[index] == "int16_overflow"],
+                "missing_passes": [name for name in complete if name not in set(ids)],
+            }
+    return result
 
 
 def _radar_properties(one: RadarPass, tile: str) -> dict[str, Any]:

@@ -136,15 +136,15 @@ _FLAX = Annual(
 )  # fmt: skip
 _GRASS = Perennial(
     (0.76, 0.74, 0.81, 0.91, 0.94, 0.76, 0.75, 0.80, 0.80, 0.82, 0.82, 0.78),
-    cuts=(140.0, 190.0, 250.0), cut_share=0.5, sward=0.2, canopy=(1.0, 1.0, 0.95, 1.05),
+    cuts=(140.0, 190.0, 250.0), cut_share=0.5, sward=0.27, canopy=(1.0, 1.0, 0.95, 1.05),
 )  # fmt: skip
 _LEY = Perennial(
     (0.80, 0.79, 0.86, 0.96, 0.86, 0.79, 0.93, 0.98, 0.82, 0.86, 0.88, 0.84),
-    cuts=(128.0, 164.0, 205.0, 245.0, 283.0), cut_share=1.0, drought=0.8, sward=0.17, canopy=(0.95, 1.02, 1.05, 1.0),
+    cuts=(128.0, 164.0, 205.0, 245.0, 283.0), cut_share=1.0, drought=0.8, sward=0.28, canopy=(0.95, 1.02, 1.05, 1.0),
 )  # fmt: skip
 _ALFALFA = Perennial(
     (0.66, 0.68, 0.80, 0.95, 0.88, 0.80, 0.95, 0.98, 0.82, 0.84, 0.80, 0.72),
-    cuts=(132.0, 170.0, 208.0, 248.0, 290.0), cut_share=1.0, drought=0.35, sward=0.2,
+    cuts=(132.0, 170.0, 208.0, 248.0, 290.0), cut_share=1.0, drought=0.35, sward=0.28,
     flowering=Flowering(166, 6, 0.06, pale=True), canopy=(0.95, 0.98, 1.15, 0.95),
 )  # fmt: skip
 _VINES = Perennial(
@@ -158,7 +158,7 @@ _ORCHARD = Perennial(
 )  # fmt: skip
 _FALLOW = Perennial(
     (0.60, 0.59, 0.61, 0.67, 0.70, 0.69, 0.65, 0.73, 0.71, 0.68, 0.67, 0.63),
-    straw=0.6, cuts=(185.0,), cut_share=0.4, sward=0.16, canopy=(1.05, 1.0, 0.9, 1.1), texture=0.06,
+    straw=0.6, cuts=(185.0,), cut_share=0.4, sward=0.21, canopy=(1.05, 1.0, 0.9, 1.1), texture=0.06,
 )  # fmt: skip
 
 PHENOLOGY: dict[str, Calendar] = {

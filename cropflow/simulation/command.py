@@ -57,10 +57,15 @@ def read_seasons(text: str, names: tuple[str, ...]) -> dict[str, Any]:
 def simulate(
     settings: Annotated[str, typer.Option(help="Entry of simulations, as JSON.")],
     seasons: Annotated[str, typer.Option(help="Dates of its seasons, as JSON: {name: {start, end}}.")],
-    register: Annotated[Path, typer.Option(help="Output folder: RPG_<season>.7z, a GeoPackage in EPSG:2154 inside.")],
+    register: Annotated[
+        Path, typer.Option(help="Output folder: RPG_<season>.7z, a GeoPackage inside, EPSG:2154 in France.")
+    ],
     archive: Annotated[Path, typer.Option(help="Output folder: STAC item collections and COGs.")],
     truth: Annotated[
-        Path, typer.Option(help="Output folder: true crops (10 m COGs), fields (GeoParquet, UTM), oracle, parameters.")
+        Path,
+        typer.Option(
+            help="Output folder: true crops (10 m COGs), fields (GeoParquet, UTM), oracle, radar faults, parameters."
+        ),
     ],
 ) -> None:
     """Make landscapes with known truth: their register, their Sentinel scenes, and the truth itself.
@@ -72,7 +77,7 @@ def simulate(
     from cropflow.config.simulation import Simulation
     from cropflow.files.atomic import atomic_folder, write_json
     from cropflow.files.manifest import write_manifest
-    from cropflow.simulation.archive import write_archive
+    from cropflow.simulation.archive import radar_truth, write_archive
     from cropflow.simulation.landscape import make_landscape
     from cropflow.simulation.oracle import ceiling
     from cropflow.simulation.register import declare
@@ -104,6 +109,8 @@ def simulate(
 
     with atomic_folder(truth) as folder:
         write_truth(folder, landscapes, registers, simulation)
+        if simulation.sentinel1:
+            write_json(folder / "radar_faults.json", radar_truth(landscapes, simulation, dates))
         write_json(folder / "oracle.json", ceiling(archive, landscapes, simulation, dates))
     counts = {
         f"{landscape.name}/{name}": len(season.table)

@@ -116,7 +116,7 @@ def make_landscape(name: str, settings: Landscape, simulation: Simulation) -> Si
         grid,
         core,
         cover,
-        _soil(grid, generator(simulation.seed, name, "soil")),
+        soil_classes(grid, generator(simulation.seed, name, "soil")),
         _seasons(name, settings.style, polygons[met & (covers == FARMLAND)], grid, simulation),
     )
 
@@ -211,7 +211,7 @@ def _burn(polygons: Geometries, values: Sequence[int] | NDArray[Any], grid: Grid
     )
 
 
-def _soil(grid: Grid, rng: np.random.Generator) -> NDArray[np.uint8]:
+def soil_classes(grid: Grid, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Smooth patches of soil: a Gaussian field cut at fixed quantiles."""
     step = PIXEL_M / SUPERSAMPLING
     y_m = (np.arange(grid.height * SUPERSAMPLING) + 0.5) * step

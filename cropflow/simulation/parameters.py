@@ -32,6 +32,7 @@ TABLE: dict[str, Parameter] = {
     "phenology.year_shift": Parameter(5.5, "days, sd", "E", "5-6 d; wheat harvest moved 10-14 d from 2021 to 2022"),
     "phenology.rate": Parameter(0.15, "share, sd", "E", "speed of growth and ripening"),
     "phenology.peak": Parameter(0.08, "cover, sd", "M", "FR23: NDVI sd .05-.08 at the peak"),
+    "weather.shared": Parameter(0.5, "share of variance", "E", "drought, dry spells: common to a year (FR23, FL18)"),
     "phenology.vigour": Parameter(0.03, "share, sd", "E", "weather of a season, all crops of a region"),
     "phenology.catch_share": Parameter(2 / 3, "share", "M", "FR23, FL18: two thirds green, one third bare"),
     "phenology.drought": Parameter((0.0, 1.0), "range", "M", "FL18: grass NDVI down to .45-.50 in July-August 2018"),
@@ -57,15 +58,15 @@ TABLE: dict[str, Parameter] = {
     "sentinel2.duplicates": Parameter(0.03, "share of scenes", "M", "Earth Search: about 21 of 843 items"),
     # --- clouds ------------------------------------------------------------------------------------------------
     "clouds.usable": Parameter(0.49, "share, Flanders, 16 months", "M", "FL18: .49; .54 in the sunny year 2018"),
-    "clouds.lost_otherwise": Parameter(0.10, "share of cloud-free ground", "E", "cirrus, shadow, invented cloud"),
+    "clouds.lost_otherwise": Parameter(0.17, "share of cloud-free ground", "E", "cirrus, shadow, invented cloud"),
     "clouds.usable_by_latitude": Parameter(-0.016, "share per degree from 51", "U", ".30-.45 north, .55-.70 south"),
     "clouds.month": Parameter(
         (-0.16, -0.10, -0.07, 0.01, 0.04, 0.09, 0.15, 0.15, 0.11, -0.04, -0.14, -0.18),
         "share, January to December (northern hemisphere)", "E", "FR23: months without a value; rounded",
     ),
     "clouds.broken": Parameter(0.22, "share of scenes at half cover", "M", "FL18: 38 % < 5 % clear, 44 % > 95 % clear"),
-    "clouds.persistence": Parameter((3.0, 25.0), "days, e-fold: weather, spells", "M", "FR23: gap after gap .47, .36"),
-    "clouds.spell_share": Parameter(0.2, "share of variance", "E", "FR23: whole months without a value"),
+    "clouds.persistence": Parameter((2.0, 25.0), "days, e-fold: weather, spells", "M", "FR23: gap after gap .47, .36"),
+    "clouds.spell_share": Parameter(0.1, "share of variance", "E", "FR23: whole months without a value"),
     "clouds.sizes": Parameter(
         (30e3, 15e3, 7.5e3, 3.7e3, 1.8e3, 900.0, 450.0, 225.0, 110.0), "m", "E", "power law .3-30 km; edges finer"
     ),
@@ -95,6 +96,12 @@ TABLE: dict[str, Parameter] = {
     "sentinel1.row_direction": Parameter(1.0, "dB, limit", "U", "rows by azimuth"),
     "sentinel1.repeat": Parameter((6.0, 12.0), "days: before, from 23 Dec 2021", "E", "one satellite lost"),
     "sentinel1.missing": Parameter(0.045, "share of passes", "E", "issue threads: 4-5 %"),
+    "sentinel1.border": Parameter(0.04, "share of passes with a swath edge inside", "E", "that it happens: P"),
+    "sentinel1.border_width": Parameter((100.0, 500.0), "m of noise along the edge", "E", "very low or zero values"),
+    "sentinel1.border_level": Parameter((-45.0, -30.0), "dB, noise along the edge", "E", "below any ground"),
+    "sentinel1.border_zero": Parameter(0.3, "share of the noise that is zero, -60 dB", "E", "issue threads"),
+    "sentinel1.overflow": Parameter(1.0, "scenes of a landscape and season", "P", "issue threads: int16"),
+    "sentinel1.overflow_scale": Parameter(10_000.0, "integers per dB", "E", "int16 holds +-3.2768 dB of them"),
 }  # fmt: skip
 
 

@@ -190,7 +190,7 @@ def _annual(crop: Annual, days: Float32, traits: Traits, conditions: Conditions)
     else:
         # Volunteers on the stubble of the crop before, ploughed in before sowing.
         before = 1 - logistic((day - crop.sown - early + 6) / 2.0)
-        green += np.clip(0.2 + 0.1 * draw["winter"], 0.02, 0.6) * before
+        green += np.clip(0.2 + 0.2 * draw["winter"], 0.02, 0.6) * before
         straw += 0.3 * before
     total = np.maximum(green + straw, 1.0)
     return np.asarray(green / total, np.float32), np.asarray(straw / total, np.float32)

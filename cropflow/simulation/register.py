@@ -18,7 +18,7 @@ import shapely
 from numpy.typing import NDArray
 
 from cropflow.config.simulation import Simulation
-from cropflow.errors import CropflowError
+from cropflow.errors import CropflowError, listing
 from cropflow.simulation.crops import CROPS, OFTEN_UNDECLARED, SIBLINGS
 from cropflow.simulation.draws import spread_levels
 from cropflow.simulation.faults import add_faults, as_multipolygons
@@ -43,8 +43,9 @@ class DeclaredSeason:
     """The register of one season.
 
     Attributes:
-        parcels: As the French register has it, EPSG:2154: ``ID_PARCEL``, ``SURF_PARC`` (ha, 2 decimals),
-            ``CODE_CULTU``, ``CODE_GROUP``, ``CULTURE_D1``, ``CULTURE_D2`` (empty where there is none), MultiPolygons.
+        parcels: As the French register has it, EPSG:2154 or, outside metropolitan France, the UTM zone:
+            ``ID_PARCEL``, ``SURF_PARC`` (ha, 2 decimals), ``CODE_CULTU``, ``CODE_GROUP``, ``CULTURE_D1``,
+            ``CULTURE_D2`` (empty where there is none), MultiPolygons.
         fields: What became of every field: ``landscape``, ``field``, ``in_register``, ``code`` and ``parcel_id`` (both
             empty where missing).
         counts: Fields, parcels, and parcels by kind of error.
@@ -59,18 +60,24 @@ def declare(landscapes: Sequence[SimulatedLandscape], season: str, simulation: S
     """Make the register of a season from the true fields.
 
     Args:
-        landscapes: All landscapes of the simulation, in metropolitan France.
+        landscapes: All landscapes of the simulation, in metropolitan France or in one UTM zone.
         season: Name of the season.
         simulation: Seed and difficulty.
 
     Raises:
-        CropflowError: If a landscape lies where Lambert-93 is not valid, or two meet.
+        CropflowError: If no CRS of the register is valid for all landscapes, two landscapes meet, the crop that a
+            landscape declares alone is unknown, or nothing is declared.
     """
-    for landscape in landscapes:
-        _check_place(landscape)
-    _check_apart(landscapes)
-    rows = pandas.concat([_of_landscape(landscape, season, simulation) for landscape in landscapes], ignore_index=True)
-    declared = geopandas.GeoDataFrame(rows[~rows["missing"]], crs=f"EPSG:{EPSG}").reset_index(drop=True)
+    epsg = register_epsg(landscapes)
+    _check_apart(landscapes, epsg)
+    parts = [_of_landscape(landscape, season, simulation, epsg) for landscape in landscapes]
+    rows = pandas.concat(parts, ignore_index=True)
+    if rows["missing"].all():
+        raise CropflowError(
+            f"The register of season {season!r} holds none of {len(rows)} simulated fields; expected one at least. "
+            "Declare more: a larger side_km, annotated_share or another annotated_crop, fewer missing_parcels."
+        )
+    declared = geopandas.GeoDataFrame(rows[~rows["missing"]], crs=f"EPSG:{epsg}").reset_index(drop=True)
     declared, fault_counts = add_faults(declared, simulation.difficulty.outline_errors, simulation.seed, season)
     shuffle = generator(simulation.seed, season, "order")
     declared = declared.iloc[shuffle.permutation(len(declared))].reset_index(drop=True)
@@ -80,7 +87,7 @@ def declare(landscapes: Sequence[SimulatedLandscape], season: str, simulation: S
     hectares = shapely.area(declared.geometry.to_numpy()) / HECTARE_M2
     declared["SURF_PARC"] = np.maximum(hectares.round(2), 0.01)
     parcels = geopandas.GeoDataFrame(
-        declared[list(COLUMNS)], geometry=as_multipolygons(declared.geometry.to_numpy()), crs=f"EPSG:{EPSG}"
+        declared[list(COLUMNS)], geometry=as_multipolygons(declared.geometry.to_numpy()), crs=f"EPSG:{epsg}"
     )
     counts = {
         "fields": len(rows),
@@ -108,23 +115,29 @@ def _fates(rows: pandas.DataFrame, declared: pandas.DataFrame) -> pandas.DataFra
     )
 
 
-def _of_landscape(landscape: SimulatedLandscape, season: str, simulation: Simulation) -> pandas.DataFrame:
+def _of_landscape(landscape: SimulatedLandscape, season: str, simulation: Simulation, epsg: int) -> pandas.DataFrame:
     """All fields of a landscape with what is declared about them; ``missing`` where nothing is."""
     table = landscape.seasons[season].table
     crops = table["crop"].to_numpy(dtype=object)
-    outlines = table.to_crs(EPSG).geometry.to_numpy()
+    outlines = table.to_crs(epsg).geometry.to_numpy()
     knobs = simulation.difficulty
 
     def source(name: str) -> np.random.Generator:
         return generator(simulation.seed, landscape.name, season, name)
 
     declared = _wrong_codes(crops, landscape.style, knobs.wrong_codes, source("wrong codes"))
+    missing = _missing(crops, table.area.to_numpy(), knobs.missing_parcels, source("missing"))
+    settings = simulation.landscapes[landscape.name]
+    if settings.annotated_crop is not None:
+        _check_crop(landscape.name, settings.annotated_crop)
+        chosen = source("annotated").random(len(crops)) < settings.annotated_share
+        missing = ~(chosen & (crops == settings.annotated_crop))
     first, second = _catch_crops(crops, knobs.catch_crops, source("declared catch crops"))
     return pandas.DataFrame(
         {
             "landscape": landscape.name,
             "field": table.index.to_numpy(),
-            "missing": _missing(crops, table.area.to_numpy(), knobs.missing_parcels, source("missing")),
+            "missing": missing,
             "wrong": declared != crops,
             "CODE_CULTU": [CROPS[key].rpg_code for key in declared],
             "CODE_GROUP": [CROPS[key].rpg_group for key in declared],
@@ -135,36 +148,56 @@ def _of_landscape(landscape: SimulatedLandscape, season: str, simulation: Simula
     )
 
 
-def _check_place(landscape: SimulatedLandscape) -> None:
-    west, south, east, north = LAMBERT_93
-    bounds = pyproj.Transformer.from_crs(landscape.grid.epsg, 4326, always_xy=True).transform_bounds(
-        *landscape.grid.bounds
-    )
-    if bounds[0] < west or bounds[1] < south or bounds[2] > east or bounds[3] > north:
+def _check_crop(landscape: str, crop: str) -> None:
+    if crop not in CROPS:
         raise CropflowError(
-            f"Landscape {landscape.name!r} spans longitudes {bounds[0]:.2f} to {bounds[2]:.2f} and latitudes "
-            f"{bounds[1]:.2f} to {bounds[3]:.2f}; expected {west} to {east} and {south} to {north}, where Lambert-93, "
-            "the CRS of the simulated register, is valid. Move its centre to metropolitan France."
+            f"simulations.*.landscapes.{landscape}.annotated_crop is {crop!r}; expected one of {listing(CROPS, 60)}."
         )
 
 
-def _check_apart(landscapes: Sequence[SimulatedLandscape]) -> None:
+def register_epsg(landscapes: Sequence[SimulatedLandscape]) -> int:
+    """CRS of the register: Lambert-93 in metropolitan France, elsewhere the UTM zone, as overseas registers have it.
+
+    Raises:
+        CropflowError: If a landscape lies outside metropolitan France and not all are in its UTM zone.
+    """
+    west, south, east, north = LAMBERT_93
+    outside = None
+    for each in landscapes:
+        transformer = pyproj.Transformer.from_crs(each.grid.epsg, 4326, always_xy=True)
+        bounds = transformer.transform_bounds(*each.grid.bounds)
+        if bounds[0] < west or bounds[1] < south or bounds[2] > east or bounds[3] > north:
+            outside = outside or (each, bounds)
+    if outside is None:
+        return EPSG
+    land, bounds = outside
+    if {each.grid.epsg for each in landscapes} != {land.grid.epsg}:
+        raise CropflowError(
+            f"Landscape {land.name!r} spans longitudes {bounds[0]:.2f} to {bounds[2]:.2f} and latitudes "
+            f"{bounds[1]:.2f} to {bounds[3]:.2f}, others lie outside its UTM zone, EPSG:{land.grid.epsg}; expected all "
+            f"in one zone, or all within {west} to {east} and {south} to {north}, where Lambert-93 is valid: a "
+            "register has one CRS. Give landscapes apart simulations of their own."
+        )
+    return land.grid.epsg
+
+
+def _check_apart(landscapes: Sequence[SimulatedLandscape], epsg: int) -> None:
     """Two landscapes on the same ground would declare it twice; outlines reach ``PAD_M`` beyond the grid."""
     reach = [
-        geopandas.GeoSeries([shapely.box(*each.grid.bounds).buffer(PAD_M)], crs=each.grid.epsg).to_crs(EPSG).iloc[0]
+        geopandas.GeoSeries([shapely.box(*each.grid.bounds).buffer(PAD_M)], crs=each.grid.epsg).to_crs(epsg).iloc[0]
         for each in landscapes
     ]
     for (one, here), (other, there) in itertools.combinations(zip(landscapes, reach, strict=True), 2):
         if here.intersects(there):
             raise CropflowError(
-                f"Landscapes {one.name!r} and {other.name!r} are {_gap_m(one, other):.0f} m apart; expected at least "
-                f"{2 * (MARGIN_PIXELS * PIXEL_M + PAD_M):.0f} m between their squares. Move one of their centres."
+                f"Landscapes {one.name!r} and {other.name!r} are {_gap_m(one, other, epsg):.0f} m apart; expected at "
+                f"least {2 * (MARGIN_PIXELS * PIXEL_M + PAD_M):.0f} m between their squares. Move one of their centres."
             )
 
 
-def _gap_m(one: SimulatedLandscape, other: SimulatedLandscape) -> float:
+def _gap_m(one: SimulatedLandscape, other: SimulatedLandscape, epsg: int) -> float:
     squares = [
-        geopandas.GeoSeries([shapely.box(*each.core.bounds)], crs=each.core.epsg).to_crs(EPSG).iloc[0]
+        geopandas.GeoSeries([shapely.box(*each.core.bounds)], crs=each.core.epsg).to_crs(epsg).iloc[0]
         for each in (one, other)
     ]
     return float(shapely.distance(*squares))

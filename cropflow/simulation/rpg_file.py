@@ -20,10 +20,11 @@ MOMENT = "2000-01-01T00:00:00.000Z"
 MOMENT_SECONDS = 946_684_800
 
 
-def archive_member(season: Season) -> str:
-    """Path of the GeoPackage inside the archive: the folders of the French delivery."""
+def archive_member(season: Season, epsg: int) -> str:
+    """Path of the GeoPackage inside the archive: the folders of the French delivery, its CRS in their name."""
     year = season.end.year
-    return f"RPG/1_DONNEES_LIVRAISON_{year}/RPG_2-0__GPKG_LAMB93_FXX_{year}-01-01/{LAYER}.gpkg"
+    place = "LAMB93_FXX" if epsg == 2154 else f"UTM{epsg % 100:02d}{'S' if epsg >= 32_700 else 'N'}"
+    return f"RPG/1_DONNEES_LIVRAISON_{year}/RPG_2-0__GPKG_{place}_{year}-01-01/{LAYER}.gpkg"
 
 
 @contextmanager
@@ -62,5 +63,5 @@ def write_register(folder: Path, name: str, season: Season, parcels: geopandas.G
         geopackage.chmod(0o644)
         os.utime(geopackage, (MOMENT_SECONDS, MOMENT_SECONDS))
         with py7zr.SevenZipFile(archive, "w") as packed:
-            packed.write(geopackage, archive_member(season))
+            packed.write(geopackage, archive_member(season, int(parcels.crs.to_epsg())))
     return archive

@@ -16,6 +16,7 @@ from cropflow.simulation.clouds import halve
 from cropflow.simulation.noise import generator
 from cropflow.simulation.parameters import number, numbers
 from cropflow.simulation.phenology import by_crop
+from cropflow.simulation.radar_faults import RadarFaults
 from cropflow.simulation.surface import Land, Surface
 
 Float32 = NDArray[np.float32]
@@ -38,18 +39,25 @@ class Radar:
     difficulty: Difficulty
 
     def scenes(self, passes: list[RadarPass]) -> Iterator[tuple[RadarPass, dict[str, Float32]]]:
-        """Render the passes of a season: sigma0 in dB, float32 ``(y, x)``, by polarisation."""
+        """Render all passes of a season, faults included: sigma0 in dB, float32 ``(y, x)``, by polarisation.
+
+        NaN lies beyond a swath edge; :class:`cropflow.simulation.radar_faults.RadarFaults` says which pass is faulty.
+        """
         if not passes:
             return
         levels = self.levels(passes)
+        faults = RadarFaults(self.seed, self.land.name, self.difficulty)
+        found = faults.find(passes)
         for index, radar_pass in enumerate(passes):
-            yield (
-                radar_pass,
-                {
-                    name: self._render(levels[position, :, index], radar_pass, name)
-                    for position, name in enumerate(POLARISATIONS)
-                },
-            )
+            scene = {
+                name: self._render(levels[position, :, index], radar_pass, name)
+                for position, name in enumerate(POLARISATIONS)
+            }
+            if index in found:
+                scene = {
+                    name: faults.apply(found[index], radar_pass, layer, self.land.grid) for name, layer in scene.items()
+                }
+            yield radar_pass, scene
 
     def levels(self, passes: list[RadarPass]) -> Float32:
         """Sigma0 of every stand and of what is no parcel, dB, float32 ``(polarisation, row, pass)``."""

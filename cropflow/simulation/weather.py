@@ -57,20 +57,29 @@ def conditions(seed: int, landscape: str, season: str, latitude: float, strength
         latitude: Degrees north.
         strength: Knob ``region_year``; 0 gives the average year.
     """
+    from scipy.special import betaincinv, ndtr
+
     limit = number("phenology.region_limit")
     place = number("phenology.latitude_shift") * (abs(latitude) - 47)
     place += number("phenology.region_shift") * generator(seed, "region", landscape).standard_normal()
     year = number("phenology.year_shift") * generator(seed, "year", season).standard_normal()
-    local = generator(seed, "weather", landscape, season)
+    summer, growth = _shared(seed, landscape, season, "weather", 2)
     low, high = numbers("phenology.drought")
     # A mild drought is common, a brown summer rare.
-    drought = low + (high - low) * local.beta(0.8, 2.0)
-    vigour = number("phenology.vigour") * local.standard_normal()
+    drought = low + (high - low) * float(betaincinv(0.8, 2.0, ndtr(summer)))
+    vigour = number("phenology.vigour") * growth
     return Conditions(
         float(strength * (np.clip(place, -limit, limit) + year)),
         float(np.clip(strength * drought, 0, 1)),
         float(1 + strength * vigour),
     )
+
+
+def _shared(seed: int, landscape: str, season: str, what: str, count: int) -> NDArray[np.float64]:
+    """Standard normal draws of a landscape in a season, a part of which all landscapes share in that season."""
+    common = number("weather.shared")
+    year, local = (generator(seed, what, *names).standard_normal(count) for names in ((season,), (landscape, season)))
+    return np.asarray(math.sqrt(common) * year + math.sqrt(1 - common) * local)
 
 
 @dataclass(frozen=True)
@@ -98,7 +107,8 @@ class Moisture:
 def moisture(seed: int, landscape: str, season_name: str, season: Season, latitude: float, strength: float) -> Moisture:
     """Draw the soil moisture of a landscape, day by day.
 
-    Dry spells of weeks, rain on some days that the radar sees for one to three days, frost in winter.
+    Dry spells of weeks, which a year partly shares among landscapes; rain on some days that the radar sees for one to
+    three days; frost in winter.
 
     Args:
         seed: Seed of the simulation.
@@ -110,7 +120,7 @@ def moisture(seed: int, landscape: str, season_name: str, season: Season, latitu
     """
     days = (season.end - season.start).days + 1
     rng = generator(seed, "moisture", landscape, season_name)
-    slow = _spells(rng, days, 25.0)
+    slow = _spells(_shared(seed, landscape, season_name, "dry spells", days), 25.0)
     summer = np.array([_summer(season.start + day * DAY, latitude) for day in range(days)])
     dry_spell = 1 / (1 + np.exp(-2 * (slow + 0.8 * summer - 0.6)))
     low, high = numbers("moisture.rain")
@@ -120,7 +130,7 @@ def moisture(seed: int, landscape: str, season_name: str, season: Season, latitu
     decay = np.exp(-1 / rng.uniform(shortest, longest, days))
     for day in range(days):
         rain[day] = max(amount[day], (rain[day - 1] * decay[day]) if day else 0.0)
-    cold = _spells(rng, days, 6.0) - 1.2 * summer
+    cold = _spells(rng.standard_normal(days), 6.0) - 1.2 * summer
     frost = np.where((cold > 2.2) & (summer < -0.3), -number("moisture.frost"), 0.0)
     dry_vv, dry_vh = numbers("moisture.dry_month")
     # Centred, so that the average year keeps the levels of the table of backscatter.
@@ -141,12 +151,11 @@ def _summer(date: datetime.date, latitude: float) -> float:
     return phase if latitude >= 0 else -phase
 
 
-def _spells(rng: np.random.Generator, days: int, length_days: float) -> NDArray[np.float64]:
-    """A standard normal series with exponential memory."""
+def _spells(draws: NDArray[np.float64], length_days: float) -> NDArray[np.float64]:
+    """A standard normal series with exponential memory, from independent draws of each day."""
     memory = math.exp(-1 / length_days)
-    draws = rng.standard_normal(days)
-    series = np.empty(days)
+    series = np.empty_like(draws)
     series[0] = draws[0]
-    for day in range(1, days):
+    for day in range(1, len(draws)):
         series[day] = memory * series[day - 1] + math.sqrt(1 - memory**2) * draws[day]
     return series

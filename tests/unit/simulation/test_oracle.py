@@ -95,7 +95,8 @@ def test_the_ceiling_is_reported_against_true_and_declared_crops(tmp_path):
     found = run(tmp_path, 0.9)
     json.dumps(found, allow_nan=False)
     season = found["a/s"]
-    assert 0.4 < season["overall_accuracy"] < 0.99
+    # A landscape that the true model tells without error would hold no difficulty.
+    assert 0.4 < season["overall_accuracy"] < 0.97
     assert 0 <= season["balanced_accuracy"] <= 1
     assert season["parcels"] == sum(season["parcels_per_crop"].values()) > 20
     assert season["declared"]["parcels"] <= season["parcels"]

@@ -10,30 +10,10 @@ from cropflow.errors import CropflowError
 from cropflow.simulation.backscatter import BACKSCATTER
 from cropflow.simulation.crops import CROPS
 from cropflow.simulation.phenology import PHENOLOGY, canopies, covers, draw_traits, pale_flowers
+from cropflow.simulation.references import NDVI, NDVI_DAYS
 from cropflow.simulation.spectra import mix, ndvi, soils
 from cropflow.simulation.weather import Conditions, calendar_days, conditions, harvest_year, moisture
 
-MONTHS = {"Nov": -46, "Feb": 46, "Apr": 105, "May": 135, "Jun": 166, "Jul": 196, "Aug": 227, "Sep": 258}
-# Median pixel by month (FR23, FL18; expert values for beet, potato and the spring-sown crops).
-TABLE = {
-    "winter_wheat": (0.35, 0.70, 0.85, 0.85, 0.75, 0.25, 0.25, 0.35),
-    "winter_barley": (0.45, 0.65, 0.90, 0.80, 0.40, 0.30, 0.45, 0.60),
-    "triticale": (0.30, 0.70, 0.90, 0.85, 0.45, 0.25, 0.25, 0.35),
-    "rapeseed": (0.65, 0.80, 0.80, 0.75, 0.80, 0.30, 0.65, 0.50),
-    "maize": (0.70, 0.60, 0.40, 0.20, 0.40, 0.80, 0.85, 0.65),
-    "sunflower": (0.55, 0.55, 0.30, 0.20, 0.40, 0.75, 0.75, 0.45),
-    "soy": (0.60, 0.70, 0.55, 0.25, 0.30, 0.65, 0.90, 0.60),
-    "permanent_grass": (0.80, 0.75, 0.85, 0.85, 0.70, 0.70, 0.75, 0.75),
-    "temporary_grass": (0.85, 0.80, 0.90, 0.75, 0.70, 0.85, 0.90, 0.75),
-    "alfalfa": (0.85, 0.80, 0.90, 0.75, 0.70, 0.85, 0.90, 0.75),
-    "vines": (0.75, 0.60, 0.50, 0.70, 0.70, 0.65, 0.65, 0.75),
-    "fallow": (0.70, 0.65, 0.70, 0.70, 0.70, 0.65, 0.70, 0.70),
-    "sugar_beet": (None, None, 0.25, 0.25, 0.65, 0.80, 0.80, 0.70),
-    "potato": (None, None, 0.25, 0.25, 0.80, 0.80, 0.55, 0.25),
-    "spring_barley": (None, None, 0.30, 0.70, 0.75, 0.30, 0.25, 0.30),
-    "peas": (None, None, 0.30, 0.70, 0.75, 0.30, 0.25, 0.30),
-    "flax": (None, None, 0.30, 0.70, 0.75, 0.30, 0.25, 0.30),
-}
 # The table is rounded to .05 and its medians come from 9 to 113 parcels whose sd is .05-.08 at the peak and .13-.25 in
 # the months of sowing and harvest: with 15 parcels the median of such a month is known to about .08.
 CLOSE, NEAR = 0.12, 0.25
@@ -45,13 +25,13 @@ def monthly_ndvi(crop, count=250, variation=1.0, catch_crops=1.0):
     crops, rows = [crop] * count, np.arange(count)
     soil = np.random.default_rng(2).integers(0, 4, count)
     canopy, pale = canopies(crops, traits), pale_flowers(crops)
-    dates = np.array([day + step for day in MONTHS.values() for step in (-10, 0, 10)], np.float32)
+    dates = np.array([day + step for day in NDVI_DAYS.values() for step in (-10, 0, 10)], np.float32)
     cover = covers(crops, dates, traits, AVERAGE)
     values = [
         ndvi(mix(cover.green[:, i], cover.straw[:, i], cover.flower[:, i], soils(0.5), canopy, pale)[rows, soil])
         for i in range(len(dates))
     ]
-    return np.median(np.stack(values, axis=1).reshape(count, len(MONTHS), 3), axis=2)
+    return np.median(np.stack(values, axis=1).reshape(count, len(NDVI_DAYS), 3), axis=2)
 
 
 def test_every_crop_has_a_calendar_and_a_backscatter_course():
@@ -59,10 +39,10 @@ def test_every_crop_has_a_calendar_and_a_backscatter_course():
     assert set(CROPS) <= set(BACKSCATTER)
 
 
-@pytest.mark.parametrize("crop", sorted(TABLE))
+@pytest.mark.parametrize("crop", sorted(NDVI))
 def test_monthly_ndvi_is_near_the_table(crop):
     found = np.median(monthly_ndvi(crop), axis=0)
-    away = [abs(value - expected) for value, expected in zip(found, TABLE[crop], strict=True) if expected is not None]
+    away = [abs(value - expected) for value, expected in zip(found, NDVI[crop], strict=True) if expected is not None]
     assert max(away) < NEAR
     assert np.mean(np.array(away) < CLOSE) >= 0.75
     assert np.mean(away) < 0.08

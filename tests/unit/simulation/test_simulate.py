@@ -52,9 +52,13 @@ def without_scenes(monkeypatch):
         assert (folder / "catalog.json").is_file()
         return {"landscapes": [land.name for land in landscapes]}
 
-    for name, member in (("archive", write_archive), ("oracle", ceiling)):
+    def radar_truth(landscapes, simulation, seasons):
+        return {"north/2021": {"missing_passes": []}}
+
+    for name, members in (("archive", (write_archive, radar_truth)), ("oracle", (ceiling,))):
         module = types.ModuleType(name)
-        setattr(module, member.__name__, member)
+        for member in members:
+            setattr(module, member.__name__, member)
         monkeypatch.setitem(sys.modules, f"cropflow.simulation.{name}", module)
 
 
@@ -72,6 +76,7 @@ def test_the_command_writes_three_folders_with_manifests(without_scenes, tmp_pat
         "fields_north_2021.parquet",
         "oracle.json",
         "parameters.json",
+        "radar_faults.json",
     ]
     for name in ("register", "archive", "truth"):
         manifest = json.loads(manifest_path(tmp_path / name).read_text(encoding="utf-8"))
