@@ -11,7 +11,6 @@ The result does not depend on the size of the pieces nor on the number of thread
 
 from __future__ import annotations
 
-import itertools
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -41,8 +40,8 @@ from cropflow.labels.spill import SpillFile
 ROW_GROUP = 16_384
 # At most so many stretches of the curve, each a file that is sorted in memory: files that one process may hold open.
 MOST_STRETCHES = 256
-# Bytes of a parcel on disk while it waits, more than registers need.
-_WAITING_BYTES = 800
+# Bytes of a parcel of fifty corners while it waits; for a while two copies of it do.
+_WAITING_BYTES = 1_000
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -194,13 +193,13 @@ def _write(
     row_group: int,
 ) -> None:
     """Sort every stretch and write it; the next one is sorted meanwhile."""
-    tables = in_order(pool, _sorted, stretches, 1)
-    first = next(tables)
-    with geotable_writer(output, first.schema, crs, ledger.geometry_types, ledger.bounds) as writer:
-        for table in itertools.chain([first], tables):
+    schema = stretches[0].schema
+    fields = [schema.field(name) for name in _names(schema)]
+    result = pyarrow.schema(fields, schema.metadata)
+    with geotable_writer(output, result, crs, ledger.geometry_types, ledger.bounds) as writer:
+        for table in in_order(pool, _sorted, stretches, 1):
             writer.write_table(table, row_group_size=row_group)
             del table
-            first = None
             _give_back()
 
 
@@ -208,5 +207,9 @@ def _sorted(stretch: SpillFile) -> pyarrow.Table:
     table = pyarrow.concat_tables(stretch.read())
     stretch.path.unlink()
     order = np.argsort(table["place"].to_numpy(), kind="stable")
-    names = result_columns(name for name in table.column_names if name not in ("place", "bbox"))
-    return table.select([*names, "bbox"]).take(order)
+    return table.select(_names(table.schema)).take(order)
+
+
+def _names(schema: pyarrow.Schema) -> list[str]:
+    """Columns of the result, in order."""
+    return [*result_columns(name for name in schema.names if name not in ("place", "bbox")), "bbox"]
