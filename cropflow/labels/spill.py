@@ -15,12 +15,11 @@ class SpillFile:
 
     Attributes:
         path: Where it lies.
-        schema: Of the tables; None before the first.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.schema: pyarrow.Schema | None = None
+        self._schema: pyarrow.Schema | None = None
         self._writer: pyarrow.ipc.RecordBatchFileWriter | None = None
 
     def __enter__(self) -> Self:
@@ -37,17 +36,24 @@ class SpillFile:
         batch = table.combine_chunks().to_batches()
         if batch:
             if self._writer is None:
-                self.schema = table.schema
+                self._schema = table.schema
                 self._writer = pyarrow.ipc.new_file(str(self.path), table.schema)
             self._writer.write_batch(batch[0])
 
+    @property
+    def schema(self) -> pyarrow.Schema:
+        """Of the tables, when there are any."""
+        if self._schema is None:
+            raise ValueError(f"nothing was written to {self.path.name}")
+        return self._schema
+
     def read(self, columns: list[str] | None = None) -> Iterator[pyarrow.Table]:
         """The tables, in order, when writing has ended; some columns of them where these are named."""
-        if self.schema is None:
+        if self._schema is None:
             return
         # Not mapped into memory: pages of the file would count as memory of the process.
         with pyarrow.OSFile(str(self.path)) as source:
-            places = None if columns is None else sorted(self.schema.get_field_index(name) for name in columns)
+            places = None if columns is None else sorted(self._schema.get_field_index(name) for name in columns)
             reader = pyarrow.ipc.open_file(source, options=pyarrow.ipc.IpcReadOptions(included_fields=places))
             for number in range(reader.num_record_batches):
                 yield pyarrow.Table.from_batches([reader.get_batch(number)])
