@@ -1,7 +1,7 @@
 """Clean a register of any size: what :func:`cropflow.labels.parcels.clean` does, in memory that hardly grows with it.
 
 1. Pieces of the register are judged by several threads, and what stays is written to disk with its bounds. Only some
-   40 bytes of a parcel remain in memory: where it lies, its area and code, a number made of its bounds.
+   70 bytes of a parcel remain in memory: where it lies, its area and code, a number made of its bounds.
 2. Parcels that share their bounds are read again and compared; parcels that share an id get a new one; all get their
    place along the Hilbert curve.
 3. The parcels are dealt to one file per stretch of the curve, and each stretch is sorted and written.
@@ -33,7 +33,7 @@ from cropflow.files.tables import geotable_writer
 from cropflow.labels.ledger import Entry, Ledger
 from cropflow.labels.parcels import NOTHING_READ, result_columns, summarised
 from cropflow.labels.placing import check_place
-from cropflow.labels.registers.stream import ParcelStream
+from cropflow.labels.registers.stream import PLACE, ParcelStream
 from cropflow.labels.spill import SpillFile
 
 # Rows of a row group: a square of 10 km meets few of them, each of some megabytes.
@@ -135,7 +135,7 @@ def _check_disk(folder: Path, rows: int) -> None:
 def _dealt(
     folder: Path, judged: SpillFile, place: NDArray[np.int64], renamed: dict[int, str], row_group: int
 ) -> list[SpillFile]:
-    """Deal the parcels that stay to files, one per stretch of the curve, each row with its ``place``."""
+    """Deal the parcels that stay to files, one per stretch of the curve, each row with its place."""
     groups = int(place.max()) // row_group + 1
     stretch = row_group * -(-groups // MOST_STRETCHES)
     count = -(-groups * row_group // stretch)
@@ -147,7 +147,7 @@ def _dealt(
         # As many rows at a time as a stretch has: fewer would leave a row or two for each.
         for table in _gathered(judged.read(), stretch):
             here = place[start : start + len(table)]
-            table = _with_new_ids(table, start, renamed).append_column("place", pyarrow.array(here))
+            table = _with_new_ids(table, start, renamed).append_column(PLACE, pyarrow.array(here))
             start += len(table)
             order = np.argsort(here, kind="stable")
             order = order[here[order] >= 0]
@@ -206,10 +206,10 @@ def _write(
 def _sorted(stretch: SpillFile) -> pyarrow.Table:
     table = pyarrow.concat_tables(stretch.read())
     stretch.path.unlink()
-    order = np.argsort(table["place"].to_numpy(), kind="stable")
+    order = np.argsort(table[PLACE].to_numpy(), kind="stable")
     return table.select(_names(table.schema)).take(order)
 
 
 def _names(schema: pyarrow.Schema) -> list[str]:
     """Columns of the result, in order."""
-    return [*result_columns(name for name in schema.names if name not in ("place", "bbox")), "bbox"]
+    return [*result_columns(name for name in schema.names if name not in (PLACE, "bbox")), "bbox"]
