@@ -150,7 +150,10 @@ class TemporalUnet(Section):
         "squares sees more parcels than one of a few whole patches. Whole patches where absent.",
     )
     epochs: int = Field(default=50, ge=1, description="At most.")
-    patience: int = Field(default=8, ge=1, description="Epochs without a better validation loss before stopping.")
+    patience: int = Field(default=8, ge=1, description="Epochs without a better one before stopping.")
+    watch: Literal["loss", "balanced_accuracy"] = Field(
+        default="loss", description="What makes an epoch the better one, on the validation fold."
+    )
     class_weights: Literal["none", "inverse_sqrt"] = Field(default="none", description="Weights of the loss.")
     flips: bool = Field(default=True, description="Random flips and quarter turns, one draw for all periods.")
 

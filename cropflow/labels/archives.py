@@ -109,6 +109,9 @@ def unpacked(source: Path, member: str | None = None, prefer: str = "") -> Itera
     with tempfile.TemporaryDirectory(prefix="cropflow-") as folder:
         try:
             name = _unpack(source, Path(folder), member, prefer)
+        except py7zr.exceptions.PasswordRequired:
+            # Where even the names are encrypted the archive does not open.
+            raise CropflowError(f"Archive {source.name} is encrypted; expected one without a password.") from None
         except _DAMAGED as error:
             raise CropflowError(
                 f"Archive {source.name} ({len(source_files(source))} file(s)) is damaged or incomplete "

@@ -1,7 +1,7 @@
 """Clean a register of any size: what :func:`cropflow.labels.parcels.clean` does, in memory that hardly grows with it.
 
 1. Pieces of the register are judged by several threads, and what stays is written to disk with its bounds. Only some
-   40 bytes of a parcel remain in memory: where it lies, its area and code, a number made of its bounds.
+   70 bytes of a parcel remain in memory: where it lies, its area and code, a number made of its bounds.
 2. Parcels that share their bounds are read again and compared; parcels that share an id get a new one; all get their
    place along the Hilbert curve.
 3. The parcels are dealt to one file per stretch of the curve, and each stretch is sorted and written.
@@ -11,7 +11,6 @@ The result does not depend on the size of the pieces nor on the number of thread
 
 from __future__ import annotations
 
-import itertools
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -34,15 +33,15 @@ from cropflow.files.tables import geotable_writer
 from cropflow.labels.ledger import Entry, Ledger
 from cropflow.labels.parcels import NOTHING_READ, result_columns, summarised
 from cropflow.labels.placing import check_place
-from cropflow.labels.registers.stream import ParcelStream
+from cropflow.labels.registers.stream import PLACE, ParcelStream
 from cropflow.labels.spill import SpillFile
 
 # Rows of a row group: a square of 10 km meets few of them, each of some megabytes.
 ROW_GROUP = 16_384
 # At most so many stretches of the curve, each a file that is sorted in memory: files that one process may hold open.
 MOST_STRETCHES = 256
-# Bytes of a parcel on disk while it waits, more than registers need.
-_WAITING_BYTES = 800
+# Bytes of a parcel of fifty corners while it waits; for a while two copies of it do.
+_WAITING_BYTES = 1_000
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -136,7 +135,7 @@ def _check_disk(folder: Path, rows: int) -> None:
 def _dealt(
     folder: Path, judged: SpillFile, place: NDArray[np.int64], renamed: dict[int, str], row_group: int
 ) -> list[SpillFile]:
-    """Deal the parcels that stay to files, one per stretch of the curve, each row with its ``place``."""
+    """Deal the parcels that stay to files, one per stretch of the curve, each row with its place."""
     groups = int(place.max()) // row_group + 1
     stretch = row_group * -(-groups // MOST_STRETCHES)
     count = -(-groups * row_group // stretch)
@@ -148,7 +147,7 @@ def _dealt(
         # As many rows at a time as a stretch has: fewer would leave a row or two for each.
         for table in _gathered(judged.read(), stretch):
             here = place[start : start + len(table)]
-            table = _with_new_ids(table, start, renamed).append_column("place", pyarrow.array(here))
+            table = _with_new_ids(table, start, renamed).append_column(PLACE, pyarrow.array(here))
             start += len(table)
             order = np.argsort(here, kind="stable")
             order = order[here[order] >= 0]
@@ -194,19 +193,23 @@ def _write(
     row_group: int,
 ) -> None:
     """Sort every stretch and write it; the next one is sorted meanwhile."""
-    tables = in_order(pool, _sorted, stretches, 1)
-    first = next(tables)
-    with geotable_writer(output, first.schema, crs, ledger.geometry_types, ledger.bounds) as writer:
-        for table in itertools.chain([first], tables):
+    schema = stretches[0].schema
+    fields = [schema.field(name) for name in _names(schema)]
+    result = pyarrow.schema(fields, schema.metadata)
+    with geotable_writer(output, result, crs, ledger.geometry_types, ledger.bounds) as writer:
+        for table in in_order(pool, _sorted, stretches, 1):
             writer.write_table(table, row_group_size=row_group)
             del table
-            first = None
             _give_back()
 
 
 def _sorted(stretch: SpillFile) -> pyarrow.Table:
     table = pyarrow.concat_tables(stretch.read())
     stretch.path.unlink()
-    order = np.argsort(table["place"].to_numpy(), kind="stable")
-    names = result_columns(name for name in table.column_names if name not in ("place", "bbox"))
-    return table.select([*names, "bbox"]).take(order)
+    order = np.argsort(table[PLACE].to_numpy(), kind="stable")
+    return table.select(_names(table.schema)).take(order)
+
+
+def _names(schema: pyarrow.Schema) -> list[str]:
+    """Columns of the result, in order."""
+    return [*result_columns(name for name in schema.names if name not in (PLACE, "bbox")), "bbox"]

@@ -102,10 +102,9 @@ def judge(geometries: NDArray[np.object_], codes: pandas.Series, crs: pyproj.CRS
     drop("not_finite", lost)
     drop("not_polygon", ~np.isin(kinds, POLYGONS))
     drop("too_small", area_ha * 10_000 < settings.minimum_area_m2)
-    alive = reason == 0
-    narrow = np.zeros(len(raw), dtype=np.bool_)
-    narrow[alive] = narrower(series[alive], area_ha[alive], at_least_m[alive], settings.minimum_width_m)
-    drop("sliver", narrow)
+    # Of those that go already no width is measured.
+    at_least_m[reason > 0] = np.inf
+    drop("sliver", narrower(series, area_ha, at_least_m, settings.minimum_width_m))
     return Judged(outlines, repaired, repaired | tall, area_ha, reason)
 
 

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 EQUAL_AREA = "EPSG:6933"
 # Between nodes the scale of Lambert-93 is off by its second derivative, 1e-7 of itself.
 STEP_M = 4_000.0
+# Cells along a side of a block, which are measured together.
+BLOCK = 8
 # Relative error that a parcel's size may cause; others are reprojected.
 TOLERANCE = 1e-5
 # Side of the square that is measured at a node: small against the step, large against the rounding of coordinates.
@@ -83,23 +85,25 @@ class LocalScale:
             Square metres per square unit; a bound, from above, of metres per unit; and True where both hold for the
             whole parcel to within :data:`TOLERANCE`. All ``(parcel,)``; where the last is False, ignore the others.
         """
-        areal, linear = np.full(len(bounds), np.nan), np.full(len(bounds), np.nan)
-        extent = np.maximum(bounds[:, 2] - bounds[:, 0], bounds[:, 3] - bounds[:, 1])
-        # Comparisons with NaN are False. Beyond 2^30 steps no CRS has coordinates.
-        near = (np.abs(bounds) < self.step * (1 << 29)).all(axis=1) & (extent < self.step)
-        rows = np.flatnonzero(near)
-        place = (bounds[rows, :2] + bounds[rows, 2:]) / (2 * self.step)
-        corner = np.floor(place)
-        weight = place - corner
-        column, row = corner.astype(np.int64).T
-        cells, cell = self._find(row * _ROW + column)
-        right, upper = weight.T
+        west, south, east, north = bounds.T
+        extent = np.maximum(east - west, north - south)
+        # Comparisons with NaN are False. Beyond 2^29 steps no CRS has coordinates.
+        near = extent < self.step
+        for side in (west, south, east, north):
+            near &= np.abs(side) < self.step * (1 << 29)
+        middle = (
+            np.where(near, (west + east) / (2 * self.step), 0.0),
+            np.where(near, (south + north) / (2 * self.step), 0.0),
+        )
+        column, row = np.floor(middle[0]), np.floor(middle[1])
+        right, upper = middle[0] - column, middle[1] - row
+        cells, cell = self._find(row.astype(np.int64) * _ROW + column.astype(np.int64))
         with np.errstate(invalid="ignore"):
             lower_left, lower_right, upper_left, upper_right = cells.areal[cell].T
             low = lower_left + (lower_right - lower_left) * right
-            areal[rows] = low + (upper_left + (upper_right - upper_left) * right - low) * upper
-            linear[rows] = cells.linear[cell]
-            near[rows] = cells.change[cell] * extent[rows] < TOLERANCE * self.step
+            areal = low + (upper_left + (upper_right - upper_left) * right - low) * upper
+            linear = cells.linear[cell]
+            near &= cells.change[cell] * extent < TOLERANCE * self.step
         return areal, linear, near & np.isfinite(areal) & np.isfinite(linear)
 
     def _find(self, keys: NDArray[np.int64]) -> tuple[_Cells, NDArray[np.int64]]:
@@ -110,7 +114,9 @@ class LocalScale:
             return cells, at
         with self._lock:
             wanted = np.unique(keys)
-            self._cells = self._cells.with_(self._measured(wanted[~self._cells.find(wanted)[1]]))
+            missing = wanted[~self._cells.find(wanted)[1]]
+            if len(missing):
+                self._cells = self._cells.with_(self._measured(_blocks(missing)))
             return self._cells, self._cells.find(keys)[0]
 
     def _measured(self, cells: NDArray[np.int64]) -> _Cells:
@@ -124,8 +130,7 @@ class LocalScale:
 
     def _at_nodes(self, keys: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Areal scale, and the bound of the linear one, at lattice points."""
-        column = (keys + _ROW // 2) % _ROW - _ROW // 2
-        row = (keys - column) // _ROW
+        row, column = _row_and_column(keys)
         half = _SQUARE_M / self._metres / 2
         x, y = column * self.step, row * self.step
         corners = [(x - half, y - half), (x + half, y - half), (x + half, y + half), (x - half, y + half)]
@@ -146,6 +151,19 @@ class LocalScale:
         result = np.full(len(sane), np.nan)
         result[sane] = self._geod.inv(start[0][sane], start[1][sane], end[0][sane], end[1][sane])[2]
         return result
+
+
+def _row_and_column(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    column = (keys + _ROW // 2) % _ROW - _ROW // 2
+    return (keys - column) // _ROW, column
+
+
+def _blocks(cells: NDArray[np.int64]) -> NDArray[np.int64]:
+    """All cells of the square blocks in which some cells lie: neighbours share corners, and are asked for as well."""
+    row, column = _row_and_column(cells)
+    corners = np.unique(row // BLOCK * BLOCK * _ROW + column // BLOCK * BLOCK)
+    steps = np.arange(BLOCK)
+    return np.asarray(corners[:, None, None] + steps[:, None] * _ROW + steps).reshape(-1)
 
 
 @functools.lru_cache(maxsize=8)

@@ -11,11 +11,15 @@ import pyarrow
 
 
 class SpillFile:
-    """A file of Arrow tables of one schema, closed when its block ends."""
+    """A file of Arrow tables of one schema, closed when its block ends.
+
+    Attributes:
+        path: Where it lies.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.sizes: list[int] = []
+        self._schema: pyarrow.Schema | None = None
         self._writer: pyarrow.ipc.RecordBatchFileWriter | None = None
 
     def __enter__(self) -> Self:
@@ -32,18 +36,24 @@ class SpillFile:
         batch = table.combine_chunks().to_batches()
         if batch:
             if self._writer is None:
+                self._schema = table.schema
                 self._writer = pyarrow.ipc.new_file(str(self.path), table.schema)
             self._writer.write_batch(batch[0])
-            self.sizes.append(len(table))
+
+    @property
+    def schema(self) -> pyarrow.Schema:
+        """Of the tables, when there are any."""
+        if self._schema is None:
+            raise ValueError(f"nothing was written to {self.path.name}")
+        return self._schema
 
     def read(self, columns: list[str] | None = None) -> Iterator[pyarrow.Table]:
         """The tables, in order, when writing has ended; some columns of them where these are named."""
-        if not self.sizes:
+        if self._schema is None:
             return
         # Not mapped into memory: pages of the file would count as memory of the process.
         with pyarrow.OSFile(str(self.path)) as source:
-            schema = pyarrow.ipc.open_file(source).schema
-            places = None if columns is None else sorted(schema.get_field_index(name) for name in columns)
+            places = None if columns is None else sorted(self._schema.get_field_index(name) for name in columns)
             reader = pyarrow.ipc.open_file(source, options=pyarrow.ipc.IpcReadOptions(included_fields=places))
             for number in range(reader.num_record_batches):
                 yield pyarrow.Table.from_batches([reader.get_batch(number)])

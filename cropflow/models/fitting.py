@@ -188,7 +188,7 @@ def _fit_network(
     outcome = {
         "best_epoch": trained.best_epoch,
         "epochs_run": len(trained.rows),
-        "stopped_by": f"{trained.watched} loss",
+        "stopped_by": trained.watched,
         "parameters": sum(value.numel() for name, value in trained.weights.items() if _is_parameter(name)),
     }
     with atomic_folder(output) as folder:

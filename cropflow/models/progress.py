@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
@@ -28,19 +28,23 @@ class Progress(Checkpoint):
         path: The resume file.
         key: What the run is made of; a file of another key is not resumed.
         epochs: At most.
-        patience: Epochs without a better loss before stopping.
+        patience: Epochs without a better one before stopping.
+        watch: What makes an epoch better: a lower loss, or a higher balanced accuracy.
     """
 
-    def __init__(self, path: Path, key: str, *, epochs: int, patience: int) -> None:
+    def __init__(
+        self, path: Path, key: str, *, epochs: int, patience: int, watch: Literal["loss", "balanced_accuracy"]
+    ) -> None:
         super().__init__()
         self.path = path
         self.key = key
         self.epochs = epochs
         self.patience = patience
+        self.watch = watch
         self.rows: list[list[float]] = []
         self.best_weights: dict[str, Tensor] = {}
         self.best_epoch = 0
-        self.best_loss = math.inf
+        self.best = math.inf
         self._started = (0.0, 0)
 
     @property
@@ -55,7 +59,7 @@ class Progress(Checkpoint):
             "rows": self.rows,
             "best_weights": self.best_weights,
             "best_epoch": self.best_epoch,
-            "best_loss": self.best_loss,
+            "best": self.best,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -63,7 +67,7 @@ class Progress(Checkpoint):
         self.rows = state_dict["rows"]
         self.best_weights = state_dict["best_weights"]
         self.best_epoch = state_dict["best_epoch"]
-        self.best_loss = state_dict["best_loss"]
+        self.best = state_dict["best"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Do not train on where the run had already stopped."""
@@ -83,9 +87,10 @@ class Progress(Checkpoint):
         self.rows.append(
             [epoch, training.loss, held_out.loss, held_out.accuracy, held_out.balanced_accuracy, float(rate)]
         )
-        watched = validation.loss if validation else training.loss
-        if watched < self.best_loss or not self.best_weights:
-            self.best_loss, self.best_epoch = watched, epoch
+        scored = validation or training
+        watched = scored.loss if self.watch == "loss" else -scored.balanced_accuracy
+        if watched < self.best or not self.best_weights:
+            self.best, self.best_epoch = watched, epoch
             # A copy: the state's own tensors go on changing.
             self.best_weights = {
                 name: value.detach().cpu().clone() for name, value in pl_module.network.state_dict().items()

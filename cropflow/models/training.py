@@ -37,7 +37,7 @@ class TrainedNetwork:
         weights: Of the best epoch, on the CPU.
         rows: History, one row per epoch in the order of :data:`cropflow.models.checkpoints.HISTORY_COLUMNS`.
         best_epoch: Counted from 1.
-        watched: The loss that chose it, ``validation`` or ``training``.
+        watched: What chose it, such as ``validation loss``.
         resume_file: To be deleted once the result is written.
     """
 
@@ -99,8 +99,10 @@ def train_network(
     )
     validated = bool(len(survey.validation_patches))
     if not validated:
-        log.warning("validation fold %d has no usable pixel; the training loss decides when to stop", split.validation)
-    progress = Progress(work / f"{key[:16]}.ckpt", key, epochs=settings.epochs, patience=settings.patience)
+        log.warning("validation fold %d has no usable pixel; training pixels decide when to stop", split.validation)
+    progress = Progress(
+        work / f"{key[:16]}.ckpt", key, epochs=settings.epochs, patience=settings.patience, watch=settings.watch
+    )
     trainer = Trainer(
         accelerator="auto",
         devices="auto",
@@ -137,7 +139,7 @@ def train_network(
         weights=progress.best_weights,
         rows=progress.rows,
         best_epoch=progress.best_epoch,
-        watched="validation" if validated else "training",
+        watched=f"{'validation' if validated else 'training'} {settings.watch.replace('_', ' ')}",
         resume_file=progress.path,
     )
 

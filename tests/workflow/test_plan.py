@@ -185,6 +185,19 @@ def test_two_seasons_of_the_same_year_are_refused(plan):
     assert "Seasons '2022' and 'late' of register 'own' both start 1 years before '2023'" in text
 
 
+def test_a_vintage_of_the_catalogue_is_downloaded_first(plan):
+    overlay = {
+        "registers": {"far": {"reader": "rpg", "files": {"2023": {"vintage": 2023, "area": "R84"}}}},
+        "regions": {"beauce": {"register": "far"}},
+    }
+    code, jobs, text = plan("-p", "results/labels/far/2023/parcels.parquet", overlay=overlay)
+    assert code == 0
+    assert jobs == {"labels_download": 1, "labels": 1}
+    name = "RPG_2-2__SHP_LAMB93_R84_2023-01-01"
+    assert f"https://data.geopf.fr/telechargement/download/RPG/{name}/{name}.7z" in text
+    assert f"results/labels/far/2023/download/{name}.7z" in text
+
+
 def test_every_rule_names_its_log_its_timing_and_its_environment(root):
     for file in sorted((root / "rules").glob("*.smk")):
         text = file.read_text()

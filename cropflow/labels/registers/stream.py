@@ -18,6 +18,10 @@ from cropflow.errors import CropflowError
 # Rows of a piece: some ten megabytes of geometries.
 PIECE = 8192
 OWN_COLUMNS = ("parcel_id", "crop_code", "geometry")
+# Where a row will stand, while it waits.
+PLACE = "_place"
+# Columns that cleaning adds.
+RESERVED = {"area_ha", "bbox", PLACE}
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,12 @@ def as_stream(parcels: geopandas.GeoDataFrame, piece: int = PIECE) -> ParcelStre
     Args:
         parcels: ``parcel_id``, ``crop_code``, ``geometry`` and any further columns, with a CRS.
         piece: Rows of a piece.
+
+    Raises:
+        ValueError: If a further column has the name of one that cleaning adds.
     """
+    if taken := sorted(RESERVED & set(parcels.columns)):
+        raise ValueError(f"a reader gives the columns {taken}, which cleaning adds")
     further = [name for name in parcels.columns if name not in OWN_COLUMNS]
     plain = pandas.DataFrame(parcels[["parcel_id", "crop_code", *further]])
     table = pyarrow.Table.from_pandas(plain, preserve_index=False)

@@ -70,8 +70,8 @@ def written(tmp_path, register, square):
     return write
 
 
-def packed(path, archive, name="RPG/PARCELLES_GRAPHIQUES.gpkg", **options):
-    with py7zr.SevenZipFile(archive, "w", **options) as target:
+def packed(path, archive, name="RPG/PARCELLES_GRAPHIQUES.gpkg"):
+    with py7zr.SevenZipFile(archive, "w") as target:
         target.set_encoded_header_mode(False)
         target.write(path, name)
     return archive
@@ -88,10 +88,11 @@ def test_a_truncated_archive(clean, written, tmp_path):
     assert "RPG.7z (1 file(s)) is damaged or incomplete" in clean(archive)
 
 
-def test_an_archive_with_a_password(clean, written, tmp_path):
-    assert "is encrypted; expected one without a password" in clean(
-        packed(written(), tmp_path / "RPG.7z", password="secret")
-    )
+@pytest.mark.parametrize("names_too", [False, True])
+def test_an_archive_with_a_password(clean, written, tmp_path, names_too):
+    with py7zr.SevenZipFile(tmp_path / "RPG.7z", "w", password="secret", header_encryption=names_too) as archive:
+        archive.write(written(), "RPG/PARCELLES_GRAPHIQUES.gpkg")
+    assert "is encrypted; expected one without a password" in clean(tmp_path / "RPG.7z")
 
 
 def test_an_archive_that_leads_out_of_its_folder(clean, written, tmp_path):

@@ -153,6 +153,12 @@ def test_further_columns_of_any_type_are_carried_through_unchanged(rows, tmp_pat
     assert parcels["windows"].tolist() == [list(each) for each in read["windows"]]
 
 
+@pytest.mark.parametrize("name", ["area_ha", "bbox"])
+def test_a_reader_must_not_give_what_cleaning_adds(rows, name):
+    with pytest.raises(ValueError, match=name):
+        as_stream(rows.assign(**{name: 1.0}))
+
+
 def test_the_file_is_the_geoparquet_that_geopandas_writes(rows, tmp_path):
     parcels, _ = clean(rows)
     write_table(tmp_path / "whole.parquet", parcels)
