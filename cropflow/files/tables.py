@@ -17,12 +17,17 @@ import pyproj
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import atomic_file
 
+# Rows of a row group of outlines: a square of 10 km meets few of them, each of some megabytes.
+ROW_GROUP = 16_384
+
 
 def write_table(path: Path | str, table: pandas.DataFrame) -> None:
-    """Write a parquet file; a GeoDataFrame becomes GeoParquet with a bounding-box column."""
+    """Write a parquet file; a GeoDataFrame becomes GeoParquet with a bounding-box column, in small row groups."""
     with atomic_file(path) as temporary:
         if isinstance(table, geopandas.GeoDataFrame):
-            table.to_parquet(temporary, index=False, compression="zstd", write_covering_bbox=True)
+            table.to_parquet(
+                temporary, index=False, compression="zstd", write_covering_bbox=True, row_group_size=ROW_GROUP
+            )
         else:
             table.to_parquet(temporary, index=False, compression="zstd")
 

@@ -1,4 +1,4 @@
-"""Unpack the one vector file of an archive, and nothing that an archive should not hold.
+"""Unpack the one file of an archive that is wanted, and nothing that an archive should not hold.
 
 Supported: ``.zip``, ``.7z`` and its parts ``.7z.001``, ``.7z.002``, ... An archive comes from somewhere
 else: names that lead out of the folder, links and sizes that would fill the disk are refused.
@@ -87,17 +87,20 @@ def _parts(first: Path) -> list[Path]:
 
 
 @contextmanager
-def unpacked(source: Path, member: str | None = None, prefer: str = "") -> Iterator[Path]:
-    """Yield the vector file that a source is or holds; what was unpacked is deleted afterwards.
+def unpacked(
+    source: Path, member: str | None = None, prefer: str = "", suffixes: tuple[str, ...] = VECTOR_SUFFIXES
+) -> Iterator[Path]:
+    """Yield the file that a source is or holds; what was unpacked is deleted afterwards.
 
     Args:
-        source: A vector file, or an archive with one. It is unpacked to the folder of temporary
-            files (environment variable ``TMPDIR``).
+        source: A file of some kind, by default of vectors, or an archive with one. It is unpacked to the folder of
+            temporary files (environment variable ``TMPDIR``).
         member: Stem of the file to take where the archive holds several.
         prefer: Of several files, the only one whose name contains this, in lower case, is taken.
+        suffixes: Of the files that are looked for, in lower case.
 
     Yields:
-        The vector file.
+        The file.
 
     Raises:
         CropflowError: If the archive is damaged, encrypted, unsafe, too large for the disk, or does
@@ -108,7 +111,7 @@ def unpacked(source: Path, member: str | None = None, prefer: str = "") -> Itera
         return
     with tempfile.TemporaryDirectory(prefix="cropflow-") as folder:
         try:
-            name = _unpack(source, Path(folder), member, prefer)
+            name = _unpack(source, Path(folder), _Wanted(member, prefer, suffixes))
         except py7zr.exceptions.PasswordRequired:
             # Where even the names are encrypted the archive does not open.
             raise CropflowError(f"Archive {source.name} is encrypted; expected one without a password.") from None
@@ -120,12 +123,21 @@ def unpacked(source: Path, member: str | None = None, prefer: str = "") -> Itera
         yield Path(folder) / name
 
 
-def _unpack(source: Path, folder: Path, member: str | None, prefer: str) -> str:
+@dataclass(frozen=True)
+class _Wanted:
+    """Which file of an archive is taken; see :func:`unpacked`."""
+
+    member: str | None
+    prefer: str
+    suffixes: tuple[str, ...]
+
+
+def _unpack(source: Path, folder: Path, wanted: _Wanted) -> str:
     parts = source_files(source)
     packed = sum(part.stat().st_size for part in parts)
     if source.suffix.lower() == ".zip":
         with zipfile.ZipFile(source) as archive:
-            chosen, names = _choose(source, packed, _zip_members(source, archive), member, prefer, folder)
+            chosen, names = _choose(source, packed, _zip_members(source, archive), wanted, folder)
             archive.extractall(folder, members=names)
         return chosen
     with _joined(parts) as stream, py7zr.SevenZipFile(stream) as archive:
@@ -136,7 +148,7 @@ def _unpack(source: Path, folder: Path, member: str | None, prefer: str) -> str:
             for entry in archive.list()
             if not entry.is_directory
         ]
-        chosen, names = _choose(source, packed, members, member, prefer, folder)
+        chosen, names = _choose(source, packed, members, wanted, folder)
         archive.extract(path=folder, targets=names)
     return chosen
 
@@ -163,16 +175,14 @@ def _zip_members(source: Path, archive: zipfile.ZipFile) -> list[Member]:
     ]
 
 
-def _choose(
-    source: Path, packed: int, members: list[Member], member: str | None, prefer: str, folder: Path
-) -> tuple[str, list[str]]:
-    """Check all members; choose the vector file and the files that belong to it."""
+def _choose(source: Path, packed: int, members: list[Member], wanted: _Wanted, folder: Path) -> tuple[str, list[str]]:
+    """Check all members; choose the file and those that belong to it."""
     for entry in members:
         path = PurePosixPath(entry.name.replace("\\", "/"))
         if entry.is_link or path.is_absolute() or ".." in path.parts or ":" in entry.name:
             what = "a link" if entry.is_link else "a name that leads out of its folder"
             raise CropflowError(f"Archive {source.name} holds {entry.name!r}, {what}; it is not unpacked.")
-    chosen = _vector_member(source, [entry.name for entry in members], member, prefer)
+    chosen = _chosen_member(source, [entry.name for entry in members], wanted)
     stem = PurePosixPath(chosen).with_suffix("")
     names = [chosen]
     if chosen.lower().endswith(".shp"):
@@ -197,20 +207,20 @@ def _choose(
     return chosen, names
 
 
-def _vector_member(source: Path, names: list[str], member: str | None, prefer: str) -> str:
-    found = sorted(name for name in names if PurePosixPath(name).suffix.lower() in VECTOR_SUFFIXES)
+def _chosen_member(source: Path, names: list[str], wanted: _Wanted) -> str:
+    found = sorted(name for name in names if PurePosixPath(name).suffix.lower() in wanted.suffixes)
     if not found:
         raise CropflowError(
             f"Archive {source.name} holds {listing(sorted(names)) or 'nothing'}; expected one file of "
-            f"{', '.join(VECTOR_SUFFIXES)}."
+            f"{', '.join(wanted.suffixes)}."
         )
     stems = {name: PurePosixPath(name).stem.lower() for name in found}
-    named = [name for name in found if member is not None and stems[name] == member.lower()]
-    preferred = [name for name in found if prefer and prefer in stems[name]]
+    named = [name for name in found if wanted.member is not None and stems[name] == wanted.member.lower()]
+    preferred = [name for name in found if wanted.prefer and wanted.prefer in stems[name]]
     for candidates in (named, found, preferred):
         if len(candidates) == 1:
             return candidates[0]
     raise CropflowError(
-        f"Archive {source.name} holds {len(found)} vector files ({listing(found)}); name one, without its suffix, as "
-        f"`layer` of the register's file."
+        f"Archive {source.name} holds {len(found)} files to choose from ({listing(found)}); name one, without its "
+        f"suffix, as `layer` of the register's file."
     )

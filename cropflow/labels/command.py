@@ -110,10 +110,11 @@ def clean(
         found = register_findings(whole, register)
         table, counts = clean_parcels(whole, register.cleaning, register_groups(whole, register))
         write_table(output, table)
-        counts |= {"findings": found} if found else {}
     else:
         with open_register(source, season, register) as parcels:
             counts = ingest(parcels, output, register.cleaning, workers)
+            found = parcels.findings()
+    counts |= {"findings": found} if found else {}
     write_json(summary, {"kind": register.kind, **counts})
     sources = register_sources(source, season, register)
     read = {f"source_{number:03d}": part for number, part in enumerate(sources, start=1)} | _beside(register)

@@ -20,7 +20,7 @@ import shapely
 
 from cropflow.config.registers import Register
 from cropflow.errors import CropflowError, listing
-from cropflow.labels.registers.vector import as_text
+from cropflow.labels.registers.columns import as_text
 
 logger = logging.getLogger(__name__)
 

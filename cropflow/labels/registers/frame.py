@@ -10,8 +10,9 @@ import pandas
 import pyarrow
 import pyogrio
 
+from cropflow.labels.registers.columns import Wanted, as_text
 from cropflow.labels.registers.stream import as_frame
-from cropflow.labels.registers.vector import Wanted, as_text, stream_columns
+from cropflow.labels.registers.vector import stream_columns
 
 
 def read_frame(
