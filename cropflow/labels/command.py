@@ -209,10 +209,11 @@ def map_(
 
     from cropflow.config.registers import Register
     from cropflow.config.root import parse_json
+    from cropflow.config.shipped import legend_key
     from cropflow.files.atomic import write_json
     from cropflow.files.manifest import write_manifest
     from cropflow.files.tables import write_table
-    from cropflow.labels.legend import read_code_table, read_legend, table_path
+    from cropflow.labels.legend import own_files, read_code_table, read_legend
     from cropflow.labels.mapping import UNKNOWN, map_codes, rare_crops, summarise
     from cropflow.labels.vintages import report_years
 
@@ -227,12 +228,9 @@ def map_(
     crops[np.isin(crops, list(rare))] = UNKNOWN
     write_table(output, pandas.DataFrame({"parcel_id": rows["parcel_id"], "crop": crops}))
     write_json(summary, counts | {"years": years})
-    # Files of the user's own count by their content; where they lie does not matter.
-    own_legend, own_table = legend.endswith(".csv"), register.table.endswith(".csv")
-    inputs = {"parcels": parcels} | ({"legend": Path(legend)} if own_legend else {})
-    inputs |= {"table": table_path(legend, register.table)} if own_legend or own_table else {}
+    inputs = {"parcels": parcels} | own_files(legend, register.table)
     used = {
-        "legend": Path(legend).stem if own_legend else legend,
+        "legend": legend_key(legend),
         "table": Path(register.table).name,
         "unmapped": register.unmapped,
         "minimum_share_percent": register.minimum_share_percent,

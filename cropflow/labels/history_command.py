@@ -68,6 +68,7 @@ def history(
     """Add up what grew on each parcel in earlier seasons, by crop of a legend, in the order of the years."""
     from cropflow.config.registers import Register
     from cropflow.config.root import parse_json
+    from cropflow.config.shipped import legend_key
     from cropflow.files.atomic import write_json
     from cropflow.files.manifest import write_manifest
     from cropflow.files.tables import column_names, read_table, write_parts
@@ -79,7 +80,7 @@ def history(
         with_second_crops,
         year_reason,
     )
-    from cropflow.labels.legend import read_legend
+    from cropflow.labels.legend import own_files, read_legend
     from cropflow.labels.legend import read_table as read_codes
 
     register = parse_json(Register, settings)
@@ -113,11 +114,9 @@ def history(
         for lag, (_, number) in seasons.items()
         for role, files in (("overlay", overlay), ("crops", crops), ("earlier_parcels", earlier_parcels))
     }
-    # Files of the user's own count by their content; where they lie does not matter.
-    for role, file in (("legend", legend), ("table", register.table)):
-        inputs |= {role: Path(file)} if file.endswith(".csv") else {}
+    inputs |= own_files(legend, register.table)
     used = {
-        "legend": Path(legend).stem if legend.endswith(".csv") else legend,
+        "legend": legend_key(legend),
         "table": Path(register.table).name,
         "seasons": {str(lag): name for lag, (name, _) in seasons.items()},
         "years": rule.years,

@@ -74,7 +74,7 @@ _TABLE: tuple[tuple[str, str, str, Kind, float, tuple[float, float, float]], ...
     ("permanent_grass", "PPH", "18", "grass", 1.4, (7.0, 27.0, 10.0)),
     ("vines", "VRC", "21", "permanent", 1.2, (0.6, 0.2, 13.0)),
     ("orchard", "VRG", "20", "permanent", 1.1, (0.5, 0.6, 3.0)),
-    ("fallow", "J6S", "11", "grass", 0.9, (2.0, 1.2, 3.0)),
+    ("fallow", "JNO", "11", "grass", 0.9, (2.0, 1.2, 3.0)),
     ("buffer_strip", "BTA", "28", "grass", 0.2, (1.0, 0.8, 0.6)),
 )
 

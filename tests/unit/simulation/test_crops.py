@@ -3,6 +3,7 @@ from __future__ import annotations
 import pandas
 import pytest
 
+from cropflow.labels.legend import read_code_table
 from cropflow.simulation.crops import CROPS, FIXED, OFTEN_UNDECLARED, SIBLINGS, STYLES, crop_index
 
 
@@ -43,3 +44,9 @@ def test_every_list_names_known_crops_only():
 
 def test_the_integers_of_crops_leave_zero_to_no_farmland():
     assert sorted(crop_index().values()) == list(range(1, len(CROPS) + 1))
+
+
+def test_codes_mean_their_crop_in_every_year_that_may_be_simulated():
+    table = read_code_table("cropflow", "rpg")
+    for year in range(2015, 2027):
+        assert [crop.rpg_code for crop in CROPS.values() if not table[crop.rpg_code].used_in(year)] == []
