@@ -35,15 +35,15 @@ def download(
     ),
 ) -> None:
     """Download a register, with retries; the same command goes on after an interruption."""
+    from cropflow.config.addresses import public
     from cropflow.files.manifest import write_manifest
     from cropflow.labels.download import download as fetch_register
-    from cropflow.labels.transfer import shown
 
     files = fetch_register(url, output, sha256 or None, work)
     for file in files:
         write_manifest(
             file,
-            settings={"url": shown(url), "sha256": sha256 or None},
+            settings={"url": public(url), "sha256": sha256 or None},
             counts={"parts": len(files), "bytes": sum(part.stat().st_size for part in files)},
         )
 
@@ -85,6 +85,7 @@ def clean(
     workers: int = typer.Option(2, min=1, help="Threads; the result does not depend on their number."),
 ) -> None:
     """Repair, drop and sort the parcels of a register, in its own CRS, and count what is lost."""
+    from cropflow.config.addresses import public
     from cropflow.config.registers import Register
     from cropflow.config.root import parse_json
     from cropflow.config.sections import dump
@@ -102,7 +103,6 @@ def clean(
         register_sources,
         seen_whole,
     )
-    from cropflow.labels.transfer import shown
 
     register = parse_json(Register, settings)
     if seen_whole(register):
@@ -121,7 +121,7 @@ def clean(
     used = {
         "reader": register.reader,
         "kind": register.kind,
-        "address": shown(source) if is_remote(source) else None,
+        "address": public(source) if is_remote(source) else None,
         "layer": register.files[season].layer if season in register.files else None,
         "encoding": register.files[season].encoding if season in register.files else None,
         "columns": dump(register.columns) if register.columns else None,
@@ -212,14 +212,14 @@ def map_(
     from cropflow.config.shipped import legend_key
     from cropflow.files.atomic import write_json
     from cropflow.files.manifest import write_manifest
-    from cropflow.files.tables import write_table
+    from cropflow.files.tables import read_table, write_table
     from cropflow.labels.legend import own_files, read_code_table, read_legend
     from cropflow.labels.mapping import UNKNOWN, map_codes, rare_crops, summarise
     from cropflow.labels.vintages import report_years
 
     register = parse_json(Register, settings)
     table = read_code_table(legend, register.table)
-    rows = pandas.read_parquet(parcels, columns=["parcel_id", "crop_code", "area_ha"])
+    rows = read_table(parcels, ["parcel_id", "crop_code", "area_ha"])
     crops = map_codes(rows, {code: found.crop for code, found in table.items()}, register.unmapped)
     rare = rare_crops(crops, rows["area_ha"].to_numpy(), register.minimum_share_percent)
     ignored = {code for code, found in table.items() if found.crop == UNKNOWN}

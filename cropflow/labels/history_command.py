@@ -98,8 +98,9 @@ def history(
         name, number = seasons[lag]
         held = [column for column in SECOND_CODES if column in column_names(earlier_parcels[number])]
         rows = read_table(earlier_parcels[number], ["parcel_id", "area_ha", *held])
-        mapped, second = with_second_crops(read_table(crops[number]), rows, codes)
-        table = shares_of_year(own, read_table(overlay[number]), mapped, name, lag)
+        mapped, second = with_second_crops(read_table(crops[number], ["parcel_id", "crop"]), rows, codes)
+        pieces = read_table(overlay[number], ["parcel_id", "earlier_id", "share"])
+        table = shares_of_year(own, pieces, mapped, name, lag)
         found = summarise_year(table, area_ha, names)
         counts[str(lag)] = found | {"season": name, "reason": "", "second_codes": second}
         return table
@@ -178,7 +179,9 @@ def stable(
             f"--earlier is given {len(earlier)} times, --overlay {len(overlay)}; expected each as often. "
             f"Give both for every season."
         )
-    pieces = {name: read_table(file) for name, file in zip(earlier, overlay, strict=True)}
+    pieces = {
+        name: read_table(file, ["parcel_id", "earlier_id", "iou"]) for name, file in zip(earlier, overlay, strict=True)
+    }
     table, counts = stable_parcels(read_table(parcels, ["parcel_id", "area_ha"]), pieces, least)
     write_table(output, table)
     write_json(summary, counts)

@@ -64,3 +64,9 @@ def test_outlines_are_written_in_small_row_groups_and_rows_without_in_one(tmp_pa
         pyarrow.parquet.read_metadata(tmp_path / name).num_row_groups for name in ("plain.parquet", "places.parquet")
     ]
     assert groups == [1, 2]
+
+
+def test_a_table_without_a_column_names_those_that_it_has(tmp_path):
+    write_table(tmp_path / "table.parquet", pandas.DataFrame({"a": [1], "b": [2]}))
+    with pytest.raises(CropflowError, match=r"table.parquet lacks the columns c; it has: a, b. .* run that rule again"):
+        read_table(tmp_path / "table.parquet", ["a", "c"])
