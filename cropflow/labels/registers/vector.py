@@ -37,6 +37,11 @@ def stream(source: Path, season: str, settings: Register) -> Iterator[ParcelStre
             yield open_.enter_context(stream_columns(file, chosen, wanted, encoding))
 
 
+def _why(error: Exception) -> str:
+    """The reason alone: GDAL adds advice for its own options, and says some things twice."""
+    return str(error).split("; ")[0].rstrip(".")
+
+
 def choose_layer(file: Path, layer: str | None, prefer: str = "") -> str:
     """Find the layer to read.
 
@@ -51,7 +56,7 @@ def choose_layer(file: Path, layer: str | None, prefer: str = "") -> str:
     try:
         found = [(str(name), kind) for name, kind in pyogrio.list_layers(file)]
     except _UNREADABLE as error:
-        raise CropflowError(f"{file.name} cannot be read as a vector file ({error}); fetch it again.") from None
+        raise CropflowError(f"{file.name} cannot be read as a vector file ({_why(error)}); fetch it again.") from None
     if layer is not None:
         for name, _ in found:
             # In an archive of several files the layer may name the file, whose own layer has any name.
@@ -90,7 +95,7 @@ def stream_columns(
     try:
         about = pyogrio.read_info(file, layer=layer, encoding=encoding, force_feature_count=True)
     except _UNREADABLE as error:
-        raise CropflowError(f"{file.name} is damaged ({error}); fetch it again.") from None
+        raise CropflowError(f"{file.name} is damaged ({_why(error)}); fetch it again.") from None
     found = wanted.among(file, [str(name) for name in about["fields"]])
     crs = checked_crs(file, about["crs"])
     with ExitStack() as open_:
@@ -102,7 +107,7 @@ def stream_columns(
                 )
             )  # fmt: skip
         except _UNREADABLE as error:
-            raise CropflowError(f"{file.name} is damaged ({error}); fetch it again.") from None
+            raise CropflowError(f"{file.name} is damaged ({_why(error)}); fetch it again.") from None
         geometry = meta["geometry_name"] or "wkb_geometry"
         batches = _whole(file, reader, about["features"])
         pieces = (as_piece(file, batch, start, found, tuple(wanted.further), geometry) for start, batch in batches)
@@ -118,7 +123,7 @@ def _whole(file: Path, reader: pyarrow.RecordBatchReader, features: int) -> Iter
         except StopIteration:
             break
         except _UNREADABLE as error:
-            raise CropflowError(f"{file.name} is damaged ({error}); fetch it again.") from None
+            raise CropflowError(f"{file.name} is damaged ({_why(error)}); fetch it again.") from None
         yield rows, batch
         rows += len(batch)
     if rows != features:
