@@ -48,7 +48,10 @@ LEVELS = {
 # Codes that ended with the campaign of 2022; the official list of 2020 cannot know.
 ENDED_2022 = {"J5M", "J6P", "J6S", "MIE"}
 # In the list of 2023 and not in that of 2020.
-NEW_2023 = set("AAR AFG AME ARP CAH FVP GRA JAC MCS MDI MSW PEV PHF PHS PME PRF SAG SHD SIN SNU".split())
+NEW_2023 = {
+    "AAR", "AFG", "AME", "ARP", "CAH", "FVP", "GRA", "JAC", "MCS", "MDI", "MSW", "PEV", "PHF", "PHS", "PME", "PRF",
+    "SAG", "SHD", "SIN", "SNU",
+}  # fmt: skip
 
 
 def rows_of(path, delimiter=","):
