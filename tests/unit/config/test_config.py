@@ -31,6 +31,13 @@ def test_the_committed_reference_is_the_models_reference(root):
     assert committed == describe.reference(), "run: cropflow config reference > docs/configuration.md"
 
 
+def test_the_reference_names_no_class_and_points_to_every_section():
+    page = describe.reference()
+    for heading, model in describe.PAGES.items():
+        assert f"| {model.__name__} |" not in page and f"| {model.__name__} or" not in page
+        assert heading == "Top level" or re.search(rf"Keys: .*`{re.escape(heading)}`", page), heading
+
+
 def test_every_key_of_every_section_has_a_description():
     for model in describe.PAGES.values():
         for name, field in model.model_fields.items():
