@@ -7,6 +7,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from cropflow.config.regions import Box, Clusters, Cropland, Frame, Region, Sample, Square, Strata
+from cropflow.config.register_files import RegisterFile
 from cropflow.config.registers import (
     Cleaning,
     Columns,
@@ -17,7 +18,6 @@ from cropflow.config.registers import (
     Provinces,
     Raster,
     Register,
-    RegisterFile,
     Window,
 )
 from cropflow.config.root import Config
