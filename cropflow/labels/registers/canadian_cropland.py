@@ -20,7 +20,7 @@ import shapely
 
 from cropflow.config.registers import Register
 from cropflow.errors import CropflowError, listing
-from cropflow.labels.registers.vector import as_text
+from cropflow.labels.registers.frame import text_of
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def _rows(file: Path) -> pandas.DataFrame:
     rows = pandas.DataFrame({key: table[_column(table, names, file)].str.strip() for key, names in wanted.items()})
     rows["crop"] = rows["crop"].str.lower().str.replace(r"[\s_-]+", "_", regex=True)
     rows["crop"] = rows["crop"].where(rows["crop"] != "")
-    rows["code"] = as_text(pandas.to_numeric(rows["code"], errors="coerce"))
+    rows["code"] = text_of(pandas.to_numeric(rows["code"], errors="coerce"))
     for key in ("longitude", "latitude"):
         numbers = pandas.to_numeric(rows[key], errors="coerce")
         if numbers.isna().any():

@@ -115,7 +115,7 @@ def test_the_ten_crops_are_those_of_the_legend(points):
 
 def test_scores_against_these_points_are_agreement(points, tmp_path):
     path = points(line(0, 1))
-    clean_command(str(path), "2019", json.dumps(ENTRY), tmp_path / "parcels.parquet", tmp_path / "summary.json")
+    clean_command(str(path), "2019", json.dumps(ENTRY), tmp_path / "parcels.parquet", tmp_path / "summary.json", 1)
     assert read_json(tmp_path / "summary.json")["kind"] == "map"
 
 
