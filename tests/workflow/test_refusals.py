@@ -20,6 +20,10 @@ MISTAKES = {
         {"experiments": {"demo": {"map": [{"region": "atlantis", "season": "2023"}]}}},
         ["experiments.demo.map.region", "'atlantis'", "beauce, lauragais"],
     ),
+    "an experiment beside itself": (
+        {"experiments": {"demo": {"compare": ["demo"]}}},
+        ["experiments.demo.compare", "'demo'", "others"],
+    ),
     "nothing to do": ({"run": []}, ["run names no experiment", "demo"]),
     "an unknown table": ({"registers": {"demo": {"table": "rgp"}}}, ["registers.demo.table", "'rgp'", "eurocrops"]),
     "a season without scenes": (
