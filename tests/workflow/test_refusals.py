@@ -51,6 +51,14 @@ def test_a_mistake_is_named_with_its_key_value_and_what_is_allowed(name, plan):
     assert "Traceback" not in text
 
 
+def test_a_file_in_the_place_of_the_results_is_one_line(plan, folder):
+    (folder / "results").write_text("")
+    code, jobs, text = plan()
+    assert (code, jobs) == (2, {})
+    assert "Error: results is a file; expected the folder of results" in text
+    assert "Traceback" not in text
+
+
 def test_where_a_register_lies_is_told_to_its_download_alone(plan):
     url = "https://data.example.org/RPG.7z?token=SECRET"
     overlay = {
