@@ -1,15 +1,13 @@
-"""Registers of parcels: their files, their columns, and how they are cleaned and mapped."""
+"""Registers of parcels: their columns, and how they are cleaned and mapped."""
 
 from __future__ import annotations
 
-import codecs
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from cropflow.config.addresses import check_address
 from cropflow.config.regions import Site
-from cropflow.config.rpg_vintages import NATIONAL, find_vintage
+from cropflow.config.register_files import RegisterFile
 from cropflow.config.sections import Name, Section
 
 # Readers whose codes are their own: the table of the same name is the one to take.
@@ -17,79 +15,6 @@ OWN_TABLES = ("isrc", "eurocrops", "canadian_cropland")
 # Readers whose labels were made by a classifier, not declared or seen in the field.
 MAP_READERS = ("raster", "canadian_cropland")
 SheetCrop = Annotated[str, Field(pattern=r"^[a-z0-9_]+(/[a-z0-9_]+)?$")]
-
-
-class RegisterFile(Section):
-    """The file of one season."""
-
-    path: str | None = Field(
-        default=None, description="Local file, or the folder of reader isrc; relative to the working directory."
-    )
-    url: str | None = Field(
-        default=None,
-        description="http(s) address; downloaded, resumed and checked. Commands and logs show it, query included: "
-        "credentials belong into ~/.netrc.",
-    )
-    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$", description="Checksum of the file.")
-    layer: str | None = Field(
-        default=None,
-        description="Layer, where the file holds several; for reader isrc the agricultural year, such as '1400-1401', "
-        "where the season is not named so.",
-    )
-    ranges: bool = Field(
-        default=False,
-        description="For reader raster with a url: read a COG where it lies, by range requests, instead of "
-        "downloading it.",
-    )
-    campaign: int | None = Field(
-        default=None, ge=1900, le=2199, description="Year of the declaration; the year in which the season ends."
-    )
-    encoding: str | None = Field(
-        default=None,
-        pattern="^[A-Za-z0-9_-]+$",
-        description="Encoding of its text, such as CP1252, where the file does not say so or is wrong.",
-    )
-    vintage: int | None = Field(
-        default=None,
-        description="For reader rpg, instead of path and url: a year of its catalogue, see `cropflow labels vintages`.",
-    )
-    area: str | None = Field(
-        default=None, description="With vintage: FXX for metropolitan France (the default), or a region such as R84."
-    )
-
-    @field_validator("encoding")
-    @classmethod
-    def _known(cls, name: str | None) -> str | None:
-        if name is not None:
-            try:
-                codecs.lookup(name)
-            except LookupError:
-                raise ValueError(f"{name!r} is no encoding; expected one such as CP1252 or UTF-8") from None
-        return name
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_catalogue(cls, content: Any) -> Any:
-        """Fill in the address of a vintage, as the rules and commands know no other."""
-        if not isinstance(content, dict) or not isinstance(content.get("vintage"), int):
-            return content
-        area = content.get("area") or NATIONAL
-        url = find_vintage(content["vintage"], str(area)).url
-        if content.get("path") is not None or content.get("url") not in (None, url):
-            raise ValueError("give exactly one of path, url and vintage")
-        return {**content, "area": area, "url": url}
-
-    @model_validator(mode="after")
-    def _one_place(self) -> Self:
-        if (self.path is None) == (self.url is None):
-            raise ValueError("give exactly one of path, url and vintage")
-        if self.area is not None and self.vintage is None:
-            raise ValueError("area goes with vintage; give both, or neither")
-        if self.url is not None:
-            check_address(self.url)
-        if self.ranges and (self.url is None or self.sha256 is not None):
-            raise ValueError("ranges needs a url, and no sha256: the file is never there as a whole")
-        return self
 
 
 class Columns(Section):

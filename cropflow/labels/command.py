@@ -211,14 +211,17 @@ def map_(
     from cropflow.files.atomic import write_json
     from cropflow.files.manifest import write_manifest
     from cropflow.files.tables import write_table
-    from cropflow.labels.legend import read_code_table, read_legend, table_path
+    from cropflow.labels.legend import read_code_table, read_legend, table_path, tables_that_know
     from cropflow.labels.mapping import UNKNOWN, map_codes, rare_crops, summarise
     from cropflow.labels.vintages import report_years
 
     register = parse_json(Register, settings)
     table = read_code_table(legend, register.table)
     rows = pandas.read_parquet(parcels, columns=["parcel_id", "crop_code", "area_ha"])
-    crops = map_codes(rows, {code: found.crop for code, found in table.items()}, register.unmapped)
+    crops = map_codes(
+        rows, {code: found.crop for code, found in table.items()}, register.unmapped, register.table,
+        lambda codes: tables_that_know(legend, codes),
+    )  # fmt: skip
     rare = rare_crops(crops, rows["area_ha"].to_numpy(), register.minimum_share_percent)
     ignored = {code for code, found in table.items() if found.crop == UNKNOWN}
     counts = summarise(rows, crops, read_legend(legend).name, ignored, rare)

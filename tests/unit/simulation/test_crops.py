@@ -3,7 +3,17 @@ from __future__ import annotations
 import pandas
 import pytest
 
-from cropflow.simulation.crops import CROPS, FIXED, OFTEN_UNDECLARED, SIBLINGS, STYLES, crop_index
+from cropflow.labels.legend import read_code_table
+from cropflow.simulation.crops import (
+    CROPS,
+    FIXED,
+    OFTEN_UNDECLARED,
+    SIBLINGS,
+    STYLES,
+    crop_index,
+    crop_of_code,
+    rpg_code,
+)
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -26,6 +36,14 @@ def test_codes_and_groups_are_those_of_the_french_register(shared):
     for crop in CROPS.values():
         assert last_campaign[crop.rpg_code] == "NA", f"{crop.rpg_code} is no longer in use"
         assert group[crop.rpg_code] == crop.rpg_group
+
+
+@pytest.mark.parametrize("campaign", [2015, 2022, 2023, 2024])
+def test_every_code_is_in_use_in_its_campaign(campaign):
+    table = read_code_table("turkoglu", "rpg")
+    for key in CROPS:
+        assert table[rpg_code(key, campaign)].used_in(campaign), f"{key} in {campaign}"
+        assert crop_of_code()[rpg_code(key, campaign)] == key
 
 
 def test_codes_are_unique_and_keys_match():
