@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import logging
 import os
@@ -30,6 +31,15 @@ ROOMS = {
     "maps": ("cropflow.maps.command", "Map whole sites and their parcels."),
     "report": ("cropflow.report.command", "Write the report of an experiment."),
     "verify": ("cropflow.files.command", "Re-hash every result and name what does not match its manifest."),
+}
+
+
+# What the system says about a disk that the user can mend; any other OSError is a bug.
+DISK = {
+    errno.ENOSPC: "Free some space, or run in a folder on a larger disk.",
+    errno.EDQUOT: "Free some of your quota, or run in another folder.",
+    errno.EROFS: "Run in a folder that you may write to.",
+    errno.EACCES: "Change its permissions, or run in a folder that is yours.",
 }
 
 
@@ -95,6 +105,12 @@ def main() -> None:
         code = typer.main.get_command(app).main(standalone_mode=False, prog_name="cropflow")
     except CropflowError as error:
         print(f"Error: {error}", file=sys.stderr)
+        sys.exit(EXIT_CODE)
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"Error: {place}{error.strerror}. {DISK[error.errno]}", file=sys.stderr)
         sys.exit(EXIT_CODE)
     except typer.Abort:
         sys.exit(130)

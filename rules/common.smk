@@ -38,6 +38,8 @@ def check_names(content, where=""):
 
 def checked(content):
     """Check the config in one place, with its defaults filled in; a mistake is one line and exit code 2."""
+    if Path("results").exists() and not Path("results").is_dir():
+        refuse("results is a file; expected the folder of results, or none. Give it another name.")
     check_names(content)
     environment = dict(os.environ)
     if (checkout / "cropflow" / "__main__.py").is_file():

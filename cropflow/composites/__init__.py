@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cropflow.lazy import lazy
 
 if TYPE_CHECKING:
     from cropflow.composites.gaps import fill_gaps
@@ -13,17 +14,13 @@ if TYPE_CHECKING:
 
 __all__ = ["calendar_months", "fill_gaps", "monthly_median", "period_of", "valid_observations"]
 
-_MODULES = {
-    "calendar_months": "periods",
-    "fill_gaps": "gaps",
-    "monthly_median": "median",
-    "period_of": "periods",
-    "valid_observations": "masking",
-}
-
-
-def __getattr__(name: str) -> Any:
-    # Kernels compile on import of numba: only those who call a function pay for it.
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__ = lazy(
+    __name__,
+    {
+        "calendar_months": "periods",
+        "fill_gaps": "gaps",
+        "monthly_median": "median",
+        "period_of": "periods",
+        "valid_observations": "masking",
+    },
+)

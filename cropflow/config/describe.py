@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from cropflow.config.regions import Box, Clusters, Cropland, Frame, Region, Sample, Square, Strata
 from cropflow.config.register_files import RegisterFile
@@ -72,6 +72,10 @@ PAGES: dict[str, type[Section]] = {
 }
 
 
+# What a user writes, in place of Python's names.
+WORDS = {"str": "text", "int": "integer", "float": "number", "bool": "true or false"}
+
+
 def schema() -> str:
     """The JSON schema of the config, as text."""
     content = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
@@ -86,25 +90,47 @@ def _bare(annotation: Any) -> Any:
     return _bare(rest[0]) if type(None) in get_args(annotation) and len(rest) == 1 else annotation
 
 
+def _alternatives(annotation: Any) -> list[Any]:
+    """The types of a union, or the type itself."""
+    bare = _bare(annotation)
+    union = isinstance(bare, UnionType) or get_origin(bare) is Union
+    return [_bare(argument) for argument in get_args(bare) if argument is not type(None)] if union else [bare]
+
+
 def _type(field: Any) -> str:
     annotation = _bare(field.annotation)
     if get_origin(annotation) in (tuple, dict):
         return "list" if get_origin(annotation) is tuple else "mapping"
-    arguments = [_bare(argument) for argument in get_args(annotation) if argument is not type(None)]
+    arguments = get_args(annotation)
     if arguments and all(isinstance(argument, str | int) for argument in arguments):
         return ", ".join(str(argument) for argument in arguments)
-    if isinstance(annotation, UnionType) or get_origin(annotation) is Union:
-        return " or ".join(argument.__name__ for argument in arguments)
-    return str(annotation.__name__)
+    names = ["mapping" if issubclass(each, Section) else each.__name__ for each in _alternatives(annotation)]
+    return " or ".join(WORDS.get(name, name) for name in dict.fromkeys(names))
+
+
+def _meaning(field: Any) -> str:
+    """What is said about a field, and under which headings the keys of its sections stand."""
+    annotation = _bare(field.annotation)
+    if get_origin(annotation) in (tuple, dict):
+        annotation = [each for each in get_args(annotation) if each is not Ellipsis][-1]
+    headings = [f"`{heading}`" for heading, model in PAGES.items() if model in _alternatives(annotation)]
+    parts = [field.description or "", f"Keys: {', '.join(headings)}." if headings else ""]
+    if get_origin(annotation) is Literal and not field.description:
+        parts = ["Tells the alternatives apart."]
+    return " ".join(part for part in parts if part)
 
 
 def _default(field: Any) -> str:
     if field.is_required():
         return "required"
     if isinstance(field.default, Section):
-        return "see below"
+        return "{}"
     if isinstance(field.default, tuple):
         return "[" + ", ".join(str(value) for value in field.default) + "]"
+    if isinstance(field.default, bool):
+        return str(field.default).lower()
+    if isinstance(field.default, dict):
+        return "{}"
     return "none" if field.default is None else str(field.default)
 
 
@@ -123,5 +149,5 @@ def reference() -> str:
         lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
         for name, field in model.model_fields.items():
             key = field.alias or name
-            lines.append(f"| `{key}` | {_type(field)} | {_default(field)} | {field.description or ''} |")
+            lines.append(f"| `{key}` | {_type(field)} | {_default(field)} | {_meaning(field)} |")
     return "\n".join(lines) + "\n"

@@ -34,6 +34,8 @@ def read_config(files: Sequence[Path]) -> dict[str, Any]:
             content = yaml.safe_load(file.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise CropflowError(f"{file} is no YAML: {error}") from None
+        if content is None:
+            raise CropflowError(f"{file} is empty; expected a mapping of sections.")
         if not isinstance(content, dict):
             raise CropflowError(f"{file} holds {type(content).__name__}; expected a mapping of sections.")
         config = merge(config, content)

@@ -1,4 +1,4 @@
-"""Registers of parcels: their files, their columns, and how they are cleaned and mapped."""
+"""Registers of parcels: their columns, and how they are cleaned and mapped."""
 
 from __future__ import annotations
 

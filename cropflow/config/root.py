@@ -1,4 +1,4 @@
-"""The whole config: cross-checks between entries, and errors of one line."""
+"""The whole config: cross-checks between entries, and how text becomes a section."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import json
 from collections.abc import Collection, Iterable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Self, TypeVar, get_args
+from typing import Any, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
 from cropflow.config.addresses import public
+from cropflow.config.messages import one_line
 from cropflow.config.regions import Clusters, Region
 from cropflow.config.registers import Register
 from cropflow.config.sections import Experiment, Imagery, Name, Place, SampleSet, Season, Section, Series
@@ -18,8 +19,6 @@ from cropflow.config.shipped import legend_key, legend_names, own_file, own_tabl
 from cropflow.config.simulation import Simulation
 from cropflow.errors import CropflowError, listing
 
-# What may stand under the key that tells alternatives apart.
-TAGS = {"name": "temporal_unet, random_forest", "method": "clusters, cropland, sample"}
 AnySection = TypeVar("AnySection", bound=Section)
 
 
@@ -132,6 +131,8 @@ class Config(Section):
             for place in places:
                 self._check_place(f"experiments.{name}.{role}", place, self.sets[experiment.set_].legend)
         for other in experiment.compare:
+            if other == name:
+                raise ValueError(f"experiments.{name}.compare is {other!r}, the experiment itself; expected others")
             theirs = self.experiments[other]
             if theirs.train != experiment.train or self.sets[theirs.set_].legend != self.sets[experiment.set_].legend:
                 raise ValueError(
@@ -206,87 +207,6 @@ def missing_paths(config: Config, folder: Path) -> list[str]:
     return [f"{key}: {public(path)}" for key, path in found.items() if not (folder / path).exists()]
 
 
-def _model_at(location: tuple[int | str, ...], parsed: type[Section]) -> type[Section] | None:
-    """The section whose key a validation error names, found along the error's location in the section parsed."""
-    current: Any = parsed
-    for part in location:
-        candidates = [current, *_arguments(current)]
-        found: Any = None
-        for candidate in candidates:
-            if isinstance(candidate, type) and issubclass(candidate, Section):
-                if (
-                    candidate.__name__.lower() == part
-                    or getattr(candidate.model_fields.get("name"), "default", None) == part
-                ):
-                    found = candidate
-                for field_name, field in candidate.model_fields.items():
-                    if part in (field_name, field.alias):
-                        found = field.annotation
-        if found is None:
-            arguments = [argument for argument in get_args(current) if argument is not Ellipsis]
-            found = arguments[-1] if arguments else None
-        if found is None:
-            return None
-        current = found
-    for candidate in [current, *_arguments(current)]:
-        if isinstance(candidate, type) and issubclass(candidate, Section):
-            return candidate
-    return None
-
-
-def _arguments(annotation: Any) -> list[Any]:
-    found: list[Any] = []
-    for argument in get_args(annotation):
-        found += [argument, *_arguments(argument)]
-    return found
-
-
-def _key(location: tuple[int | str, ...], content: Any) -> str:
-    """The user's own key: a location without the tags of unions, which the content does not hold."""
-    parts: list[str] = []
-    for index, part in enumerate(location):
-        inside = isinstance(content, list | tuple | dict)
-        known = part in content if isinstance(content, dict) else isinstance(part, int)
-        if inside and (known or index == len(location) - 1):
-            parts.append(str(part))
-            content = content[part] if known else None
-    return ".".join(parts)
-
-
-def _one_line(error: ValidationError, where: str, content: Any, parsed: type[Section]) -> str:
-    details = error.errors(include_url=False)
-    # A misspelt key is also a missing one: the misspelling says more.
-    first = min(details, key=lambda detail: detail["type"] != "extra_forbidden")
-    location = tuple(first["loc"])
-    key = ".".join(part for part in (where, _key(location, content)) if part)
-    kind, message, value = first["type"], first["msg"], public(first["input"])
-    rest = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-    if kind == "extra_forbidden":
-        section = _model_at(location[:-1], parsed)
-        keys = [field.alias or name for name, field in section.model_fields.items()] if section else []
-        return f"{key} is no key of this section (value {value!r}); expected one of: {listing(keys, 30)}.{rest}"
-    if kind == "missing":
-        return f"{key} is missing; it is required.{rest}"
-    if "[key]" in location:
-        place = key.removesuffix(".[key]").rsplit(".", 1)[0]
-        return f"{place} has the name {value!r}; expected text of letters, digits, _ and -, in quotes.{rest}"
-    if kind == "string_pattern_mismatch":
-        return f"{key} is {value!r}; expected text like {first['ctx']['pattern']}.{rest}"
-    if kind == "tuple_type":
-        return f"{key} is {value!r}; expected a list, such as [{value}].{rest}"
-    if kind == "too_short":
-        return f"{key} is empty; expected at least {first['ctx']['min_length']} entry.{rest}"
-    if kind in ("union_tag_not_found", "union_tag_invalid"):
-        tag = first["ctx"]["discriminator"].strip("'")
-        found = f"has no {tag}" if kind == "union_tag_not_found" else f"has the {tag} {first['ctx']['tag']!r}"
-        return f"{key} {found}; expected one of: {TAGS[tag]}.{rest}"
-    if kind == "value_error":
-        text = message.removeprefix("Value error, ")
-        found = "" if isinstance(value, dict) or not key else f" is {value!r}"
-        return ": ".join(part for part in (key + found, text) if part) + "." + rest
-    return f"{key} is {value!r}; {message[0].lower()}{message[1:]}.{rest}"
-
-
 def parse(model: type[AnySection], content: Any, where: str = "") -> AnySection:
     """Parse values into a section.
 
@@ -296,7 +216,7 @@ def parse(model: type[AnySection], content: Any, where: str = "") -> AnySection:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise CropflowError(_one_line(error, where, content, model)) from None
+        raise CropflowError(one_line(error, where, content, model)) from None
 
 
 def parse_json(model: type[AnySection], text: str, where: str = "--settings") -> AnySection:

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cropflow.lazy import lazy
 
 if TYPE_CHECKING:
     from cropflow.evaluation.confusion import coarsen, tally
@@ -15,17 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Ranking", "Scores", "accuracy", "coarsen", "rank_parcels", "tally"]
 
-_MODULES = {
-    "Ranking": "parcels",
-    "Scores": "scores",
-    "accuracy": "scores",
-    "coarsen": "confusion",
-    "rank_parcels": "parcels",
-    "tally": "confusion",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__ = lazy(
+    __name__,
+    {
+        "Ranking": "parcels",
+        "Scores": "scores",
+        "accuracy": "scores",
+        "coarsen": "confusion",
+        "rank_parcels": "parcels",
+        "tally": "confusion",
+    },
+)

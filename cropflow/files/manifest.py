@@ -28,6 +28,8 @@ from cropflow import __version__
 from cropflow.files.atomic import read_json, write_json
 
 SUFFIX = ".manifest.json"
+# Beside a raster: what its format has no place for, such as the names of classes.
+SIDECAR = ".aux.xml"
 SOFTWARE = ("numpy", "rasterio", "geopandas", "shapely", "zarr", "torch", "scikit-learn")
 
 
@@ -37,9 +39,17 @@ def manifest_path(path: Path | str) -> Path:
     return path.with_name(path.name + SUFFIX)
 
 
+def is_foreign(path: Path) -> bool:
+    """True for files that others leave among results.
+
+    Snakemake leaves a time stamp in every folder that a rule declares, and a GIS writes the statistics of a raster into
+    its sidecar as soon as somebody looks at it: neither changes a result.
+    """
+    return path.name == ".snakemake_timestamp" or path.name.endswith(SIDECAR)
+
+
 def _files(folder: Path) -> Iterator[Path]:
-    # Snakemake leaves a time stamp in every folder that a rule declares.
-    return (file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != ".snakemake_timestamp")
+    return (file for file in sorted(folder.rglob("*")) if file.is_file() and not is_foreign(file))
 
 
 def content_hash(path: Path | str) -> tuple[str, int]:

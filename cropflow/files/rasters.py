@@ -79,13 +79,13 @@ def write_cog(
                 blocksize=BLOCK,
                 overview_resampling=resampling,
                 resampling=resampling,
-                overview_count=_overview_count(grid),
+                overview_count=overview_count(grid),
                 num_threads=1,
             )
 
 
-def _overview_count(grid: Grid) -> int:
-    # Halve until a single block holds the image; even the smallest image gets one overview.
+def overview_count(grid: Grid) -> int:
+    """Halvings until a single block holds the image; even the smallest image gets one overview."""
     return max(1, math.ceil(math.log2(max(grid.shape) / BLOCK))) if max(grid.shape) > BLOCK else 1
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import read_json
-from cropflow.files.manifest import SUFFIX, content_hash, find_manifests
+from cropflow.files.manifest import SUFFIX, content_hash, find_manifests, is_foreign
 
 # What Snakemake and the commands keep for themselves.
 PRIVATE = {".work", "logs", "timings", "benchmarks"}
@@ -72,7 +72,7 @@ def _read(manifest: Path) -> dict[str, Any] | None:
 
 def _undescribed(folder: Path, described: set[Path], top: bool = True) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
-        if path in described or path.name.endswith(SUFFIX) or path.name.startswith("."):
+        if path in described or path.name.endswith(SUFFIX) or path.name.startswith(".") or is_foreign(path):
             continue
         if top and (path.name in PRIVATE or path.name == "README.md"):
             continue

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cropflow.lazy import lazy
 
 if TYPE_CHECKING:
     from cropflow.imagery.catalog import Decision, Scene, judge_scenes
@@ -28,22 +29,18 @@ __all__ = [
     "whole_months",
 ]
 
-_MODULES = {
-    "Decision": "catalog",
-    "Scene": "catalog",
-    "export_scenes": "export",
-    "find_items": "items",
-    "find_products": "safe",
-    "harmonise": "offsets",
-    "judge_scenes": "catalog",
-    "read_layer": "windows",
-    "read_scene": "sentinel2",
-    "whole_months": "seasons",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public function when it is first asked for: start-up stays fast."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__ = lazy(
+    __name__,
+    {
+        "Decision": "catalog",
+        "Scene": "catalog",
+        "export_scenes": "export",
+        "find_items": "items",
+        "find_products": "safe",
+        "harmonise": "offsets",
+        "judge_scenes": "catalog",
+        "read_layer": "windows",
+        "read_scene": "sentinel2",
+        "whole_months": "seasons",
+    },
+)

@@ -206,11 +206,12 @@ def check_layers(scenes: Sequence[Scene], bands: Sequence[str]) -> None:
     alike = sum(other == missing for other in lacking.values())
     label = "band" if len(missing) == 1 else "bands"
     others = f" ({alike} of {len(scenes)} scenes lack the same)" if len(scenes) > 1 else ""
-    way_out = (
-        "Choose a collection that carries the scene classification."
-        if missing == [SCL]
-        else "Drop them from imagery.<name>.bands, or choose a collection that carries them."
-    )
+    if len(lacking) < len(scenes):
+        way_out = f"Fetch it again, or take it away: {len(scenes) - len(lacking)} scenes have all that is asked for."
+    elif missing == [SCL]:
+        way_out = "Choose a collection that carries the scene classification."
+    else:
+        way_out = "Drop them from imagery.<name>.bands, or choose a collection that carries them."
     raise CropflowError(
         f"Scene {name} has no {label} {', '.join(missing)}{others}; it offers {listing(sorted(scene.layers), 20)}. "
         + way_out

@@ -38,7 +38,8 @@ def find_products(source: Path) -> list[Scene]:
         CropflowError: If there is no L2A product, or one is incomplete.
     """
     if not source.is_dir():
-        raise CropflowError(f"{source} is missing; expected a folder of SAFE products. Check imagery.<name>.path.")
+        found = "is a file" if source.exists() else "is missing"
+        raise CropflowError(f"{source} {found}; expected a folder of SAFE products. Check imagery.<name>.path.")
     folders = sorted([*([source] if source.suffix == ".SAFE" else []), *source.rglob("*.SAFE")])
     products = [folder for folder in folders if folder.is_dir() and "MSIL1C" not in folder.name]
     if len(products) < len(folders):

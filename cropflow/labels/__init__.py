@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cropflow.lazy import lazy
 
 if TYPE_CHECKING:
     from cropflow.labels.annotation import annotate, in_8_bits
@@ -33,25 +34,22 @@ __all__ = [
     "windows_of",
 ]
 
-_HOMES = {
-    "Legend": "legend",
-    "annotate": "annotation",
-    "clean": "parcels",
-    "cropland_share": "cropland",
-    "download": "download",
-    "ellipsoidal_area_ha": "area",
-    "ellipsoidal_perimeter_m": "area",
-    "harvest_windows": "windows",
-    "in_8_bits": "annotation",
-    "map_codes": "mapping",
-    "read_legend": "legend",
-    "read_register": "registers",
-    "read_table": "legend",
-    "windows_of": "windows",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazy(
+    __name__,
+    {
+        "Legend": "legend",
+        "annotate": "annotation",
+        "clean": "parcels",
+        "cropland_share": "cropland",
+        "download": "download",
+        "ellipsoidal_area_ha": "area",
+        "ellipsoidal_perimeter_m": "area",
+        "harvest_windows": "windows",
+        "in_8_bits": "annotation",
+        "map_codes": "mapping",
+        "read_legend": "legend",
+        "read_register": "registers",
+        "read_table": "legend",
+        "windows_of": "windows",
+    },
+)

@@ -213,14 +213,17 @@ def map_(
     from cropflow.files.atomic import write_json
     from cropflow.files.manifest import write_manifest
     from cropflow.files.tables import read_table, write_table
-    from cropflow.labels.legend import own_files, read_code_table, read_legend
+    from cropflow.labels.legend import own_files, read_code_table, read_legend, tables_that_know
     from cropflow.labels.mapping import UNKNOWN, map_codes, rare_crops, summarise
     from cropflow.labels.vintages import report_years
 
     register = parse_json(Register, settings)
     table = read_code_table(legend, register.table)
     rows = read_table(parcels, ["parcel_id", "crop_code", "area_ha"])
-    crops = map_codes(rows, {code: found.crop for code, found in table.items()}, register.unmapped)
+    crops = map_codes(
+        rows, {code: found.crop for code, found in table.items()}, register.unmapped, register.table,
+        lambda codes: tables_that_know(legend, codes),
+    )  # fmt: skip
     rare = rare_crops(crops, rows["area_ha"].to_numpy(), register.minimum_share_percent)
     ignored = {code for code, found in table.items() if found.crop == UNKNOWN}
     counts = summarise(rows, crops, read_legend(legend).name, ignored, rare)

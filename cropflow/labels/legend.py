@@ -10,6 +10,7 @@ Tables lie in the folder of the same name beside the legend's file; :mod:`cropfl
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
@@ -29,6 +30,7 @@ __all__ = [
     "read_table",
     "table_names",
     "table_path",
+    "tables_that_know",
 ]
 
 FOLDER = Path(__file__).parent / "legends"
@@ -77,6 +79,11 @@ def read_code_table(legend: str | Path, table: str | Path) -> dict[str, Code]:
     """Read a table with the years of its codes; arguments and errors as of :func:`read_table`."""
     crops = read_legend(legend)
     return read_codes(table_path(legend, table), {crops.name(id): id for id in crops.ids}, crops.key)
+
+
+def tables_that_know(legend: str | Path, codes: Collection[str]) -> dict[str, int]:
+    """How many of some codes each table beside a legend has; arguments and errors as of :func:`read_table`."""
+    return {name: len(set(codes) & set(read_code_table(legend, name))) for name in table_names(str(legend))}
 
 
 def table_path(legend: str | Path, table: str | Path) -> Path:

@@ -22,7 +22,11 @@ logger = logging.getLogger(__name__)
 
 
 def map_codes(
-    parcels: pandas.DataFrame, table: Mapping[str, int], unmapped: Literal["stop", "unknown"] = "stop"
+    parcels: pandas.DataFrame,
+    table: Mapping[str, int],
+    unmapped: Literal["stop", "unknown"] = "stop",
+    name: str = "",
+    elsewhere: Callable[[Collection[str]], Mapping[str, int]] = lambda codes: {},
 ) -> NDArray[np.uint16]:
     """Look the crop of every parcel up.
 
@@ -31,6 +35,8 @@ def map_codes(
         table: Code without blanks -> id of the legend, 1 to 65533; 0 where the code is out of its scope, 65534
             where it is ignored.
         unmapped: What to do with codes that the table does not have: stop, or label them unknown.
+        name: Name of the table, for messages.
+        elsewhere: Says how many of some codes other tables have, by their names: asked only where codes stop the run.
 
     Returns:
         Ids of the legend, uint16, ``(parcel,)``: 0 = out of scope, 65534 = unknown.
@@ -52,26 +58,28 @@ def map_codes(
     lacking = np.array([name not in table for name in names], dtype=np.bool_)
     if lacking.any():
         unknown = lacking[groups]
-        _report_unknown(codes[unknown], parcels, unknown, len(names), unmapped)
+        counts = count_by(codes[unknown], parcels["area_ha"].to_numpy()[unknown])
+        problem = _unknown(counts, f"The table {name!r}" if name else "The table", len(names), parcels)
+        if unmapped == "stop":
+            raise CropflowError(f"{problem}. {_way_out(len(counts), elsewhere(set(counts)))}")
+        logger.warning("%s; they are labelled unknown", problem)
     return result
 
 
-def _report_unknown(
-    codes: pandas.Series, parcels: pandas.DataFrame, unknown: NDArray[np.bool_], all_codes: int, unmapped: str
-) -> None:
-    counts = count_by(codes, parcels["area_ha"].to_numpy()[unknown])
+def _unknown(counts: Mapping[str, Count], table: str, all_codes: int, parcels: pandas.DataFrame) -> str:
     largest = sorted(counts, key=lambda code: (-counts[code].millionths, code))
     told = listing((f"{code!r} ({counts[code]})" for code in largest), 50)
-    problem = (
-        f"The table does not know {len(counts)} of the register's {all_codes} codes, "
+    return (
+        f"{table} does not know {len(counts)} of the register's {all_codes} codes, "
         f"{total(counts.values())} of {count(parcels['area_ha'].to_numpy())}: {told}"
     )
-    if unmapped == "stop":
-        raise CropflowError(
-            f"{problem}. Add them to a table of your own and name it as `table` of the register, or set "
-            f"`unmapped: unknown`."
-        )
-    logger.warning("%s; they are labelled unknown", problem)
+
+
+def _way_out(codes: int, others: Mapping[str, int]) -> str:
+    best = max(others, key=lambda name: (others[name], name), default="")
+    if best and others[best] > codes / 2:
+        return f"The table {best!r} knows {others[best]} of them: is it the `table` of this register?"
+    return "Add them to a table of your own and name it as `table` of the register, or set `unmapped: unknown`."
 
 
 def rare_crops(crops: NDArray[np.uint16], area_ha: NDArray[np.float64], minimum_share_percent: float) -> set[int]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cropflow.lazy import lazy
 
 if TYPE_CHECKING:
     from cropflow.maps.assembly import average_folds, out_of_fold
@@ -13,16 +14,13 @@ if TYPE_CHECKING:
 
 __all__ = ["average_folds", "label_pixels", "out_of_fold", "parcel_product", "write_mosaic"]
 
-_MODULES = {
-    "average_folds": "assembly",
-    "label_pixels": "labelling",
-    "out_of_fold": "assembly",
-    "parcel_product": "product",
-    "write_mosaic": "mosaic",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__ = lazy(
+    __name__,
+    {
+        "average_folds": "assembly",
+        "label_pixels": "labelling",
+        "out_of_fold": "assembly",
+        "parcel_product": "product",
+        "write_mosaic": "mosaic",
+    },
+)

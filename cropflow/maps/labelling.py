@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 CONFIDENCE_NODATA = 255
 GREY = (190, 190, 190)
 
+# Columns of a raster attribute table: name, GDAL's numbers of types (0 integer, 2 text) and of usages.
+ATTRIBUTES = (("value", "0", "5"), ("class", "2", "2"), ("red", "0", "6"), ("green", "0", "7"), ("blue", "0", "8"))
+
 Colour = tuple[int, int, int, int]
 
 
@@ -61,8 +64,42 @@ def colour_table(legend: Legend, nodata: int) -> dict[int, Colour]:
     return table
 
 
+def class_names(legend: Legend, classes: Sequence[int], nodata: int) -> str:
+    """The sidecar in which GDAL looks for the names of classes, as a GeoTIFF has no place for them.
+
+    Args:
+        legend: The legend.
+        classes: Classes to name, ids of the legend.
+        nodata: Id of pixels without a prediction.
+
+    Returns:
+        XML for ``<raster>.aux.xml``: category names, which every GDAL reads, and an attribute table with the value,
+        name and colour of each class.
+
+    Source:
+        GDAL's persistent auxiliary metadata, https://gdal.org/en/stable/drivers/raster/pam.html
+    """
+    colours = colour_table(legend, nodata)
+    root = ElementTree.Element("PAMDataset")
+    band = ElementTree.SubElement(root, "PAMRasterBand", band="1")
+    names = ElementTree.SubElement(band, "CategoryNames")
+    for value in range(max(classes) + 1):
+        ElementTree.SubElement(names, "Category").text = class_name(legend, value) if value in classes else ""
+    table = ElementTree.SubElement(band, "GDALRasterAttributeTable", tableType="thematic")
+    for index, (name, kind, usage) in enumerate(ATTRIBUTES):
+        field = ElementTree.SubElement(table, "FieldDefn", index=str(index))
+        for key, text in (("Name", name), ("Type", kind), ("Usage", usage)):
+            ElementTree.SubElement(field, key).text = text
+    for index, crop in enumerate(classes):
+        row = ElementTree.SubElement(table, "Row", index=str(index))
+        for cell in (crop, class_name(legend, crop), *colours[crop][:3]):
+            ElementTree.SubElement(row, "F").text = str(cell)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
 def qgis_style(legend: Legend, classes: Sequence[int], nodata: int) -> str:
-    """A QGIS layer style that names the classes of a map, since a GeoTIFF stores colours without names.
+    """A QGIS layer style that lists the classes of a map alone, with their names.
 
     Args:
         legend: The legend.

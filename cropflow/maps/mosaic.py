@@ -18,7 +18,7 @@ from rasterio.windows import Window
 
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import atomic_file
-from cropflow.files.rasters import BLOCK, grid_of
+from cropflow.files.rasters import BLOCK, grid_of, overview_count
 from cropflow.maps.labelling import Colour
 from cropflow.regions.grid import Grid, snapped_grid
 
@@ -115,6 +115,7 @@ def write_mosaic(path: Path, sites: Mapping[str, Path], colours: Mapping[int, Co
             compress="DEFLATE",
             blocksize=BLOCK,
             overview_resampling="NEAREST",
+            overview_count=overview_count(grid),
             resampling="NEAREST",
             sparse_ok=True,
             bigtiff="IF_SAFER",

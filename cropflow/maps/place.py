@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cropflow.evaluation.metrics import class_name
 from cropflow.evaluation.parcels import NONE
 from cropflow.files.atomic import write_json, write_text
+from cropflow.files.manifest import SIDECAR
 from cropflow.files.rasters import write_cog
 from cropflow.files.tables import write_table
 from cropflow.maps.declared import SiteParcels, read_declared
@@ -25,7 +26,7 @@ from cropflow.maps.inputs import (
     site_models,
     stored_predictions,
 )
-from cropflow.maps.labelling import CONFIDENCE_NODATA, colour_table, map_type, qgis_style
+from cropflow.maps.labelling import CONFIDENCE_NODATA, class_names, colour_table, map_type, qgis_style
 from cropflow.maps.mosaic import write_mosaic
 from cropflow.maps.product import parcel_product, sum_parcels
 from cropflow.maps.sites import SiteMap, map_site, site_summary
@@ -68,6 +69,7 @@ def map_place(inputs: MapInputs, folder: Path, threads: int) -> dict[str, int]:
     classes = tuple(sorted({crop for predictor in sources.predictors for crop in predictor.classes}))
     _, nodata = map_type(sources.legend)
     colours, style = colour_table(sources.legend, nodata), qgis_style(sources.legend, classes, nodata)
+    names = class_names(sources.legend, classes, nodata)
     summaries, products = {}, []
     for number, (site, grid) in enumerate(grids.items(), start=1):
         pixel_fold = block_folds(sources, grid)
@@ -78,6 +80,7 @@ def map_place(inputs: MapInputs, folder: Path, threads: int) -> dict[str, int]:
             names=("probability of the crop, percent",), categorical=False,
         )  # fmt: skip
         write_text(folder / site / "crops.qml", style)
+        write_text(folder / site / f"crops.tif{SIDECAR}", names)
         filled = filled_share(sources, site, result.confidence != CONFIDENCE_NODATA)
         summaries[site] = site_summary(result, grid, sources.legend, pixel_fold, filled)
         if site in declared:
@@ -90,6 +93,7 @@ def map_place(inputs: MapInputs, folder: Path, threads: int) -> dict[str, int]:
     mosaic = write_mosaic(folder / "mosaic.tif", {site: folder / site / "crops.tif" for site in grids}, colours)
     if mosaic is not None:
         write_text(folder / "mosaic.qml", style)
+        write_text(folder / f"mosaic.tif{SIDECAR}", names)
     parcels = None
     if products:
         table = geopandas.GeoDataFrame(pandas.concat(products, ignore_index=True), crs="EPSG:4326")

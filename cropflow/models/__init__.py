@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cropflow.lazy import lazy
 
 if TYPE_CHECKING:
     from cropflow.models.prediction import Predictor, load_predictor
@@ -16,15 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Predictor", "create", "load_predictor", "predict_site"]
 
-_HOMES = {
-    "Predictor": "cropflow.models.prediction",
-    "create": "cropflow.models.registry",
-    "load_predictor": "cropflow.models.prediction",
-    "predict_site": "cropflow.models.windows",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+__getattr__ = lazy(
+    __name__,
+    {
+        "Predictor": "prediction",
+        "create": "registry",
+        "load_predictor": "prediction",
+        "predict_site": "windows",
+    },
+)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cropflow.lazy import lazy
 
 if TYPE_CHECKING:
     from cropflow.regions.clip import clip_parcels, read_parcels_within
@@ -31,26 +32,22 @@ __all__ = [
     "utm_epsg",
 ]
 
-_MODULES = {
-    "Grid": "grid",
-    "snapped_grid": "grid",
-    "utm_epsg": "grid",
-    "check_overlaps": "sites",
-    "footprint": "sites",
-    "read_sites": "sites",
-    "site_grid": "sites",
-    "sites_table": "sites",
-    "clip_parcels": "clip",
-    "cluster_sites": "clusters",
-    "densest_squares": "cropland",
-    "draw": "sampling",
-    "frame_squares": "frame",
-    "read_parcels_within": "clip",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public function when it is first asked for: start-up stays fast."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__ = lazy(
+    __name__,
+    {
+        "Grid": "grid",
+        "snapped_grid": "grid",
+        "utm_epsg": "grid",
+        "check_overlaps": "sites",
+        "footprint": "sites",
+        "read_sites": "sites",
+        "site_grid": "sites",
+        "sites_table": "sites",
+        "clip_parcels": "clip",
+        "cluster_sites": "clusters",
+        "densest_squares": "cropland",
+        "draw": "sampling",
+        "frame_squares": "frame",
+        "read_parcels_within": "clip",
+    },
+)

@@ -12,6 +12,8 @@ from cropflow.report.texts import NOTHING, listed, number, percent, plural, read
 
 # Rows of a table that is open at its end; the rest is in the summary files.
 MOST_ROWS = 15
+# Codes named in a sentence.
+MOST_CODES = 8
 PIXEL_REASONS = {
     "outside": "outside all parcels",
     "rim": "rim of a parcel (inner buffer)",
@@ -161,7 +163,9 @@ def _years_of_codes(years: Mapping[str, Any] | None) -> str:
         found = years[key] if years else {}
         parcels = sum(counts["parcels"] for counts in found.values())
         if found:
-            told.append(f"{plural(len(found), 'code')} ({plural(parcels, 'parcel')}) {what}")
+            largest = sorted(found, key=lambda code: (-found[code]["hectares"], code))
+            names = listed([*largest[:MOST_CODES], *(["..."] if len(found) > MOST_CODES else [])])
+            told.append(f"{plural(len(found), 'code')} ({names}; {plural(parcels, 'parcel')}) {what}")
     return f" In the campaign {years['campaign']}: {'; '.join(told)}." if years and told else ""
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cropflow.lazy import lazy
 
 if TYPE_CHECKING:
     from cropflow.samples.blocks import block_fold
@@ -12,10 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["assign_folds", "block_fold", "rasterise_parcels"]
 
-_MODULES = {"assign_folds": "folds", "block_fold": "blocks", "rasterise_parcels": "rasters"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__ = lazy(
+    __name__,
+    {"assign_folds": "folds", "block_fold": "blocks", "rasterise_parcels": "rasters"},
+)

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cropflow.lazy import lazy
 
 if TYPE_CHECKING:
     from cropflow.simulation.crops import CROPS, SimulatedCrop
     from cropflow.simulation.landscape import FieldSeason, SimulatedLandscape, make_landscape
     from cropflow.simulation.register import DeclaredSeason, declare
 
-_HOMES = {
-    "CROPS": "crops",
-    "DeclaredSeason": "register",
-    "FieldSeason": "landscape",
-    "SimulatedCrop": "crops",
-    "SimulatedLandscape": "landscape",
-    "declare": "register",
-    "make_landscape": "landscape",
-}
 
 __all__ = [
     "CROPS",
@@ -30,8 +22,15 @@ __all__ = [
     "make_landscape",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazy(
+    __name__,
+    {
+        "CROPS": "crops",
+        "DeclaredSeason": "register",
+        "FieldSeason": "landscape",
+        "SimulatedCrop": "crops",
+        "SimulatedLandscape": "landscape",
+        "declare": "register",
+        "make_landscape": "landscape",
+    },
+)

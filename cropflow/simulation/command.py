@@ -93,7 +93,7 @@ def simulate(
         fields = [len(season.table) for season in landscape.seasons.values()]
         log.info("landscape %s: %d to %d fields in %d seasons", landscape.name, min(fields), max(fields), len(fields))
 
-    registers = {name: declare(landscapes, name, simulation) for name in dates}
+    registers = {name: declare(landscapes, name, simulation, season.end.year) for name, season in dates.items()}
     with atomic_folder(register) as folder:
         for name, declared in registers.items():
             write_register(folder, name, dates[name], declared.parcels)

@@ -28,7 +28,7 @@ class SimulatedCrop:
 
     Attributes:
         key: Name, stable over versions; also the key in :data:`CROPS`.
-        rpg_code: CODE_CULTU of the French register.
+        rpg_code: CODE_CULTU of the French register, campaigns 2015 to 2022; later ones by :func:`rpg_code`.
         rpg_group: CODE_GROUP of the French register.
         kind: ``winter`` is sown in autumn, ``summer`` in spring, ``permanent`` stands for many years, ``grass`` is
             any sward, cut or grazed.
@@ -74,7 +74,7 @@ _TABLE: tuple[tuple[str, str, str, Kind, float, tuple[float, float, float]], ...
     ("permanent_grass", "PPH", "18", "grass", 1.4, (7.0, 27.0, 10.0)),
     ("vines", "VRC", "21", "permanent", 1.2, (0.6, 0.2, 13.0)),
     ("orchard", "VRG", "20", "permanent", 1.1, (0.5, 0.6, 3.0)),
-    ("fallow", "JNO", "11", "grass", 0.9, (2.0, 1.2, 3.0)),
+    ("fallow", "J6S", "11", "grass", 0.9, (2.0, 1.2, 3.0)),
     ("buffer_strip", "BTA", "28", "grass", 0.2, (1.0, 0.8, 0.6)),
 )
 
@@ -95,6 +95,9 @@ def _crops() -> dict[str, SimulatedCrop]:
 
 
 CROPS: dict[str, SimulatedCrop] = _crops()
+
+# First campaign -> codes that took the place of others: one code of fallow since 2023 (P).
+CODES_SINCE: dict[int, dict[str, str]] = {2023: {"fallow": "JAC"}}
 
 # Crops that farmers and controllers mistake for each other (U: which pairs; the rate is in `register`).
 SIBLINGS: dict[str, tuple[str, ...]] = {
@@ -126,6 +129,18 @@ OFTEN_UNDECLARED = frozenset({"vines", "orchard", "potato", "onion", "carrot"})
 
 # Never ploughed in the simulation: outline and crop stay as they are.
 FIXED = frozenset({"vines", "orchard", "buffer_strip"})
+
+
+def rpg_code(key: str, campaign: int) -> str:
+    """The code under which a crop is declared in a campaign."""
+    later = [codes[key] for first, codes in sorted(CODES_SINCE.items()) if first <= campaign and key in codes]
+    return later[-1] if later else CROPS[key].rpg_code
+
+
+def crop_of_code() -> dict[str, str]:
+    """Key of the crop by its code, whatever the campaign."""
+    later = {code: key for codes in CODES_SINCE.values() for key, code in codes.items()}
+    return {crop.rpg_code: key for key, crop in CROPS.items()} | later
 
 
 def crop_index() -> dict[str, int]:

@@ -21,7 +21,7 @@ from cropflow.config.sections import Season
 from cropflow.config.simulation import Simulation
 from cropflow.simulation.acquisitions import tile_name
 from cropflow.simulation.archive import SENTINEL2, scene_name, season_acquisitions
-from cropflow.simulation.crops import CROPS
+from cropflow.simulation.crops import crop_of_code
 from cropflow.simulation.gaussians import classify, fit
 from cropflow.simulation.landscape import SimulatedLandscape
 from cropflow.simulation.noise import generator
@@ -78,7 +78,7 @@ def _declared_crops(
     landscapes: Sequence[SimulatedLandscape], season: str, simulation: Simulation
 ) -> dict[str, list[str]]:
     """Declared crop of every field by landscape, in the order of the fields; empty where the register misses it."""
-    crop_of = {crop.rpg_code: key for key, crop in CROPS.items()}
+    crop_of = crop_of_code()
     fields = declare(landscapes, season, simulation).fields
     result = {}
     for land in landscapes:

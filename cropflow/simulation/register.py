@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from cropflow.config.simulation import Simulation
 from cropflow.errors import CropflowError, listing
-from cropflow.simulation.crops import CROPS, OFTEN_UNDECLARED, SIBLINGS
+from cropflow.simulation.crops import CROPS, OFTEN_UNDECLARED, SIBLINGS, rpg_code
 from cropflow.simulation.draws import spread_levels
 from cropflow.simulation.faults import add_faults, as_multipolygons
 from cropflow.simulation.fields import HECTARE_M2
@@ -33,6 +33,9 @@ EPSG = 2154
 # Area of use of EPSG:2154, degrees: west, south, east, north.
 LAMBERT_93 = (-9.86, 41.15, 10.38, 51.56)
 COLUMNS = ("ID_PARCEL", "SURF_PARC", "CODE_CULTU", "CODE_GROUP", "CULTURE_D1", "CULTURE_D2")
+
+# The first campaign of the codes in :data:`CROPS`.
+FIRST_CAMPAIGN = 2015
 
 # Codes of REF_CULTURES_DEROBEES 2020: mustard, clover, phacelia, field bean, oats, ryegrass, radish, vetch.
 CATCH_CROPS = ("DMD", "DTR", "DPH", "DFV", "DVN", "DRG", "DRD", "DVS")
@@ -56,13 +59,16 @@ class DeclaredSeason:
     counts: dict[str, int]
 
 
-def declare(landscapes: Sequence[SimulatedLandscape], season: str, simulation: Simulation) -> DeclaredSeason:
+def declare(
+    landscapes: Sequence[SimulatedLandscape], season: str, simulation: Simulation, campaign: int = FIRST_CAMPAIGN
+) -> DeclaredSeason:
     """Make the register of a season from the true fields.
 
     Args:
         landscapes: All landscapes of the simulation, in metropolitan France or in one UTM zone.
         season: Name of the season.
         simulation: Seed and difficulty.
+        campaign: Year of the declaration, which decides the codes alone.
 
     Raises:
         CropflowError: If no CRS of the register is valid for all landscapes, two landscapes meet, the crop that a
@@ -70,7 +76,7 @@ def declare(landscapes: Sequence[SimulatedLandscape], season: str, simulation: S
     """
     epsg = register_epsg(landscapes)
     _check_apart(landscapes, epsg)
-    parts = [_of_landscape(landscape, season, simulation, epsg) for landscape in landscapes]
+    parts = [_of_landscape(landscape, season, simulation, epsg, campaign) for landscape in landscapes]
     rows = pandas.concat(parts, ignore_index=True)
     if rows["missing"].all():
         raise CropflowError(
@@ -115,7 +121,9 @@ def _fates(rows: pandas.DataFrame, declared: pandas.DataFrame) -> pandas.DataFra
     )
 
 
-def _of_landscape(landscape: SimulatedLandscape, season: str, simulation: Simulation, epsg: int) -> pandas.DataFrame:
+def _of_landscape(
+    landscape: SimulatedLandscape, season: str, simulation: Simulation, epsg: int, campaign: int
+) -> pandas.DataFrame:
     """All fields of a landscape with what is declared about them; ``missing`` where nothing is."""
     table = landscape.seasons[season].table
     crops = table["crop"].to_numpy(dtype=object)
@@ -139,7 +147,7 @@ def _of_landscape(landscape: SimulatedLandscape, season: str, simulation: Simula
             "field": table.index.to_numpy(),
             "missing": missing,
             "wrong": declared != crops,
-            "CODE_CULTU": [CROPS[key].rpg_code for key in declared],
+            "CODE_CULTU": [rpg_code(key, campaign) for key in declared],
             "CODE_GROUP": [CROPS[key].rpg_group for key in declared],
             "CULTURE_D1": first,
             "CULTURE_D2": second,

@@ -17,7 +17,7 @@ from cropflow.files.atomic import write_json
 from cropflow.files.rasters import write_cog
 from cropflow.files.tables import write_table
 from cropflow.simulation import land_parameters, parameters
-from cropflow.simulation.crops import CROPS, STYLES, crop_index
+from cropflow.simulation.crops import CODES_SINCE, CROPS, STYLES, crop_index
 from cropflow.simulation.landscape import MARGIN_PIXELS, FieldSeason, SimulatedLandscape
 from cropflow.simulation.register import DeclaredSeason
 from cropflow.simulation.rotation import transitions
@@ -105,6 +105,7 @@ def _parameters(simulation: Simulation) -> dict[str, Any]:
     return {
         "settings": dump(simulation),
         "crops": [{"index": index[key], **asdict(crop)} for key, crop in CROPS.items()],
+        "codes_since": CODES_SINCE,
         "transitions": {style: transitions(style).round(6).tolist() for style in STYLES},
         "parameters": {name: asdict(parameter) for name, parameter in table.items()},
     }

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 ROOMS = ["labels", "regions", "imagery", "composites", "samples", "models", "evaluation", "maps", "report"]
-GROUND = ["config", "errors", "files"]
+GROUND = ["config", "errors", "files", "lazy"]
 COMMAND_ENTRIES = {"labels.command": {"labels.history_command", "labels.legend_command"}}
 LONGEST_MODULE = 320
 # Where the name of a distribution is not the name that is imported.

@@ -20,6 +20,10 @@ MISTAKES = {
         {"experiments": {"demo": {"map": [{"region": "atlantis", "season": "2023"}]}}},
         ["experiments.demo.map.region", "'atlantis'", "beauce, lauragais"],
     ),
+    "an experiment beside itself": (
+        {"experiments": {"demo": {"compare": ["demo"]}}},
+        ["experiments.demo.compare", "'demo'", "others"],
+    ),
     "nothing to do": ({"run": []}, ["run names no experiment", "demo"]),
     "an unknown table": ({"registers": {"demo": {"table": "rgp"}}}, ["registers.demo.table", "'rgp'", "eurocrops"]),
     "a season without scenes": (
@@ -44,6 +48,14 @@ def test_a_mistake_is_named_with_its_key_value_and_what_is_allowed(name, plan):
     assert len(lines) == 1
     for word in words:
         assert word in lines[0]
+    assert "Traceback" not in text
+
+
+def test_a_file_in_the_place_of_the_results_is_one_line(plan, folder):
+    (folder / "results").write_text("")
+    code, jobs, text = plan()
+    assert (code, jobs) == (2, {})
+    assert "Error: results is a file; expected the folder of results" in text
     assert "Traceback" not in text
 
 

@@ -16,7 +16,7 @@ from cropflow.config.load import merge, read_config
 from cropflow.config.regions import Region
 from cropflow.config.registers import Register
 from cropflow.config.root import missing_paths, parse, parse_json
-from cropflow.config.sections import Folds, Imagery, Season, Series, TemporalUnet, dump
+from cropflow.config.sections import Experiment, Folds, Imagery, Season, Series, TemporalUnet, dump
 from cropflow.errors import CropflowError
 from cropflow.labels import legend
 
@@ -29,6 +29,13 @@ def test_the_committed_schema_is_the_models_schema(root):
 def test_the_committed_reference_is_the_models_reference(root):
     committed = (root / "docs" / "configuration.md").read_text()
     assert committed == describe.reference(), "run: cropflow config reference > docs/configuration.md"
+
+
+def test_the_reference_names_no_class_and_points_to_every_section():
+    page = describe.reference()
+    for heading, model in describe.PAGES.items():
+        assert f"| {model.__name__} |" not in page and f"| {model.__name__} or" not in page
+        assert heading == "Top level" or re.search(rf"Keys: .*`{re.escape(heading)}`", page), heading
 
 
 def test_every_key_of_every_section_has_a_description():
@@ -105,7 +112,17 @@ def test_the_examples_of_the_page_on_maps_are_valid(root):
 @pytest.mark.parametrize(
     ("model", "content", "words"),
     [
-        (Season, {"start": "2020-13-01", "end": "2021-01-01"}, ["start", "2020-13-01"]),
+        (Season, {"start": "2020-13-01", "end": "2021-01-01"}, ["start", "2020-13-01", "such as '2022-10-01'"]),
+        (Region, {"sites": {"a": {"centre": [3.3], "side_km": 1}}, "imagery": "x"}, ["sites.a.centre.1 is missing"]),
+        (
+            Region,
+            {"sites": {"a": {"centre": [1, 2], "bounds": [1, 2, 3, 4]}}, "imagery": "x"},
+            ["sites.a.centre is no key", "one of: bounds, crs."],
+        ),
+        (Region, {"sites": {"a": {"bounds": [4, 2, 3, 4]}}, "imagery": "x"}, ["sites.a: bounds", "not ordered"]),
+        (Imagery, {"source": "items", "path": "x", "assume_baseline": "4"}, ["assume_baseline", "such as '02.07'"]),
+        (Imagery, {"source": "items", "path": 4}, ["path is 4", "in quotes"]),
+        (Experiment, {"set": "a", "model": "random_forest", "train": [{}]}, ["model is", "keys with values"]),
         (Imagery, {"source": "items", "path": "x", "bands": ["B02", "B02"]}, ["B02", "twice"]),
         (Imagery, {"source": "items"}, ["exactly one of simulation and path"]),
         (Imagery, {"source": "items", "path": "x", "assume_baseline": 2.07}, ["assume_baseline", "2.07"]),

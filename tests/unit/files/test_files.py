@@ -127,6 +127,17 @@ def test_a_manifest_notices_a_changed_byte_a_missing_file_and_a_stranger(tmp_pat
     }
 
 
+def test_statistics_that_a_viewer_writes_beside_a_raster_change_no_result(tmp_path):
+    (tmp_path / "map").mkdir()
+    (tmp_path / "map" / "crops.tif").write_bytes(b"raster")
+    (tmp_path / "table.tif").write_bytes(b"raster")
+    for name in ("map", "table.tif"):
+        write_manifest(tmp_path / name)
+    (tmp_path / "map" / "crops.tif.aux.xml").write_text("<PAMDataset/>")
+    (tmp_path / "table.tif.aux.xml").write_text("<PAMDataset/>")
+    assert verify(tmp_path) == (2, [])
+
+
 def test_a_folders_hash_sees_names_and_contents(tmp_path):
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "a").write_text("1")

@@ -1,4 +1,5 @@
 import datetime
+from dataclasses import replace
 
 import pytest
 import shapely
@@ -106,6 +107,12 @@ def test_a_missing_band_is_named_with_what_is_offered():
     with pytest.raises(CropflowError, match=r"Scene x has no bands B03, B8A \(2 of 2 scenes .*it offers B02, SCL"):
         check_layers([scene("x"), scene("y")], ("B02", "B03", "B8A"))
     check_layers([scene("x")], ("B02",))
+
+
+def test_a_product_that_lacks_what_the_others_have_is_to_be_fetched_again():
+    whole = replace(scene("y"), layers=scene("y").layers | {"B03": scene("y").layers["B02"]})
+    with pytest.raises(CropflowError, match=r"Scene x has no band B03 \(1 of 2 .*Fetch it again, or take it away: 1 "):
+        check_layers([scene("x"), whole], ("B02", "B03"))
 
 
 def test_a_record_without_a_baseline_needs_an_assumption():

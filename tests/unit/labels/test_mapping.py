@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cropflow.errors import CropflowError
+from cropflow.labels.legend import tables_that_know
 from cropflow.labels.mapping import UNKNOWN, map_codes, rare_crops, summarise
 
 TABLE = {"BTH": 3, "MIS": 7, "BFS": 0, "NA": 9, "MIX": UNKNOWN}
@@ -37,9 +38,20 @@ def test_unknown_codes_stop_with_parcels_and_hectares_the_largest_first():
         map_codes(rows, TABLE)
     message = str(stopped.value)
     assert "does not know 2 of the register's 3 codes" in message
+    assert "Add them to a table of your own" in message
     assert "'YYY' (1 parcel, 40.00 ha), 'XXX' (2 parcels, 2.25 ha)" in message
     assert "unmapped: unknown" in message
     assert "\n" not in message
+
+
+def test_a_register_that_was_given_the_table_of_another_is_told_which_one_knows_its_codes():
+    rows = parcels(("winter_durum_hard_wheat", 1.0), ("sugar_beet", 2.0), ("of_my_own", 2.0))
+    known = tables_that_know("turkoglu", set(rows["crop_code"]))
+    assert (known["eurocrops"], known["rpg"]) == (2, 0)
+    with pytest.raises(CropflowError, match=r"table 'rpg' does not know 3 .* table 'eurocrops' knows 2 of them"):
+        map_codes(rows, TABLE, name="rpg", elsewhere=lambda codes: tables_that_know("turkoglu", codes))
+    with pytest.raises(CropflowError, match="Add them to a table of your own"):
+        map_codes(rows, TABLE, name="rpg", elsewhere=lambda codes: {"eurocrops": 1})
 
 
 def test_unknown_codes_become_unknown_where_the_config_says_so(caplog):

@@ -2,11 +2,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 import rasterio
+from rasterio.shutil import copy as copy_raster
 
 from cropflow.files.rasters import write_cog
 from cropflow.labels.hierarchy import Crop, Legend
 from cropflow.labels.legend import read_legend
-from cropflow.maps.labelling import colour_table, label_pixels, map_type, qgis_style
+from cropflow.maps.labelling import class_names, colour_table, label_pixels, map_type, qgis_style
 from cropflow.maps.seams import seams
 from cropflow.regions.grid import Grid
 
@@ -53,6 +54,19 @@ def test_the_style_names_every_class_and_survives_strange_names(tmp_path):
         ("0", "background", "#bebebe"),
         ("9", 'c<&">', "#ff000a"),
     ]
+
+
+def test_gdal_reads_the_names_of_the_classes_from_beside_the_raster(tmp_path):
+    crops = (Crop(7, 1, "a", None, (1, 2, 3)), Crop(8, 2, "b", 7, (1, 2, 3)), Crop(2, 3, 'c<&">', 8, (255, 0, 10)))
+    names = class_names(Legend("odd", crops, tmp_path / "odd.csv"), (0, 2), 255)
+    grid = Grid(32631, 400_000.0, 5_000_000.0, 4, 4, 10.0)
+    write_cog(tmp_path / "crops.tif", np.full(grid.shape, 2, dtype=np.uint8), grid, 255)
+    (tmp_path / "crops.tif.aux.xml").write_text(names, encoding="utf-8")
+    copy_raster(tmp_path / "crops.tif", tmp_path / "copy.vrt", driver="VRT")
+    read = ElementTree.parse(tmp_path / "copy.vrt").getroot()
+    assert [name.text for name in read.findall(".//CategoryNames/Category")] == ["background", None, 'c<&">']
+    rows = [[cell.text for cell in row] for row in ElementTree.fromstring(names).findall(".//Row")]
+    assert rows == [["0", "background", "190", "190", "190"], ["2", 'c<&">', "255", "0", "10"]]
 
 
 def plain_seams(crops, confidence, nodata, source):

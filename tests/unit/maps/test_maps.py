@@ -1,8 +1,10 @@
 import json
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import rasterio
+from rasterio.shutil import copy as copy_raster
 
 from cropflow.errors import CropflowError
 from cropflow.files.manifest import content_hash, manifest_path
@@ -29,7 +31,9 @@ def test_a_region_without_labels_is_mapped_by_the_mean_of_all_models(place, run,
         assert summary["sites"][site]["seams"] is None
     assert parcels is None and summary["parcels"] is None
     assert [(entry["id"], entry["hectares"]) for entry in summary["hectares"]] == [(1, 0.72), (2, 0.48), (3, 0.24)]
-    assert sorted(path.name for path in output.iterdir()) == ["a", "b", "mosaic.qml", "mosaic.tif", "summary.json"]
+    assert sorted(path.name for path in output.iterdir()) == [
+        "a", "b", "mosaic.qml", "mosaic.tif", "mosaic.tif.aux.xml", "summary.json",
+    ]  # fmt: skip
 
 
 def test_another_season_of_a_trained_region_is_mapped_out_of_fold_by_the_models(place, run, three_models):
@@ -162,7 +166,11 @@ def test_rasters_carry_colours_and_a_style(run, three_models):
             assert raster.colormap(1)[1] == (*legend.colour(1), 255)
             assert raster.crs.to_epsg() == 32631
             assert raster.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+            assert raster.overviews(1)
         assert legend.name(1) in path.with_suffix(".qml").read_text(encoding="utf-8")
+        copy_raster(path, output.parent / "copy.vrt", driver="VRT")
+        names = ElementTree.parse(output.parent / "copy.vrt").findall(".//CategoryNames/Category")
+        assert [name.text for name in names] == [None, *(legend.name(crop) for crop in (1, 2, 3))]
 
 
 def test_the_mosaic_holds_both_sites(place, run, three_models):

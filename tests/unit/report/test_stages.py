@@ -86,9 +86,12 @@ def test_codes_outside_their_years_and_merged_ones_are_told(world):
     count = {"parcels": 2, "hectares": 1.0}
     place.crops["years"] = {"campaign": 2023, "outside_years": {"MIE": count}, "merged": {"MIS": count, "JAC": count}}
     assert legend_stage(place).summary.endswith(
-        " In the campaign 2023: 1 code (2 parcels) used outside the years of the list; 2 codes (4 parcels) standing "
-        "for others too."
+        " In the campaign 2023: 1 code (MIE; 2 parcels) used outside the years of the list; 2 codes (JAC, MIS; 4 "
+        "parcels) standing for others too."
     )
+    many = {f"C{number:02}": count | {"hectares": number} for number in range(10)}
+    place.crops["years"] = {"campaign": 2023, "outside_years": many, "merged": {}}
+    assert "10 codes (C09, C08, C07, C06, C05, C04, C03, C02, ...; 20 parcels)" in legend_stage(place).summary
     place.crops["years"] = {"campaign": 2023, "outside_years": {}, "merged": {}}
     assert "campaign" not in legend_stage(place).summary
 

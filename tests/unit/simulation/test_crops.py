@@ -4,7 +4,16 @@ import pandas
 import pytest
 
 from cropflow.labels.legend import read_code_table
-from cropflow.simulation.crops import CROPS, FIXED, OFTEN_UNDECLARED, SIBLINGS, STYLES, crop_index
+from cropflow.simulation.crops import (
+    CROPS,
+    FIXED,
+    OFTEN_UNDECLARED,
+    SIBLINGS,
+    STYLES,
+    crop_index,
+    crop_of_code,
+    rpg_code,
+)
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -29,6 +38,14 @@ def test_codes_and_groups_are_those_of_the_french_register(shared):
         assert group[crop.rpg_code] == crop.rpg_group
 
 
+@pytest.mark.parametrize("campaign", [2015, 2022, 2023, 2024])
+def test_every_code_is_in_use_in_its_campaign(campaign):
+    table = read_code_table("turkoglu", "rpg")
+    for key in CROPS:
+        assert table[rpg_code(key, campaign)].used_in(campaign), f"{key} in {campaign}"
+        assert crop_of_code()[rpg_code(key, campaign)] == key
+
+
 def test_codes_are_unique_and_keys_match():
     assert len({crop.rpg_code for crop in CROPS.values()}) == len(CROPS)
     assert all(key == crop.key for key, crop in CROPS.items())
@@ -44,9 +61,3 @@ def test_every_list_names_known_crops_only():
 
 def test_the_integers_of_crops_leave_zero_to_no_farmland():
     assert sorted(crop_index().values()) == list(range(1, len(CROPS) + 1))
-
-
-def test_codes_mean_their_crop_in_every_year_that_may_be_simulated():
-    table = read_code_table("cropflow", "rpg")
-    for year in range(2015, 2027):
-        assert [crop.rpg_code for crop in CROPS.values() if not table[crop.rpg_code].used_in(year)] == []

@@ -107,6 +107,13 @@ def test_other_fields_are_missing_in_another_season(lands, register):
     assert not set(register.parcels["ID_PARCEL"]) >= set(later.parcels["ID_PARCEL"])
 
 
+def test_the_campaign_changes_the_codes_alone(lands, register):
+    later = declare(lands, "2020", settings(), 2023)
+    codes = register.fields["code"]
+    assert (codes == "J6S").any() and later.fields["code"].equals(codes.replace("J6S", "JAC"))
+    assert later.parcels.drop(columns="CODE_CULTU").equals(register.parcels.drop(columns="CODE_CULTU"))
+
+
 def test_a_few_codes_are_wrong_and_most_of_them_are_siblings():
     knobs = {**OFF, "wrong_codes": 3.0}
     simulation = settings(**knobs)
