@@ -80,9 +80,7 @@ def test_an_overlay_adds_and_replaces_but_never_drops():
 def test_a_key_given_twice_is_named_with_both_lines(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("run: [a]\nregions:\n  a: {x: 1}\nseasons: {}\nregions:\n  b: {}\n")
-    with pytest.raises(
-        CropflowError, match=r"mine.yaml has the key 'regions' in line 2 and in line 5; expected"
-    ):
+    with pytest.raises(CropflowError, match=r"mine.yaml has the key 'regions' in line 2 and in line 5; expected"):
         read_config([file])
     file.write_text("a: &all {x: 1}\nb: {<<: *all, y: 2}\n")
     assert read_config([file]) == {"a": {"x": 1}, "b": {"x": 1, "y": 2}}
