@@ -11,6 +11,23 @@ import yaml
 from cropflow.errors import CropflowError
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads YAML in which no mapping has a key twice: the first of the two would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: dict[str, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise CropflowError(
+                    f"{self.name} has the key {key.value!r} in line {seen[key.value]} and in line {line}; expected it "
+                    f"once. Put what stands under both under one."
+                )
+            if isinstance(key, yaml.ScalarNode):
+                seen[key.value] = line
+        return super().construct_mapping(node, deep)
+
+
 def merge(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
     """Lay an overlay over a config: mappings are merged key by key, everything else is replaced."""
     merged = dict(base)
@@ -24,14 +41,16 @@ def read_config(files: Sequence[Path]) -> dict[str, Any]:
     """Read and merge YAML files, later ones over earlier ones.
 
     Raises:
-        CropflowError: If a file is missing, is no YAML, or does not hold a mapping.
+        CropflowError: If a file is missing, is no YAML, has a key twice, or does not hold a mapping.
     """
     config: dict[str, Any] = {}
     for file in files:
         if not file.is_file():
             raise CropflowError(f"Config file {file} is missing. Give the path of a YAML file.")
         try:
-            content = yaml.safe_load(file.read_text(encoding="utf-8"))
+            loader = _Loader(file.read_text(encoding="utf-8"))
+            loader.name = str(file)
+            content = loader.get_single_data()
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise CropflowError(f"{file} is no YAML: {error}") from None
         if content is None:

@@ -77,6 +77,22 @@ def test_an_overlay_adds_and_replaces_but_never_drops():
     assert merge({"a": {"x": 1, "y": [1, 2]}, "b": 1}, {"a": {"y": [3]}}) == {"a": {"x": 1, "y": [3]}, "b": 1}
 
 
+def test_a_key_given_twice_is_named_with_both_lines(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("run: [a]\nregions:\n  a: {x: 1}\nseasons: {}\nregions:\n  b: {}\n")
+    with pytest.raises(CropflowError, match=r"mine.yaml has the key 'regions' in line 2 and in line 5; expected"):
+        read_config([file])
+    file.write_text("a: &all {x: 1}\nb: {<<: *all, y: 2}\n")
+    assert read_config([file]) == {"a": {"x": 1}, "b": {"x": 1, "y": 2}}
+
+
+@pytest.mark.parametrize(("text", "told"), [("", "is empty"), ("- a", "holds list"), ("a: [", "is no YAML")])
+def test_a_file_that_is_no_config_is_one_line(tmp_path, text, told):
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(CropflowError, match=rf"mine.yaml {told}"):
+        read_config([tmp_path / "mine.yaml"])
+
+
 def test_defaults_survive_a_round_trip_through_json():
     series = parse(Series, {})
     assert parse(Series, dump(series)) == series
