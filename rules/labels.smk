@@ -52,13 +52,14 @@ rule labels:
 
 
 rule labels_windows:
-    """Place the window before harvest of every province and queried crop."""
+    """Place the window before harvest of every province and queried crop; say what parcels tell of the crop."""
     input:
         parcels="<results>/labels/{register}/{season}/parcels.parquet",
         calendar=calendar_of,
     output:
         windows="<results>/labels/{register}/{season}/windows.parquet",
         summary="<results>/labels/{register}/{season}/windows.json",
+        queries="<results>/labels/{register}/{season}/queries.parquet",
     log:
         "<logs>/labels/{register}/{season}/windows.log",
     benchmark:
@@ -76,7 +77,8 @@ rule labels_windows:
         python -m cropflow labels windows \
             --parcels {input.parcels:q} --season {wildcards.season:q} \
             --settings {params.settings:q} \
-            --output {output.windows:q} --summary {output.summary:q} 2>{log:q}
+            --output {output.windows:q} --summary {output.summary:q} \
+            --queries {output.queries:q} 2>{log:q}
         """
 
 

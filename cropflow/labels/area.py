@@ -57,8 +57,8 @@ def ellipsoidal_area_ha(geometries: geopandas.GeoSeries) -> NDArray[np.float64]:
     """Measure areas on the WGS 84 ellipsoid.
 
     Args:
-        geometries: Polygons and multi-polygons with a geographic or projected CRS. Geometries
-            across the 180th meridian are not supported.
+        geometries: Polygons and multi-polygons with a geographic or projected CRS. Across the 180th
+            meridian either cut there or, in degrees, going on beyond 180 or -180.
 
     Returns:
         Hectares, float64, ``(geometry,)``, in the order of the input: 0 where a geometry is empty,
@@ -109,11 +109,25 @@ def _measured(chunk: geopandas.GeoSeries) -> tuple[NDArray[np.float64], NDArray[
 def _equal_area(chunk: geopandas.GeoSeries) -> NDArray[np.float64]:
     missing, sane = chunk.isna().to_numpy(), _on_globe(chunk)
     # Metres taken for degrees would be cut into thousands of edges each.
-    moved = _densified(chunk.where(sane)).to_crs(EQUAL_AREA).to_numpy()
+    moved = _densified(_turned(chunk.where(sane))).to_crs(EQUAL_AREA).to_numpy()
     # Coordinates that the projection turned into infinities have no area, and no warning is due.
     with np.errstate(invalid="ignore"):
         areas = shapely.area(moved)
     return np.where(missing, 0.0, np.where(sane, areas, np.nan))
+
+
+def _turned(chunk: geopandas.GeoSeries) -> geopandas.GeoSeries:
+    """Outlines in degrees that go on beyond the 180th meridian, turned half around the globe.
+
+    The projection would tear them apart there, and an area does not depend on the longitude.
+    """
+    if not chunk.crs.is_geographic:
+        return chunk
+    raw = chunk.to_numpy().copy()
+    bounds = shapely.bounds(raw)
+    for beyond, turn in ((bounds[:, 2] > 180, -180.0), (bounds[:, 0] < -180, 180.0)):
+        raw[beyond] = shapely.transform(raw[beyond], lambda points, turn=turn: points + np.array([turn, 0.0]))
+    return geopandas.GeoSeries(raw, index=chunk.index, crs=chunk.crs)
 
 
 def ellipsoidal_perimeter_m(geometries: geopandas.GeoSeries) -> NDArray[np.float64]:

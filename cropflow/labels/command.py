@@ -160,8 +160,15 @@ def windows(
     summary: Path = typer.Option(
         ..., help="JSON: per queried crop, parcels and hectares positive, negative, unknown, without a window."
     ),
+    queries: Path = typer.Option(
+        ...,
+        help="Parquet, a row per queried crop and parcel with a window: parcel_id, crop, calendar, label (1 positive, "
+        "0 known negative, 254 unknown), window_start, window_end (days inclusive).",
+    ),
 ) -> None:
-    """Write the window of dates before harvest of every province and queried crop."""
+    """Write the window before harvest of every province and queried crop, and what each parcel tells of the crop."""
+    import pandas
+
     from cropflow.config.registers import Register
     from cropflow.config.root import parse_json
     from cropflow.config.sections import dump
@@ -170,21 +177,24 @@ def windows(
     from cropflow.files.tables import read_geotable, write_table
     from cropflow.labels.registers.isrc import calendar_of, read_calendars_of
     from cropflow.labels.registers.isrc_products import may_hold
-    from cropflow.labels.windows import count_queries, harvest_windows
+    from cropflow.labels.windows import answer_queries, count_query, harvest_windows
 
     register = parse_json(Register, settings)
     calendar = calendar_of(register)
     calendars = read_calendars_of(season, register)
     table = harvest_windows(calendars, calendar.window)
+    rows = read_geotable(parcels)
+    answers = list(answer_queries(rows, calendars, table, may_hold))
     counts = {
-        "queries": count_queries(read_geotable(parcels), calendars, table, may_hold),
+        "queries": [count_query(answer, rows["area_ha"].to_numpy(), table) for answer in answers],
         "without_harvest": [f"{row.sheet}, {row.province}" for row in calendars if row.harvest_start is None],
     }
     write_table(output, table)
     write_json(summary, counts)
+    write_table(queries, pandas.concat(answers, ignore_index=True).dropna(subset="window_start", ignore_index=True))
     inputs = {"parcels": parcels, "calendar": Path(calendar.path)}
     used = {key: value for key, value in dump(calendar).items() if key != "path"} | {"season": season}
-    for path in (output, summary):
+    for path in (output, summary, queries):
         write_manifest(path, inputs=inputs, settings=used, counts={"windows": len(table), "calendars": len(calendars)})
 
 

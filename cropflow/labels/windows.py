@@ -8,7 +8,7 @@ harvest would betray its class by its dates alone.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from cropflow.config.registers import Window
 from cropflow.errors import CropflowError, listing
-from cropflow.labels.annotation import NEGATIVE, POSITIVE, annotate
+from cropflow.labels.annotation import NEGATIVE, POSITIVE, annotate, in_8_bits
 from cropflow.labels.calendars import Calendar
 from cropflow.labels.counts import Count, count_by
 
@@ -118,40 +118,63 @@ def stands_elsewhen(parcels: pandas.DataFrame, queried: Sequence[Calendar]) -> N
     )
 
 
-def count_queries(
+def answer_queries(
     parcels: pandas.DataFrame,
     calendars: Sequence[Calendar],
     windows: pandas.DataFrame,
     may_hold: Callable[[str, str], bool],
-) -> list[dict[str, Any]]:
-    """Count what a register gives to each query.
+) -> Iterator[pandas.DataFrame]:
+    """What a register tells of every crop and calendar that has a window, one query after the other.
 
     Args:
-        parcels: Cleaned parcels with ``crop_code``, ``product``, ``province``, ``area_ha`` and the lists of
+        parcels: Cleaned parcels with ``parcel_id``, ``crop_code``, ``product``, ``province`` and the lists of
             :data:`cropflow.labels.calendars.COLUMNS`.
         calendars: Calendars of the agricultural year.
         windows: See :func:`harvest_windows`.
         may_hold: See :func:`cropflow.labels.annotation.annotate`.
 
-    Returns:
-        One entry per crop and calendar with a window: ``crop``, ``calendar``, ``provinces`` (with a window) and, each
-        with ``parcels`` and ``hectares``, ``positive``, ``negative``, ``unknown`` and ``without_window``, which add up
-        to all parcels.
+    Yields:
+        One row per parcel, in the order of ``parcels``: ``parcel_id``; ``crop`` and ``calendar`` (the queried ones);
+        ``label`` uint8 (1 = positive, 0 = known negative, 254 = unknown); ``window_start`` and ``window_end``, ISO
+        8601, both days inclusive, missing where the parcel's province has no window for the query.
     """
-    result = []
-    area_ha = parcels["area_ha"].to_numpy()
     for crop, sheet in sorted(set(zip(windows["crop"], windows["calendar"], strict=True))):
         queried = [calendar for calendar in calendars if calendar.sheet == sheet]
         labels = annotate(parcels, crop, sheet, may_hold, stands_elsewhen(parcels, queried))
-        dated = windows_of(parcels["province"], windows, crop, sheet)["window_start"].notna().to_numpy()
-        names = np.select(
-            [~dated, labels == POSITIVE, labels == NEGATIVE], ["without_window", "positive", "negative"], "unknown"
+        dates = windows_of(parcels["province"], windows, crop, sheet)
+        yield pandas.DataFrame(
+            {
+                "parcel_id": parcels["parcel_id"],
+                "crop": pandas.Series(crop, index=parcels.index, dtype="str"),
+                "calendar": pandas.Series(sheet, index=parcels.index, dtype="str"),
+                "label": in_8_bits(labels),
+                "window_start": dates["window_start"],
+                "window_end": dates["window_end"],
+            }
         )
-        counts = count_by(names, area_ha)
-        numbers = {name: counts.get(name, Count()).as_json() for name in OUTCOMES}
-        provinces = int(((windows["crop"] == crop) & (windows["calendar"] == sheet)).sum())
-        result.append({"crop": crop, "calendar": sheet, "provinces": provinces, **numbers})
-    return result
+
+
+def count_query(answers: pandas.DataFrame, area_ha: NDArray[np.float64], windows: pandas.DataFrame) -> dict[str, Any]:
+    """Count what a register gives to a query.
+
+    Args:
+        answers: A table of :func:`answer_queries`.
+        area_ha: Areas of the parcels, hectares, in the same order, float64, ``(parcel,)``.
+        windows: See :func:`harvest_windows`.
+
+    Returns:
+        ``crop``, ``calendar``, ``provinces`` (with a window) and, each with ``parcels`` and ``hectares``, ``positive``,
+        ``negative``, ``unknown`` and ``without_window``, which add up to all parcels.
+    """
+    crop, sheet = answers["crop"].iloc[0], answers["calendar"].iloc[0]
+    labels, dated = answers["label"].to_numpy(), answers["window_start"].notna().to_numpy()
+    names = np.select(
+        [~dated, labels == POSITIVE, labels == NEGATIVE], ["without_window", "positive", "negative"], "unknown"
+    )
+    counts = count_by(names, area_ha)
+    provinces = int(((windows["crop"] == crop) & (windows["calendar"] == sheet)).sum())
+    numbers = {name: counts.get(name, Count()).as_json() for name in OUTCOMES}
+    return {"crop": crop, "calendar": sheet, "provinces": provinces, **numbers}
 
 
 Span = tuple[str, str]

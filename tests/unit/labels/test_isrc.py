@@ -351,6 +351,7 @@ def test_real_windows_are_written_per_province_and_queried_crop(cleaned, overlay
     run(
         "windows", "--parcels", folder / "parcels.parquet", "--season", "1400-1401", "--settings", json.dumps(overlay),
         "--output", folder / "windows.parquet", "--summary", folder / "windows.json",
+        "--queries", folder / "queries.parquet",
     )  # fmt: skip
     windows = pandas.read_parquet(folder / "windows.parquet").set_index(["province", "calendar"])
     assert len(windows) == 74
@@ -361,6 +362,10 @@ def test_real_windows_are_written_per_province_and_queried_crop(cleaned, overlay
         assert sum(part["parcels"] for part in query.values() if isinstance(part, dict)) == 9025
     (pea,) = [query for query in summary["queries"] if query["calendar"] == "Pea_Autumn"]
     assert pea["positive"]["parcels"] == 2137
+    queries = pandas.read_parquet(folder / "queries.parquet")
+    asked = queries[queries["calendar"] == "Pea_Autumn"].set_index("parcel_id")["label"]
+    for label, name in ((1, "positive"), (0, "negative"), (254, "unknown")):
+        assert (asked == label).sum() == pea[name]["parcels"]
     manifest = read_json(manifest_path(folder / "windows.parquet"))
     assert sorted(manifest["inputs"]) == ["calendar", "parcels"]
     assert "shared" not in manifest_path(folder / "windows.parquet").read_text()

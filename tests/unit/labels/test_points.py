@@ -6,7 +6,7 @@ import pandas
 import pyogrio
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cropflow.config.registers import Register
@@ -19,7 +19,9 @@ from cropflow.labels.registers.points import squares
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.floats(-180, 179.9), st.floats(-80, 80), st.floats(1, 1000))
+@given(st.floats(-180, 180), st.floats(-80, 80), st.floats(1, 1000))
+@example(-180.0, 0.0, 1.0)
+@example(180.0, 16.5, 30.0)
 def test_a_square_has_the_area_of_its_side_anywhere(longitude, latitude, side_m):
     square = squares(geopandas.GeoSeries([shapely.Point(longitude, latitude)], crs="EPSG:4326"), side_m)
     assert ellipsoidal_area_ha(square)[0] * 10_000 == pytest.approx(side_m**2, rel=1e-4)

@@ -12,7 +12,14 @@ from cropflow.config.registers import Window
 from cropflow.config.root import parse
 from cropflow.errors import CropflowError
 from cropflow.labels.calendars import Calendar, attach
-from cropflow.labels.windows import count_queries, harvest_windows, stands_elsewhen, window_before, windows_of
+from cropflow.labels.windows import (
+    answer_queries,
+    count_query,
+    harvest_windows,
+    stands_elsewhen,
+    window_before,
+    windows_of,
+)
 
 DATES = st.dates(datetime.date(2000, 1, 1), datetime.date(2040, 12, 31))
 WINDOWS = st.builds(Window, months=st.integers(1, 24), months_before_harvest=st.integers(0, 24))
@@ -43,7 +50,7 @@ CALENDARS = [
 def parcels(*rows):
     columns = ("crop_code", "product", "province", "area_ha")
     table = pandas.DataFrame(rows, columns=columns).astype({name: "str" for name in columns[:3]})
-    return attach(table.assign(variant=""), CALENDARS)
+    return attach(table.assign(variant="", parcel_id=table.index.astype("str")), CALENDARS)
 
 
 def windows(**settings):
@@ -129,6 +136,24 @@ def test_the_last_day_of_a_harvest_is_still_a_day_of_the_crop():
     assert not stands_elsewhen(table, CALENDARS[:1]).any()
 
 
+def count_queries(table, may_hold):
+    area_ha = table["area_ha"].to_numpy()
+    return [count_query(found, area_ha, windows()) for found in answer_queries(table, CALENDARS, windows(), may_hold)]
+
+
+def test_a_query_tells_of_every_parcel_what_is_known_and_gives_all_the_same_dates():
+    table = parcels(
+        ("canola", "canola", "Ilam", 1.0), ("canola", "canola", "Yazd", 2.0), ("other", "ploughed", "Ilam", 16.0),
+        ("other", "wheat", "Ilam", 32.0),
+    )  # fmt: skip
+    canola = next(answer_queries(table, CALENDARS, windows(), lambda product, crop: product == "ploughed"))
+    assert set(canola["crop"]) == {"canola"}
+    assert canola["label"].dtype == np.uint8
+    assert canola["label"].tolist() == [1, 1, 254, 0]
+    assert canola["window_start"].notna().tolist() == [True, False, True, True]
+    assert canola["window_start"].dropna().nunique() == canola["window_end"].dropna().nunique() == 1
+
+
 def test_counts_of_a_query_add_up_to_all_parcels():
     table = parcels(
         ("canola", "canola", "Ilam", 1.0),
@@ -138,7 +163,7 @@ def test_counts_of_a_query_add_up_to_all_parcels():
         ("other", "ploughed", "Ilam", 16.0),
         ("other", "wheat", "Ilam", 32.0),
     )
-    found = count_queries(table, CALENDARS, windows(), lambda product, crop: product == "ploughed")
+    found = count_queries(table, lambda product, crop: product == "ploughed")
     assert [(query["crop"], query["calendar"], query["provinces"]) for query in found] == [
         ("canola", "Canola", 2), ("cotton", "Cotton", 2), ("onion", "Onion_Autumn", 1), ("onion", "Onion_Winter", 1),
     ]  # fmt: skip
@@ -158,6 +183,4 @@ def test_lists_read_back_from_a_file_work_like_those_just_made(tmp_path):
     again = pandas.read_parquet(tmp_path / "parcels.parquet")
     canola = CALENDARS[:1]
     assert np.array_equal(stands_elsewhen(again, canola), stands_elsewhen(table, canola))
-    assert count_queries(again, CALENDARS, windows(), lambda *_: False) == count_queries(
-        table, CALENDARS, windows(), lambda *_: False
-    )
+    assert count_queries(again, lambda *_: False) == count_queries(table, lambda *_: False)
