@@ -210,14 +210,14 @@ def map_(
     from cropflow.config.root import parse_json
     from cropflow.files.atomic import write_json
     from cropflow.files.manifest import write_manifest
-    from cropflow.files.tables import write_table
+    from cropflow.files.tables import read_table, write_table
     from cropflow.labels.legend import read_code_table, read_legend, table_path, tables_that_know
     from cropflow.labels.mapping import UNKNOWN, map_codes, rare_crops, summarise
     from cropflow.labels.vintages import report_years
 
     register = parse_json(Register, settings)
     table = read_code_table(legend, register.table)
-    rows = pandas.read_parquet(parcels, columns=["parcel_id", "crop_code", "area_ha"])
+    rows = read_table(parcels, columns=["parcel_id", "crop_code", "area_ha"])
     crops = map_codes(
         rows, {code: found.crop for code, found in table.items()}, register.unmapped, register.table,
         lambda codes: tables_that_know(legend, codes),
