@@ -35,6 +35,7 @@ unit: install
 	pytest --numprocesses 2 --dist loadscope
 
 benchmarks: install
+	$(BIN)/pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[benchmarks]'
 	for script in benchmarks/[a-z]*.py; do python $$script || exit 1; done
 
 clean:

@@ -10,20 +10,15 @@ and only labels them. Both must find the same groups. One thread each, repeats i
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import statistics
 import sys
-import time
-import tracemalloc
-from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import geopandas
 import numpy as np
 import shapely
+from _in_turn import Contestants, compare
 from numpy.typing import NDArray
 
 EPS_M = 2000.0
@@ -56,15 +51,6 @@ def same_groups(one: NDArray[np.int64], other: NDArray[np.int64]) -> bool:
     return pairs == len(np.unique(one)) == len(np.unique(other))
 
 
-def peak_mb(function: Callable[[], object]) -> float:
-    """Memory that a run allocates at its peak, megabytes."""
-    tracemalloc.start()
-    function()
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return round(peak / 1e6, 1)
-
-
 def main() -> None:
     """Check that both find the same groups, time them in turn, print a table and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -91,38 +77,12 @@ def main() -> None:
     clusters, sites = ours(parcels)
     if not same_groups(cluster_points(points, EPS_M, 1), peer()) or clusters != len(np.unique(peer())):
         sys.exit("scikit-learn finds other groups than cropflow; nothing is timed.")
-    entered: dict[str, tuple[Callable[[], object], str]] = {
+    entered: Contestants = {
         "cropflow": (lambda: ours(parcels), ""),
         "sklearn.cluster.DBSCAN": (peer, metadata.version("scikit-learn")),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in entered}
-    for _ in range(arguments.repeats):
-        for name, (function, _) in entered.items():
-            start = time.perf_counter()
-            function()
-            seconds[name].append(time.perf_counter() - start)
-    rows: dict[str, dict[str, float]] = {
-        name: {"seconds": round(statistics.median(seconds[name]), 3), "peak_mb": peak_mb(function)}
-        for name, (function, _) in entered.items()
-    }
     workload = f"{len(parcels)} parcels, eps {EPS_M:g} m: {clusters} clusters, {sites} sites, 1 thread"
-    peers: dict[str, Any] = {
-        name: {**row, "version": entered[name][1]} for name, row in rows.items() if name != "cropflow"
-    }
-    ratio = min(rows[name]["seconds"] for name in peers) / rows["cropflow"]["seconds"]
-    print(f"{workload}\n{'':32}{'seconds':>10}{'peak MB':>10}{'times ours':>12}")
-    for name, row in rows.items():
-        times = row["seconds"] / rows["cropflow"]["seconds"]
-        print(f"{name + ' ' + entered[name][1]:32}{row['seconds']:10.3f}{row['peak_mb']:10.1f}{times:12.2f}")
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    content = {
-        "workload": workload,
-        "ours": rows["cropflow"],
-        "peers": peers,
-        "ratio_to_fastest": round(ratio, 2),
-        "equal": True,
-    }
-    arguments.output.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    compare(workload, entered, arguments.repeats, arguments.output)
 
 
 if __name__ == "__main__":

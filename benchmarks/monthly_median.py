@@ -12,20 +12,16 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
-import json
 import os
-import statistics
 import sys
-import time
-import tracemalloc
 import warnings
 from collections.abc import Callable
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from _in_turn import Contestants, compare
 from numpy.typing import NDArray
 
 Scenes = tuple[NDArray[np.uint16], NDArray[np.bool_], NDArray[np.int64], int]
@@ -87,15 +83,6 @@ def contestants() -> dict[str, tuple[Contestant, str]]:
     return found
 
 
-def peak_mb(function: Contestant, scenes: Scenes) -> float:
-    """Memory that a run allocates beyond the scenes, its result included, megabytes."""
-    tracemalloc.start()
-    function(*scenes)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return round(peak / 1e6, 1)
-
-
 def main() -> None:
     """Check that all give the same composite, time them in turn, print a table and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -114,37 +101,9 @@ def main() -> None:
     for name, (function, _) in entered.items():
         if not np.array_equal(function(*scenes), expected):
             sys.exit(f"{name} gives another composite than cropflow; nothing is timed.")
-    seconds: dict[str, list[float]] = {name: [] for name in entered}
-    for _ in range(arguments.repeats):
-        for name, (function, _) in entered.items():
-            start = time.perf_counter()
-            function(*scenes)
-            seconds[name].append(time.perf_counter() - start)
-    rows: dict[str, dict[str, float]] = {
-        name: {
-            "seconds": round(statistics.median(seconds[name]), 4),
-            "peak_mb": peak_mb(function, scenes),
-        }
-        for name, (function, _) in entered.items()
-    }
     workload = f"{DATES} dates x {BANDS} bands x {arguments.size} x {arguments.size}, {MONTHS} months, 1 thread"
-    peers: dict[str, Any] = {
-        name: {**row, "version": entered[name][1]} for name, row in rows.items() if name != "cropflow"
-    }
-    ratio = min(rows[name]["seconds"] for name in peers) / rows["cropflow"]["seconds"]
-    print(f"{workload}\n{'':24}{'seconds':>10}{'peak MB':>10}{'times ours':>12}")
-    for name, row in rows.items():
-        times = row["seconds"] / rows["cropflow"]["seconds"]
-        print(f"{name + ' ' + entered[name][1]:24}{row['seconds']:10.3f}{row['peak_mb']:10.1f}{times:12.1f}")
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    content = {
-        "workload": workload,
-        "ours": rows["cropflow"],
-        "peers": peers,
-        "ratio_to_fastest": round(ratio, 2),
-        "equal": True,
-    }
-    arguments.output.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    ready: Contestants = {name: (partial(function, *scenes), version) for name, (function, version) in entered.items()}
+    compare(workload, ready, arguments.repeats, arguments.output)
 
 
 if __name__ == "__main__":

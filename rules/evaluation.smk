@@ -21,12 +21,13 @@ rule evaluation:
         places=lambda wildcards: place_options(wildcards.experiment),
         samples=lambda wildcards, input: options("--samples", input.samples),
         predictions=lambda wildcards, input: options("--predictions", input.predictions),
+        labels=lambda wildcards: options("--labels", label_kinds(wildcards.experiment)),
         settings=experiment_settings,
         code=room_code("evaluation", "samples", "regions", "labels"),
     shell:
         r"""
         python -m cropflow evaluation \
-            {params.places} {params.samples} {params.predictions} \
+            {params.places} {params.samples} {params.predictions} {params.labels} \
             --settings {params.settings:q} \
             --output {output.metrics:q} --confusion {output.confusion:q} \
             --parcels {output.parcels:q} 2>{log:q}

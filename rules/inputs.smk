@@ -139,6 +139,14 @@ def place_options(experiment):
     )
 
 
+def label_kinds(experiment):
+    """Where the labels of an experiment's training places come from: a survey or a map."""
+    return [
+        config["registers"][config["regions"][region]["register"]]["kind"]
+        for region, _ in training_places(experiment)
+    ]
+
+
 def experiment_settings(wildcards):
     """An experiment without what it maps and is compared with: those never change its scores."""
     return as_json({**config["experiments"][wildcards.experiment], "map": [], "compare": []})

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -31,6 +35,22 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         _missing("the shared data folder ../shared")
     return folder
+
+
+@pytest.fixture(scope="session")
+def flaky_http(root: Path) -> ModuleType:
+    """The module of a server that misbehaves as told."""
+    spec = importlib.util.spec_from_file_location("flaky_http", root / "tests" / "servers" / "flaky_http.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def server(flaky_http: ModuleType) -> Iterator[Any]:
+    """Such a server, running."""
+    with flaky_http.FlakyServer() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

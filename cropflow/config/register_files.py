@@ -1,4 +1,4 @@
-"""Where the file of one season of a register lies, and how its text is read."""
+"""The files of a register: where they lie, where they come from, and how they are to be read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ class RegisterFile(Section):
     """The file of one season."""
 
     path: str | None = Field(
-        default=None, description="Local file, or the folder of reader isrc; relative to the working directory."
+        default=None,
+        description="Local file, or the folder of reader isrc or an archive of it; relative to the working directory.",
     )
     url: str | None = Field(
         default=None,
@@ -26,8 +27,8 @@ class RegisterFile(Section):
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$", description="Checksum of the file.")
     layer: str | None = Field(
         default=None,
-        description="Layer, where the file holds several; for reader isrc the agricultural year, such as '1400-1401', "
-        "where the season is not named so.",
+        description="Layer, where the file holds several, or name of the file, without its suffix, where an archive "
+        "does; for reader isrc the agricultural year, such as '1400-1401', where the season is not named so.",
     )
     ranges: bool = Field(
         default=False,

@@ -214,7 +214,7 @@ class Register(Section):
         if self.reader in ("rpg", "isrc") and self.columns is not None:
             raise ValueError(f"reader {self.reader} knows its columns; drop columns, or take reader vector")
         if self.reader == "isrc" and (self.simulation or any(file.path is None for file in self.files.values())):
-            raise ValueError("reader isrc reads a folder; give files with a path")
+            raise ValueError("reader isrc reads a folder or an archive of it; give files with a path")
         if self.reader != "isrc" and (self.provinces or self.calendar):
             raise ValueError("provinces and calendar belong to reader isrc; drop them, or take reader isrc")
         if self.national is not None and (self.reader != "eurocrops" or self.columns is None):
@@ -234,8 +234,10 @@ class Register(Section):
             raise ValueError(f"reader {self.reader} has no columns to name; drop columns")
         if self.reader in MAP_READERS and self.simulation is not None:
             raise ValueError(f"reader {self.reader} reads files; a simulation's register is read by reader rpg")
-        if self.reader in MAP_READERS and any(file.layer is not None for file in self.files.values()):
+        if self.reader == "canadian_cropland" and any(file.layer is not None for file in self.files.values()):
             raise ValueError(f"reader {self.reader} knows no layers; drop files.<season>.layer")
+        if self.reader in MAP_READERS and any(file.encoding is not None for file in self.files.values()):
+            raise ValueError(f"reader {self.reader} has no encoding to choose; drop files.<season>.encoding")
         if self.raster is not None and self.reader != "raster":
             raise ValueError(f"raster belongs to reader raster; reader is {self.reader!r}")
         if self.reader != "raster" and any(file.ranges for file in self.files.values()):

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import logging
+from enum import StrEnum
 from pathlib import Path
 
 import typer
 
-from cropflow.errors import CropflowError
+from cropflow.errors import CropflowError, listing
+
+
+class LabelKind(StrEnum):
+    """Where labels come from: declared or seen in the field, or made by a classifier."""
+
+    survey = "survey"
+    map = "map"
+
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 logger = logging.getLogger(__name__)
@@ -22,11 +31,15 @@ def evaluation(
     output: Path = typer.Option(..., help="metrics.json to write: scores in [0, 1] per level, unit and metric."),
     confusion: Path = typer.Option(..., help="confusion.parquet to write: pixels, parcels or hectares per cell."),
     parcels: Path = typer.Option(..., help="parcels.parquet to write: one row per test parcel, areas in hectares."),
+    labels: list[LabelKind] = typer.Option(
+        [], help="Where the labels of each place come from, in the same order; surveys, where it is left out."
+    ),
 ) -> None:
     """Score predictions on test blocks, by pixel and by parcel, at every level of the legend.
 
     Reads the labels of the sample folders and the predictions of all folds; each pixel and parcel is scored with
     the one model that saw nothing of its block. Writes the matrices, what follows from them, and the parcels.
+    Scores against labels that a classifier made are agreement, no accuracy, and metrics.json says so.
     """
     from cropflow.config.root import parse_json
     from cropflow.config.sections import Experiment, dump
@@ -43,14 +56,22 @@ def evaluation(
         raise CropflowError(f"--place is {wrong[0]!r}; expected region/season, such as beauce/2022.")
     if len(set(place)) != len(place):
         raise CropflowError(f"--place names a place twice: {', '.join(place)}; expected each once.")
+    if labels and len(labels) != len(place):
+        raise CropflowError(f"{len(place)} --place and {len(labels)} --labels were given; expected one per place.")
+    kinds = {name: kind.value for name, kind in zip(place, labels or [LabelKind.survey] * len(place), strict=True)}
     result = evaluate(dict(zip(place, samples, strict=True)), predictions, experiment)
-    write_json(output, result.metrics)
+    mapped = [name for name, kind in kinds.items() if kind == LabelKind.map.value]
+    if mapped:
+        logger.warning(
+            "the labels of %s come from a map: the scores are agreement with it, no accuracy", listing(mapped)
+        )
+    write_json(output, {**result.metrics, "labels": kinds, "scores": "agreement" if mapped else "accuracy"})
     write_table(confusion, result.confusion)
     write_table(parcels, result.parcels)
     inputs: dict[str, Path | str] = {f"samples {name}": path for name, path in zip(place, samples, strict=True)}
     inputs |= {f"predictions {number}": path for number, path in enumerate(predictions)}
     for path in (output, confusion, parcels):
-        write_manifest(path, inputs, dump(experiment), result.metrics["counts"])
+        write_manifest(path, inputs, {**dump(experiment), "labels": kinds}, result.metrics["counts"])
     finest = max(key.partition(".")[0] for key in result.metrics["metrics"])
     for score in ("pixel.overall_accuracy", "parcel.overall_accuracy", "parcel.macro_f1"):
         key = f"{finest}.{score}"

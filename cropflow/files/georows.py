@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from pathlib import Path
 
@@ -10,10 +9,10 @@ import numpy as np
 import pandas
 import pyarrow
 import pyarrow.parquet
-import pyproj
 from numpy.typing import NDArray
 
 from cropflow.errors import CropflowError
+from cropflow.files.geoheader import geo_header
 
 BBOX = ("xmin", "ymin", "xmax", "ymax")
 # Row groups that stay in memory: as many neighbours as fit into this, bytes.
@@ -50,16 +49,12 @@ class GeoRows:
         except pyarrow.ArrowInvalid as error:
             raise _unreadable(self.path, f"no parquet file ({error})") from None
         schema = self._file.schema_arrow
-        described = (schema.metadata or {}).get(b"geo")
-        if described is None or "bbox" not in schema.names:
+        header = geo_header(schema)
+        if header is None or "bbox" not in schema.names:
             raise _unreadable(self.path, "no GeoParquet file with a column of bounding boxes (bbox)")
-        geo = json.loads(described)
-        self._geometry = str(geo["primary_column"])
-        # Without the key the specification says longitude and latitude; null says that nobody knows.
-        crs = geo["columns"][self._geometry].get("crs", "OGC:CRS84")
-        if crs is None:
+        if header.crs is None:
             raise CropflowError(f"{path} has no CRS; parcels cannot be placed. Declare it where the file is written.")
-        self.crs = pyproj.CRS.from_user_input(crs)
+        self._geometry, self.crs = header.column, header.crs
         groups = self._file.metadata.num_row_groups
         sizes = [self._file.metadata.row_group(group).num_rows for group in range(groups)]
         self._starts = np.cumsum([0, *sizes])

@@ -14,15 +14,20 @@ import pyarrow
 import pyarrow.parquet
 import pyproj
 
-from cropflow.errors import CropflowError
+from cropflow.errors import CropflowError, listing
 from cropflow.files.atomic import atomic_file
+
+# Rows of a row group of outlines: a square of 10 km meets few of them, each of some megabytes.
+ROW_GROUP = 16_384
 
 
 def write_table(path: Path | str, table: pandas.DataFrame) -> None:
-    """Write a parquet file; a GeoDataFrame becomes GeoParquet with a bounding-box column."""
+    """Write a parquet file; a GeoDataFrame becomes GeoParquet with a bounding-box column, in small row groups."""
     with atomic_file(path) as temporary:
         if isinstance(table, geopandas.GeoDataFrame):
-            table.to_parquet(temporary, index=False, compression="zstd", write_covering_bbox=True)
+            table.to_parquet(
+                temporary, index=False, compression="zstd", write_covering_bbox=True, row_group_size=ROW_GROUP
+            )
         else:
             table.to_parquet(temporary, index=False, compression="zstd")
 
@@ -73,8 +78,15 @@ def read_table(path: Path | str, columns: list[str] | None = None) -> pandas.Dat
     """Read a parquet file, or some of its columns, without geometry.
 
     Raises:
-        CropflowError: If the file is missing or no parquet.
+        CropflowError: If the file is missing, no parquet, or lacks a column.
     """
+    present = column_names(path)
+    missing = [name for name in columns or () if name not in present]
+    if missing:
+        raise CropflowError(
+            f"{path} lacks the columns {listing(missing)}; it has: {listing(present, 40) or 'none'}. It should be a "
+            "table that an earlier rule wrote; run that rule again."
+        )
     try:
         return pandas.read_parquet(path, columns=columns)
     except (pyarrow.ArrowInvalid, FileNotFoundError) as error:

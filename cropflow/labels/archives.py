@@ -1,4 +1,4 @@
-"""Unpack the one vector file of an archive, and nothing that an archive should not hold.
+"""Unpack the one file of an archive that is wanted, and nothing that an archive should not hold.
 
 Supported: ``.zip``, ``.7z`` and its parts ``.7z.001``, ``.7z.002``, ... An archive comes from somewhere
 else: names that lead out of the folder, links and sizes that would fill the disk are refused.
@@ -13,7 +13,7 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -26,6 +26,7 @@ import py7zr.exceptions
 from cropflow.errors import CropflowError, listing
 
 VECTOR_SUFFIXES = (".gpkg", ".shp", ".geojson", ".fgb")
+RASTER_SUFFIXES = (".tif", ".tiff")
 # A shapefile is a set of files of one name; these carry rows, index, columns, CRS and encoding.
 SHAPEFILE_SUFFIXES = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 # Parcels shrink some ten times; beyond this share an archive is made to fill disks.
@@ -35,6 +36,9 @@ _DAMAGED = (
     py7zr.exceptions.ArchiveError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, struct.error, EOFError,
     NotImplementedError, UnicodeDecodeError,
 )  # fmt: skip
+
+# Names of all files of an archive -> those to unpack.
+Choice = Callable[[list[str]], list[str]]
 
 
 @dataclass(frozen=True)
@@ -87,17 +91,20 @@ def _parts(first: Path) -> list[Path]:
 
 
 @contextmanager
-def unpacked(source: Path, member: str | None = None, prefer: str = "") -> Iterator[Path]:
-    """Yield the vector file that a source is or holds; what was unpacked is deleted afterwards.
+def unpacked(
+    source: Path, member: str | None = None, prefer: str = "", suffixes: tuple[str, ...] = VECTOR_SUFFIXES
+) -> Iterator[Path]:
+    """Yield the file that a source is or holds; what was unpacked is deleted afterwards.
 
     Args:
-        source: A vector file, or an archive with one. It is unpacked to the folder of temporary
-            files (environment variable ``TMPDIR``).
+        source: A file of some kind, by default of vectors, or an archive with one. It is unpacked to the folder of
+            temporary files (environment variable ``TMPDIR``).
         member: Stem of the file to take where the archive holds several.
         prefer: Of several files, the only one whose name contains this, in lower case, is taken.
+        suffixes: Of the files that are looked for, in lower case.
 
     Yields:
-        The vector file.
+        The file.
 
     Raises:
         CropflowError: If the archive is damaged, encrypted, unsafe, too large for the disk, or does
@@ -106,9 +113,48 @@ def unpacked(source: Path, member: str | None = None, prefer: str = "") -> Itera
     if not is_archive(source):
         yield source
         return
+
+    def with_companions(names: list[str]) -> list[str]:
+        chosen = _chosen_member(source, names, member, prefer, suffixes)
+        if not chosen.lower().endswith(".shp"):
+            return [chosen]
+        stem = PurePosixPath(chosen).with_suffix("")
+        beside = [name for name in names if PurePosixPath(name).with_suffix("") == stem and name != chosen]
+        return [chosen, *(name for name in beside if PurePosixPath(name).suffix.lower() in SHAPEFILE_SUFFIXES)]
+
+    with _temporarily(source, with_companions) as (folder, names):
+        yield folder / names[0]
+
+
+@contextmanager
+def unpacked_folder(source: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+    """Yield the folder that a source is or holds; what was unpacked is deleted afterwards.
+
+    Args:
+        source: A folder, or an archive; see :func:`unpacked`.
+        suffixes: Of the files that are unpacked, in lower case.
+
+    Yields:
+        The folder, with the archive's folders in it.
+
+    Raises:
+        CropflowError: If the archive is damaged, encrypted, unsafe or too large for the disk.
+    """
+    if not (is_archive(source) and source.is_file()):
+        yield source
+        return
+    with _temporarily(
+        source, lambda names: [name for name in names if PurePosixPath(name).suffix.lower() in suffixes]
+    ) as (folder, _):
+        yield folder
+
+
+@contextmanager
+def _temporarily(source: Path, choose: Choice) -> Iterator[tuple[Path, list[str]]]:
+    """A folder with the files that are chosen by their names, and these names."""
     with tempfile.TemporaryDirectory(prefix="cropflow-") as folder:
         try:
-            name = _unpack(source, Path(folder), member, prefer)
+            names = _unpack(source, Path(folder), choose)
         except py7zr.exceptions.PasswordRequired:
             # Where even the names are encrypted the archive does not open.
             raise CropflowError(f"Archive {source.name} is encrypted; expected one without a password.") from None
@@ -117,17 +163,17 @@ def unpacked(source: Path, member: str | None = None, prefer: str = "") -> Itera
                 f"Archive {source.name} ({len(source_files(source))} file(s)) is damaged or incomplete "
                 f"({type(error).__name__}: {error}); fetch it again."
             ) from None
-        yield Path(folder) / name
+        yield Path(folder), names
 
 
-def _unpack(source: Path, folder: Path, member: str | None, prefer: str) -> str:
+def _unpack(source: Path, folder: Path, choose: Choice) -> list[str]:
     parts = source_files(source)
     packed = sum(part.stat().st_size for part in parts)
     if source.suffix.lower() == ".zip":
-        with zipfile.ZipFile(source) as archive:
-            chosen, names = _choose(source, packed, _zip_members(source, archive), member, prefer, folder)
-            archive.extractall(folder, members=names)
-        return chosen
+        with zipfile.ZipFile(source) as zipped:
+            names = _checked(source, packed, _zip_members(source, zipped), choose, folder)
+            zipped.extractall(folder, members=names)
+        return names
     with _joined(parts) as stream, py7zr.SevenZipFile(stream) as archive:
         if archive.needs_password():
             raise CropflowError(f"Archive {source.name} is encrypted; expected one without a password.")
@@ -136,9 +182,9 @@ def _unpack(source: Path, folder: Path, member: str | None, prefer: str) -> str:
             for entry in archive.list()
             if not entry.is_directory
         ]
-        chosen, names = _choose(source, packed, members, member, prefer, folder)
+        names = _checked(source, packed, members, choose, folder)
         archive.extract(path=folder, targets=names)
-    return chosen
+    return names
 
 
 @contextmanager
@@ -163,26 +209,16 @@ def _zip_members(source: Path, archive: zipfile.ZipFile) -> list[Member]:
     ]
 
 
-def _choose(
-    source: Path, packed: int, members: list[Member], member: str | None, prefer: str, folder: Path
-) -> tuple[str, list[str]]:
-    """Check all members; choose the vector file and the files that belong to it."""
+def _checked(source: Path, packed: int, members: list[Member], choose: Choice, folder: Path) -> list[str]:
+    """Names of the files that are chosen, once all members are checked and there is room for them."""
     for entry in members:
         path = PurePosixPath(entry.name.replace("\\", "/"))
         if entry.is_link or path.is_absolute() or ".." in path.parts or ":" in entry.name:
             what = "a link" if entry.is_link else "a name that leads out of its folder"
             raise CropflowError(f"Archive {source.name} holds {entry.name!r}, {what}; it is not unpacked.")
-    chosen = _vector_member(source, [entry.name for entry in members], member, prefer)
-    stem = PurePosixPath(chosen).with_suffix("")
-    names = [chosen]
-    if chosen.lower().endswith(".shp"):
-        names = [
-            entry.name
-            for entry in members
-            if PurePosixPath(entry.name).with_suffix("") == stem
-            and PurePosixPath(entry.name).suffix.lower() in SHAPEFILE_SUFFIXES
-        ]
-    size = sum(entry.size for entry in members if entry.name in names)
+    names = choose([entry.name for entry in members])
+    wanted = set(names)
+    size = sum(entry.size for entry in members if entry.name in wanted)
     if size > max(ALWAYS_ALLOWED_BYTES, LARGEST_RATIO * packed):
         raise CropflowError(
             f"Archive {source.name} would grow from {packed} to {size} bytes; expected at most {LARGEST_RATIO} times "
@@ -194,15 +230,15 @@ def _choose(
             f"Archive {source.name} needs {size / 1e9:.1f} GB in {folder.parent}, which has {free / 1e9:.1f} GB free; "
             f"point TMPDIR to a larger disk."
         )
-    return chosen, names
+    return names
 
 
-def _vector_member(source: Path, names: list[str], member: str | None, prefer: str) -> str:
-    found = sorted(name for name in names if PurePosixPath(name).suffix.lower() in VECTOR_SUFFIXES)
+def _chosen_member(source: Path, names: list[str], member: str | None, prefer: str, suffixes: tuple[str, ...]) -> str:
+    found = sorted(name for name in names if PurePosixPath(name).suffix.lower() in suffixes)
     if not found:
         raise CropflowError(
             f"Archive {source.name} holds {listing(sorted(names)) or 'nothing'}; expected one file of "
-            f"{', '.join(VECTOR_SUFFIXES)}."
+            f"{', '.join(suffixes)}."
         )
     stems = {name: PurePosixPath(name).stem.lower() for name in found}
     named = [name for name in found if member is not None and stems[name] == member.lower()]
@@ -211,6 +247,6 @@ def _vector_member(source: Path, names: list[str], member: str | None, prefer: s
         if len(candidates) == 1:
             return candidates[0]
     raise CropflowError(
-        f"Archive {source.name} holds {len(found)} vector files ({listing(found)}); name one, without its suffix, as "
-        f"`layer` of the register's file."
+        f"Archive {source.name} holds {len(found)} files to choose from ({listing(found)}); name one, without its "
+        f"suffix, as `layer` of the register's file."
     )

@@ -35,15 +35,15 @@ def download(
     ),
 ) -> None:
     """Download a register, with retries; the same command goes on after an interruption."""
+    from cropflow.config.addresses import public
     from cropflow.files.manifest import write_manifest
     from cropflow.labels.download import download as fetch_register
-    from cropflow.labels.transfer import shown
 
     files = fetch_register(url, output, sha256 or None, work)
     for file in files:
         write_manifest(
             file,
-            settings={"url": shown(url), "sha256": sha256 or None},
+            settings={"url": public(url), "sha256": sha256 or None},
             counts={"parts": len(files), "bytes": sum(part.stat().st_size for part in files)},
         )
 
@@ -85,6 +85,7 @@ def clean(
     workers: int = typer.Option(2, min=1, help="Threads; the result does not depend on their number."),
 ) -> None:
     """Repair, drop and sort the parcels of a register, in its own CRS, and count what is lost."""
+    from cropflow.config.addresses import public
     from cropflow.config.registers import Register
     from cropflow.config.root import parse_json
     from cropflow.config.sections import dump
@@ -102,7 +103,6 @@ def clean(
         register_sources,
         seen_whole,
     )
-    from cropflow.labels.transfer import shown
 
     register = parse_json(Register, settings)
     if seen_whole(register):
@@ -110,17 +110,18 @@ def clean(
         found = register_findings(whole, register)
         table, counts = clean_parcels(whole, register.cleaning, register_groups(whole, register))
         write_table(output, table)
-        counts |= {"findings": found} if found else {}
     else:
         with open_register(source, season, register) as parcels:
             counts = ingest(parcels, output, register.cleaning, workers)
+            found = parcels.findings()
+    counts |= {"findings": found} if found else {}
     write_json(summary, {"kind": register.kind, **counts})
     sources = register_sources(source, season, register)
     read = {f"source_{number:03d}": part for number, part in enumerate(sources, start=1)} | _beside(register)
     used = {
         "reader": register.reader,
         "kind": register.kind,
-        "address": shown(source) if is_remote(source) else None,
+        "address": public(source) if is_remote(source) else None,
         "layer": register.files[season].layer if season in register.files else None,
         "encoding": register.files[season].encoding if season in register.files else None,
         "columns": dump(register.columns) if register.columns else None,
@@ -208,16 +209,17 @@ def map_(
 
     from cropflow.config.registers import Register
     from cropflow.config.root import parse_json
+    from cropflow.config.shipped import legend_key
     from cropflow.files.atomic import write_json
     from cropflow.files.manifest import write_manifest
     from cropflow.files.tables import read_table, write_table
-    from cropflow.labels.legend import read_code_table, read_legend, table_path, tables_that_know
+    from cropflow.labels.legend import own_files, read_code_table, read_legend, tables_that_know
     from cropflow.labels.mapping import UNKNOWN, map_codes, rare_crops, summarise
     from cropflow.labels.vintages import report_years
 
     register = parse_json(Register, settings)
     table = read_code_table(legend, register.table)
-    rows = read_table(parcels, columns=["parcel_id", "crop_code", "area_ha"])
+    rows = read_table(parcels, ["parcel_id", "crop_code", "area_ha"])
     crops = map_codes(
         rows, {code: found.crop for code, found in table.items()}, register.unmapped, register.table,
         lambda codes: tables_that_know(legend, codes),
@@ -229,12 +231,9 @@ def map_(
     crops[np.isin(crops, list(rare))] = UNKNOWN
     write_table(output, pandas.DataFrame({"parcel_id": rows["parcel_id"], "crop": crops}))
     write_json(summary, counts | {"years": years})
-    # Files of the user's own count by their content; where they lie does not matter.
-    own_legend, own_table = legend.endswith(".csv"), register.table.endswith(".csv")
-    inputs = {"parcels": parcels} | ({"legend": Path(legend)} if own_legend else {})
-    inputs |= {"table": table_path(legend, register.table)} if own_legend or own_table else {}
+    inputs = {"parcels": parcels} | own_files(legend, register.table)
     used = {
-        "legend": Path(legend).stem if own_legend else legend,
+        "legend": legend_key(legend),
         "table": Path(register.table).name,
         "unmapped": register.unmapped,
         "minimum_share_percent": register.minimum_share_percent,

@@ -16,9 +16,10 @@ from pathlib import Path
 import httpx
 
 from cropflow import __version__
+from cropflow.config.addresses import public
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import atomic_file
-from cropflow.labels.transfer import AbsentError, Patience, fetch, shown
+from cropflow.labels.transfer import AbsentError, Patience, fetch
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +130,7 @@ def _fetch_all(client: httpx.Client, url: str, work: Path, patience: Patience) -
     for part in range(1, MOST_PARTS + 1 if stem else 2):
         part_url = str(address.copy_with(path=f"{stem[1]}{part:03d}")) if stem else url
         partial = work / f"{_key(part_url)}.part"
-        logger.info("fetching %s", shown(part_url))
+        logger.info("fetching %s", public(part_url))
         try:
             fetch(client, part_url, partial, patience)
         except AbsentError:
@@ -169,7 +170,7 @@ def _check(url: str, partials: list[Path], name: str, sha256: str | None) -> Non
     if problem:
         _discard(partials)
         raise CropflowError(
-            f"{shown(url)} {problem}. The download was deleted; check the address and the checksum, or try again."
+            f"{public(url)} {problem}. The download was deleted; check the address and the checksum, or try again."
         )
 
 

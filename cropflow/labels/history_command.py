@@ -68,6 +68,7 @@ def history(
     """Add up what grew on each parcel in earlier seasons, by crop of a legend, in the order of the years."""
     from cropflow.config.registers import Register
     from cropflow.config.root import parse_json
+    from cropflow.config.shipped import legend_key
     from cropflow.files.atomic import write_json
     from cropflow.files.manifest import write_manifest
     from cropflow.files.tables import column_names, read_table, write_parts
@@ -79,7 +80,7 @@ def history(
         with_second_crops,
         year_reason,
     )
-    from cropflow.labels.legend import read_legend
+    from cropflow.labels.legend import own_files, read_legend
     from cropflow.labels.legend import read_table as read_codes
 
     register = parse_json(Register, settings)
@@ -97,8 +98,9 @@ def history(
         name, number = seasons[lag]
         held = [column for column in SECOND_CODES if column in column_names(earlier_parcels[number])]
         rows = read_table(earlier_parcels[number], ["parcel_id", "area_ha", *held])
-        mapped, second = with_second_crops(read_table(crops[number]), rows, codes)
-        table = shares_of_year(own, read_table(overlay[number]), mapped, name, lag)
+        mapped, second = with_second_crops(read_table(crops[number], ["parcel_id", "crop"]), rows, codes)
+        pieces = read_table(overlay[number], ["parcel_id", "earlier_id", "share"])
+        table = shares_of_year(own, pieces, mapped, name, lag)
         found = summarise_year(table, area_ha, names)
         counts[str(lag)] = found | {"season": name, "reason": "", "second_codes": second}
         return table
@@ -113,11 +115,9 @@ def history(
         for lag, (_, number) in seasons.items()
         for role, files in (("overlay", overlay), ("crops", crops), ("earlier_parcels", earlier_parcels))
     }
-    # Files of the user's own count by their content; where they lie does not matter.
-    for role, file in (("legend", legend), ("table", register.table)):
-        inputs |= {role: Path(file)} if file.endswith(".csv") else {}
+    inputs |= own_files(legend, register.table)
     used = {
-        "legend": Path(legend).stem if legend.endswith(".csv") else legend,
+        "legend": legend_key(legend),
         "table": Path(register.table).name,
         "seasons": {str(lag): name for lag, (name, _) in seasons.items()},
         "years": rule.years,
@@ -179,7 +179,9 @@ def stable(
             f"--earlier is given {len(earlier)} times, --overlay {len(overlay)}; expected each as often. "
             f"Give both for every season."
         )
-    pieces = {name: read_table(file) for name, file in zip(earlier, overlay, strict=True)}
+    pieces = {
+        name: read_table(file, ["parcel_id", "earlier_id", "iou"]) for name, file in zip(earlier, overlay, strict=True)
+    }
     table, counts = stable_parcels(read_table(parcels, ["parcel_id", "area_ha"]), pieces, least)
     write_table(output, table)
     write_json(summary, counts)

@@ -29,15 +29,13 @@ from tqdm import tqdm
 from cropflow.config.registers import Cleaning
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import scratch_folder
-from cropflow.files.tables import geotable_writer
+from cropflow.files.tables import ROW_GROUP, geotable_writer
 from cropflow.labels.ledger import Entry, Ledger
 from cropflow.labels.parcels import NOTHING_READ, result_columns, summarised
 from cropflow.labels.placing import check_place
 from cropflow.labels.registers.stream import PLACE, ParcelStream
 from cropflow.labels.spill import SpillFile
 
-# Rows of a row group: a square of 10 km meets few of them, each of some megabytes.
-ROW_GROUP = 16_384
 # At most so many stretches of the curve, each a file that is sorted in memory: files that one process may hold open.
 MOST_STRETCHES = 256
 # Bytes of a parcel of fifty corners while it waits; for a while two copies of it do.

@@ -14,6 +14,7 @@ from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
+from cropflow.config.shipped import own_file, own_table_path
 from cropflow.errors import CropflowError, listing, refuse
 from cropflow.labels.hierarchy import Crop, Legend, check_tree
 from cropflow.labels.rows import read_rows, whole_number
@@ -99,6 +100,17 @@ def table_path(legend: str | Path, table: str | Path) -> Path:
             f"The table of legend {path.stem!r}", str(table), f"one of its own ({shipped}), or the path of a .csv file"
         )
     return path.with_suffix("") / f"{table}.csv"
+
+
+def own_files(legend: str, table: str) -> dict[str, Path]:
+    """Files of the user's own that a mapping reads, by role: they count by their content, wherever they lie.
+
+    Args:
+        legend: Name or path of the legend.
+        table: Name or path of the table.
+    """
+    own = {"legend": legend if own_file(legend) else None, "table": own_table_path(legend, table)}
+    return {role: Path(place) for role, place in own.items() if place is not None}
 
 
 def check_legend(legend: Legend) -> None:

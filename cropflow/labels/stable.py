@@ -45,7 +45,7 @@ def stable_parcels(
         reason) with parcels and hectares.
 
     Raises:
-        CropflowError: If no parcel is stable.
+        CropflowError: If no parcel is stable, or a piece names a parcel that ``parcels`` do not have.
     """
     ids = pandas.Index(parcels["parcel_id"])
     area_ha = parcels["area_ha"].to_numpy(dtype=np.float64)
@@ -55,6 +55,12 @@ def stable_parcels(
     dropped: dict[str, dict[str, Any]] = {}
     for season, found in pieces.items():
         best = found.assign(row=ids.get_indexer(pandas.Index(found["parcel_id"])))
+        strange = best["parcel_id"][best["row"] < 0]
+        if len(strange):
+            raise CropflowError(
+                f"The overlay with {season} names {len(strange)} parcels that the season lacks, such as "
+                f"{strange.iloc[0]!r}; expected files of the same run. Run `labels overlay` again."
+            )
         # Stable sorts: of equal matches the first in order stays.
         best = best.sort_values(["row", "iou"], ascending=[True, False], kind="stable").drop_duplicates("row")
         fits = best[best["iou"] >= least_iou].sort_values(["iou", "row"], ascending=[False, True], kind="stable")

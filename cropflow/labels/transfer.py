@@ -15,6 +15,7 @@ import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
 from tqdm import tqdm
 
+from cropflow.config.addresses import public
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import read_json, write_json
 
@@ -57,12 +58,6 @@ class Patience:
     timeout_s: float = 60.0
 
 
-def shown(url: str) -> str:
-    """An address fit for logs and manifests: without user, password, query and fragment."""
-    found = httpx.URL(url)
-    return str(found.copy_with(username=None, password=None, query=None, fragment=None))
-
-
 def fetch(client: httpx.Client, url: str, partial: Path, patience: Patience) -> None:
     """Fill a partial file until it is whole; go on where an earlier transfer ended.
 
@@ -92,7 +87,7 @@ def fetch(client: httpx.Client, url: str, partial: Path, patience: Patience) -> 
     def tell(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         pause = state.next_action.sleep if state.next_action else 0.0
-        logger.warning("%s: %s; attempt %d in %.1f s", shown(url), error, state.attempt_number + 1, pause)
+        logger.warning("%s: %s; attempt %d in %.1f s", public(url), error, state.attempt_number + 1, pause)
 
     retrying = Retrying(
         retry=retry_if_exception_type(_TransientError),
@@ -105,7 +100,7 @@ def fetch(client: httpx.Client, url: str, partial: Path, patience: Patience) -> 
         retrying(transfer.attempt)
     except _TransientError as error:
         raise CropflowError(
-            f"{shown(url)} could not be fetched: {error}, {patience.attempts} times in a row. The "
+            f"{public(url)} could not be fetched: {error}, {patience.attempts} times in a row. The "
             f"{transfer.size} bytes so far are kept; run the same command again to go on."
         ) from None
 
@@ -150,11 +145,11 @@ class _Transfer:
                 offset = self._accept(response, notes, before)
                 self._store(response, offset)
         except httpx.UnsupportedProtocol as error:
-            raise CropflowError(f"{shown(self.url)} cannot be fetched: {error}") from None
+            raise CropflowError(f"{public(self.url)} cannot be fetched: {error}") from None
         except httpx.TransportError as error:
             raise _TransientError(f"{type(error).__name__}: {error}") from None
         except httpx.TooManyRedirects:
-            raise CropflowError(f"{shown(self.url)} redirects without end; check the address.") from None
+            raise CropflowError(f"{public(self.url)} redirects without end; check the address.") from None
         finally:
             self.fruitless = 0 if self.size > before else self.fruitless + 1
 
@@ -183,9 +178,9 @@ class _Transfer:
         if status in TRANSIENT:
             raise _TransientError(answer, _retry_after(response))
         if status in ABSENT:
-            raise AbsentError(f"{shown(self.url)} does not exist: {answer}; check the address.")
+            raise AbsentError(f"{public(self.url)} does not exist: {answer}; check the address.")
         way_out = " Put credentials for this host into ~/.netrc." if status in {401, 403} else " Check the address."
-        raise CropflowError(f"{shown(self.url)} cannot be fetched: {answer}.{way_out}")
+        raise CropflowError(f"{public(self.url)} cannot be fetched: {answer}.{way_out}")
 
     def _store(self, response: httpx.Response, offset: int) -> None:
         length: int | None = self.notes()["length"]
@@ -216,7 +211,7 @@ class _Transfer:
         free = shutil.disk_usage(self.partial.parent).free
         if needed > free:
             raise CropflowError(
-                f"{shown(self.url)} needs {needed / 1e9:.2f} GB more, but {self.partial.parent} has {free / 1e9:.2f} "
+                f"{public(self.url)} needs {needed / 1e9:.2f} GB more, but {self.partial.parent} has {free / 1e9:.2f} "
                 f"GB free; free some space, or choose another folder with --work."
             )
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import geopandas
@@ -17,6 +15,7 @@ import shapely
 from numpy.typing import NDArray
 
 from cropflow.errors import CropflowError, listing
+from cropflow.files.geoheader import geo_header
 from cropflow.labels.area import ellipsoidal_area_ha
 from cropflow.regions.grid import Grid
 from cropflow.regions.sites import footprint
@@ -74,24 +73,14 @@ def parcels_crs(path: Path | str) -> pyproj.CRS:
     """
     if not Path(path).is_file():
         raise CropflowError(f"{path} is missing; expected the parcels of a register. Run cropflow labels clean.")
-    header = (pyarrow.parquet.read_schema(path).metadata or {}).get(b"geo")
+    header = geo_header(pyarrow.parquet.read_schema(path))
     if header is None:
         raise CropflowError(
             f"{path} is no GeoParquet (no 'geo' metadata); expected the result of cropflow labels clean."
         )
-    crs = _crs_of(header)
-    if crs is None:
+    if header.crs is None:
         raise CropflowError(f"{path} has no CRS; parcels cannot be placed. Declare it where the file is written.")
-    return crs
-
-
-@cache
-def _crs_of(header: bytes) -> pyproj.CRS | None:
-    """The CRS that a header describes; kept, because a region with a thousand sites asks a thousand times."""
-    geo = json.loads(header)
-    # GeoParquet: an absent CRS means longitude and latitude, null means unknown.
-    crs = geo["columns"][geo["primary_column"]].get("crs", "OGC:CRS84")
-    return None if crs is None else pyproj.CRS.from_user_input(crs)
+    return header.crs
 
 
 def count_rows(path: Path | str) -> int:

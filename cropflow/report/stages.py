@@ -104,7 +104,7 @@ def register_stage(place: PlaceInputs) -> Stage:
         f"Kept {parcels} of {total} parcels ({hectares} of {area} ha); repaired "
         f"{plural(summary['repaired'], 'geometry', 'geometries')}"
         + (f"; gave {number(renamed)} repeated ids a name of their own" if renamed else "")
-        + ".",
+        + f".{_found(summary.get('findings', {}))}",
         ("dropped because", "parcels", "hectares"),
         [
             (f"{readable(reason)}: {REASONS[reason]}" if reason in REASONS else readable(reason), *_counted(counts))
@@ -114,6 +114,23 @@ def register_stage(place: PlaceInputs) -> Stage:
             Step("Register cleaned", place.register, "parcels", summary["read"]["parcels"], summary["kept"]["parcels"]),
         ),
     )
+
+
+def _found(findings: Mapping[str, Any]) -> str:
+    """A sentence on what the reader noticed, by the findings of those registers that have any."""
+    told = []
+    for key, what in (
+        ("codes_with_blanks", "with blanks around the code"),
+        ("contradictions", "with a code and a name of different crops, of which the code counts"),
+    ):
+        rows = findings.get(key) or ()
+        parcels = sum(row["parcels"] for row in (rows.values() if isinstance(rows, Mapping) else rows))
+        if parcels:
+            told.append(f"{plural(parcels, 'parcel')} {what}")
+    for key, what in (("without_province", "in no province"), ("without_calendar", "without a crop calendar")):
+        if parcels := sum((findings.get(key) or {}).values()):
+            told.append(f"{plural(parcels, 'parcel')} {what}")
+    return f" As read: {'; '.join(told)}." if told else ""
 
 
 def legend_stage(place: PlaceInputs) -> Stage:

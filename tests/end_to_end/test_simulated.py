@@ -45,6 +45,7 @@ CONFIG = {
     "sets": {
         "tiny": {
             "series": "monthly",
+            "legend": "turkoglu",
             "patch_size": 32,
             "inner_buffer_m": 0,
             "folds": {"count": 3, "block_m": 160, "ring_m": 0},

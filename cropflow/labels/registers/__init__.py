@@ -31,9 +31,9 @@ class Reader(Protocol):
     """What a module in this folder offers: ``read``, or ``stream`` where a country does not fit into memory.
 
     It may offer more: ``files(source, season, settings)``, where its source is a folder of several files, names other
-    files, or is an http(s) address; ``GROUPS``,
-    columns by which parcels in and out are counted beside the code; ``findings(parcels)``, what a user should know of
-    the parcels as read.
+    files, or is an http(s) address; and, where all parcels are looked at in memory, ``GROUPS``, columns by which
+    parcels in and out are counted beside the code, and ``findings(parcels)``, what a user should know of the parcels as
+    read. A stream brings its own findings.
     """
 
     def read(self, source: Path | str, season: str, settings: Register) -> geopandas.GeoDataFrame:
@@ -177,5 +177,5 @@ def register_findings(parcels: geopandas.GeoDataFrame, settings: Register) -> di
 
 
 def seen_whole(settings: Register) -> bool:
-    """True for registers that are looked at as a whole, in memory: those of which there is something to find."""
+    """True for registers that are looked at as a whole, in memory."""
     return hasattr(importlib.import_module(READERS[settings.reader]), "findings")

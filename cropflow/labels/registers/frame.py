@@ -10,8 +10,9 @@ import pandas
 import pyarrow
 import pyogrio
 
+from cropflow.labels.registers.columns import Wanted, as_text
 from cropflow.labels.registers.stream import as_frame
-from cropflow.labels.registers.vector import Wanted, as_text, stream_columns
+from cropflow.labels.registers.vector import stream_columns
 
 
 def read_frame(
@@ -20,6 +21,7 @@ def read_frame(
     code: tuple[str, ...],
     identity: tuple[str, ...] = (),
     further: Mapping[str, tuple[str, ...]] | None = None,
+    encoding: str | None = None,
 ) -> geopandas.GeoDataFrame:
     """Read the code, the id, the geometry and perhaps further columns of a layer.
 
@@ -29,6 +31,7 @@ def read_frame(
         code: Names that the column of codes may have; capitals do not matter where a name is clear.
         identity: The same for ids; empty: the row numbers, from 1, become the ids.
         further: New name -> names of a column that is carried along as text.
+        encoding: Of the file's text, where it does not say so itself, or says something wrong.
 
     Returns:
         ``parcel_id`` str, ``crop_code`` str or missing, further columns, missing throughout where the file has none of
@@ -37,7 +40,7 @@ def read_frame(
     Raises:
         CropflowError: If the column of codes or of ids or the CRS is missing, or not every row can be read.
     """
-    with stream_columns(file, layer, Wanted(code, identity, further or {})) as parcels:
+    with stream_columns(file, layer, Wanted(code, identity, further or {}), encoding) as parcels:
         return as_frame(parcels)
 
 

@@ -1,4 +1,4 @@
-"""The ISRC register of Iran: a folder with one shapefile per crop and agricultural year.
+"""The ISRC register of Iran: a folder, or an archive of it, with one shapefile per crop and agricultural year.
 
 ``<Crop>/GCP/1400-1401/*.shp`` hold polygons, those of 1401-1402 points, ``Other`` what is none of the eight crops.
 The column that names the product, its language and its capitals differ from file to file, and one file has none:
@@ -21,6 +21,7 @@ import pandas
 
 from cropflow.config.registers import CropCalendar, Register
 from cropflow.errors import CropflowError, listing
+from cropflow.labels.archives import SHAPEFILE_SUFFIXES, is_archive, unpacked_folder
 from cropflow.labels.calendars import Calendar, attach, check_provinces, dated, read_calendars
 from cropflow.labels.provinces import province_of, read_provinces
 from cropflow.labels.registers.frame import column_among, columns_of, read_frame
@@ -54,21 +55,31 @@ def agricultural_year(season: str, settings: Register) -> str:
 
 
 def files(source: Path, season: str, settings: Register) -> list[Path]:
-    """The shapefiles of a season, sorted.
+    """The files that are read for a season: its shapefiles, sorted, or the archive that holds them.
 
     Raises:
-        CropflowError: If the source is no folder, or has none for the season.
+        CropflowError: If the source is no folder and no archive, or has none for the season.
     """
+    if source.is_file() and is_archive(source):
+        return [source]
     if not source.is_dir():
         state = "is a file" if source.exists() else "does not exist"
-        raise CropflowError(f"Register folder {source} {state}; check registers.<name>.files.{season}.path.")
-    year = agricultural_year(season, settings)
-    shapefiles = sorted(file for file in source.rglob(f"{year}/*") if file.suffix.lower() == ".shp")
-    if not shapefiles:
-        years = sorted({path.name for path in source.rglob("*") if path.is_dir() and YEAR.fullmatch(path.name)})
         raise CropflowError(
-            f"Register folder {source} has no shapefiles in folders {year}; it has the years "
-            f"{listing(years) or 'none'}. Correct the season or its `layer`."
+            f"Register folder {source} {state}; expected a folder, or a .zip or .7z of it. Check "
+            f"registers.<name>.files.{season}.path."
+        )
+    return _shapefiles(source, season, settings, source)
+
+
+def _shapefiles(folder: Path, season: str, settings: Register, source: Path) -> list[Path]:
+    """The shapefiles in a folder, which is the source or was unpacked from it."""
+    year = agricultural_year(season, settings)
+    shapefiles = sorted(file for file in folder.rglob(f"{year}/*") if file.suffix.lower() == ".shp")
+    if not shapefiles:
+        years = sorted({path.name for path in folder.rglob("*") if path.is_dir() and YEAR.fullmatch(path.name)})
+        raise CropflowError(
+            f"Register {'folder' if folder == source else 'archive'} {source} has no shapefiles in folders {year}; it "
+            f"has the years {listing(years) or 'none'}. Correct the season or its `layer`."
         )
     return shapefiles
 
@@ -81,7 +92,12 @@ def read(source: Path, season: str, settings: Register) -> geopandas.GeoDataFram
         where not told), with settings for them ``province`` (missing where a parcel lies in none) and the lists of
         :data:`cropflow.labels.calendars.COLUMNS`. Ids are ``<Folder>-<row>``, rows from 1.
     """
-    parts = [_read_file(file, source) for file in files(source, season, settings)]
+    about = settings.files.get(season)
+    with unpacked_folder(source, SHAPEFILE_SUFFIXES) as folder:
+        found = files(source, season, settings)
+        if folder != source:
+            found = _shapefiles(folder, season, settings, source)
+        parts = [_read_file(file, folder, about.encoding if about else None) for file in found]
     parcels = geopandas.GeoDataFrame(pandas.concat(parts, ignore_index=True), crs=CRS)
     if settings.provinces is None:
         return parcels
@@ -118,13 +134,13 @@ def read_calendars_of(season: str, settings: Register) -> list[Calendar]:
     return dated(entries, int(agricultural_year(season, settings)[:4]), calendar.second_year)
 
 
-def _read_file(file: Path, source: Path) -> geopandas.GeoDataFrame:
+def _read_file(file: Path, source: Path, encoding: str | None) -> geopandas.GeoDataFrame:
     folder, crop = _folder(file, source)
     layer = choose_layer(file, None)
     columns = columns_of(file, layer)
     product = column_among(columns, PRODUCT_COLUMNS)
     # A shapefile has at least one column; where none tells the product, the folder does.
-    parcels = read_frame(file, layer, (product or columns[0],))
+    parcels = read_frame(file, layer, (product or columns[0],), encoding=encoding)
     names = parcels["crop_code"]
     if product is None:
         names = pandas.Series(crop, index=parcels.index, dtype="str")

@@ -9,11 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import geopandas
-import pandas
+import pyarrow
+import pyarrow.compute as pc
 
 from cropflow.errors import CropflowError, listing
 from cropflow.labels.parcels import stripped
+from cropflow.labels.registers.stream import by_value
 from cropflow.labels.rows import read_rows
 
 CODE, NAME = "HCAT3_code", "HCAT3_name"
@@ -52,22 +53,31 @@ def read_national(path: Path, key: Key) -> dict[str, tuple[str, str]]:
     return found
 
 
-def to_hcat(parcels: geopandas.GeoDataFrame, table: dict[str, tuple[str, str]]) -> geopandas.GeoDataFrame:
+def to_hcat(piece: pyarrow.Table, table: dict[str, tuple[str, str]]) -> pyarrow.Table:
     """Put HCAT codes and names in the place of national crops.
 
     Args:
-        parcels: ``crop_code`` holds the national crop, str, missing where there is none.
+        piece: ``parcel_id``, ``geometry``, and ``crop_code``, which holds the national crop, string, missing where
+            there is none.
         table: See :func:`read_national`.
 
     Returns:
         A new table: ``crop_code`` and ``hcat_name`` of HCAT, and ``national``, the crop as the register writes it. A
         national crop that the table lacks stays the code, so that mapping names it with its parcels and hectares.
     """
-    national = stripped(parcels["crop_code"])
-    codes = national.map({crop: code for crop, (code, _) in table.items()})
-    names = national.map({crop: name for crop, (_, name) in table.items()})
-    return parcels.assign(
-        crop_code=codes.where(codes.notna(), parcels["crop_code"]).astype("str"),
-        hcat_name=pandas.Series(names, dtype="str"),
-        national=parcels["crop_code"],
-    )[["parcel_id", "crop_code", "hcat_name", "national", "geometry"]]
+    national = piece["crop_code"].combine_chunks()
+
+    def column(place: int) -> pyarrow.Array:
+        found = {crop: pair[place] for crop, pair in table.items()}
+        # All values of a piece may be strangers to the table.
+        return by_value(national, lambda crops: stripped(crops).map(found)).cast(pyarrow.string())
+
+    return pyarrow.table(
+        {
+            "parcel_id": piece["parcel_id"],
+            "crop_code": pc.coalesce(column(0), national),
+            "hcat_name": column(1),
+            "national": national,
+            "geometry": piece["geometry"],
+        }
+    )

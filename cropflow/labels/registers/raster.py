@@ -11,6 +11,8 @@ fields of 4 ha with ragged borders, and 160,000 of patches of 60 m.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,10 +25,12 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.features import shapes
 
+from cropflow.config.addresses import public
 from cropflow.config.registers import Raster, Register
 from cropflow.errors import CropflowError
 from cropflow.files.class_rasters import ClassRaster, Span, open_classes
 from cropflow.files.map_items import ITEM_SUFFIXES, asset_files, is_remote
+from cropflow.labels.archives import RASTER_SUFFIXES, is_archive, unpacked
 from cropflow.labels.registers.raster_windows import spans_to_read
 
 logger = logging.getLogger(__name__)
@@ -43,7 +47,7 @@ def read(source: Path | str, season: str, settings: Register) -> geopandas.GeoDa
     depend on the window, as long as the window does not cut the part.
 
     Args:
-        source: A raster, a STAC item collection, or the http(s) address of a COG.
+        source: A raster, an archive with one GeoTIFF, a STAC item collection, or the http(s) address of a COG.
         season: Name of the season; a map is of one.
         settings: The register's config entry; ``raster`` is used.
 
@@ -52,7 +56,7 @@ def read(source: Path | str, season: str, settings: Register) -> geopandas.GeoDa
             valid pixel there.
     """
     wanted = settings.raster or Raster()
-    with open_classes(source, wanted.nodata) as classes:
+    with _unpacked(source, season, settings) as file, open_classes(file, wanted.nodata) as classes:
         spans = spans_to_read(classes, wanted)
         parts = [_connected(classes, span, wanted.cut_pixels) for span in spans]
         pixels = sum(span.height * span.width for span in spans)
@@ -69,6 +73,22 @@ def read(source: Path | str, season: str, settings: Register) -> geopandas.GeoDa
         valid, pixels, len(table), table["crop_code"].nunique(),
     )  # fmt: skip
     return geopandas.GeoDataFrame(table, geometry="geometry", crs=crs)
+
+
+@contextmanager
+def _unpacked(source: Path | str, season: str, settings: Register) -> Iterator[Path | str]:
+    """The map itself, where it comes in an archive, as the AAFC Annual Crop Inventory does."""
+    layer = settings.files[season].layer if season in settings.files else None
+    if not is_remote(str(source)) and is_archive(Path(source)):
+        with unpacked(Path(source), member=layer, suffixes=RASTER_SUFFIXES) as file:
+            yield file
+    elif layer is not None:
+        raise CropflowError(
+            f"registers.<name>.files.{season}.layer is {layer!r}; for reader raster it names a file of an archive, and "
+            f"{public(str(source))} is none. Drop it."
+        )
+    else:
+        yield source
 
 
 def files(source: Path | str, season: str, settings: Register) -> list[Path]:

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from cropflow.config.registers import Register
 from cropflow.labels.archives import unpacked
+from cropflow.labels.registers.columns import Wanted
 from cropflow.labels.registers.stream import ParcelStream
-from cropflow.labels.registers.vector import Wanted, choose_layer, stream_columns
+from cropflow.labels.registers.vector import choose_layer, stream_columns
 
 # Crops grown beside the main one, or after it, are codes of another list.
 COLUMNS = Wanted(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import geopandas
 import numpy as np
@@ -33,11 +34,32 @@ class ParcelStream:
         pieces: Tables of some rows each, in the order of the file, all of one schema: ``parcel_id`` string, none
             missing; ``crop_code`` string; any further columns; ``geometry`` binary, WKB, may be missing.
         rows: Number of rows of all pieces.
+        findings: To be called when all pieces were read: what a user should know of them, ready for JSON.
     """
 
     crs: pyproj.CRS
     pieces: Iterable[pyarrow.Table]
     rows: int
+    findings: Callable[[], dict[str, Any]] = dict
+
+
+def by_value(
+    column: pyarrow.Array | pyarrow.ChunkedArray, function: Callable[[pandas.Series], pandas.Series]
+) -> pyarrow.Array:
+    """Apply a function of texts to a column, but to each of its values once: crops are few, parcels many.
+
+    Args:
+        column: Text, may be missing.
+        function: Takes texts, none missing, each once, and returns texts or truth values in the same order, which may
+            be missing.
+
+    Returns:
+        What the function made of each row's text; missing where the row has none.
+    """
+    whole = column.combine_chunks() if isinstance(column, pyarrow.ChunkedArray) else column
+    encoded = whole.dictionary_encode()
+    made = function(pandas.Series(encoded.dictionary.to_pandas(), dtype="str"))
+    return pyarrow.array(made, from_pandas=True).take(encoded.indices)
 
 
 def decoded(wkb: pyarrow.ChunkedArray) -> tuple[NDArray[np.object_], bool]:

@@ -150,7 +150,11 @@ def test_the_examples_of_the_page_on_maps_are_valid(root):
         (Register, {"reader": "raster", "table": "t.csv", "simulation": "x"}, ["raster reads files"]),
         (Register, {"reader": "raster", "files": {"2018": {"path": "x"}}}, ["reader raster needs table"]),
         (Register, {"reader": "rpg", "simulation": "x", "raster": {}}, ["raster belongs to reader raster", "'rpg'"]),
-        (Register, MAP | {"files": {"2018": {"path": "x", "layer": "a"}}}, ["raster knows no layers"]),
+        (
+            Register,
+            MAP | {"files": {"2018": {"path": "x", "encoding": "CP1252"}}},
+            ["raster has no encoding to choose"],
+        ),
         (Register, MAP | {"raster": {"cut_pixels": 4}}, ["cut_pixels", "4", "8"]),
         (Register, MAP | {"raster": {"windows": {"a": {"bounds": [1, 1, 0, 2]}}}}, ["windows", "not ordered"]),
         (Register, MAP | {"points": {"side_m": 30}}, ["raster has no points"]),

@@ -111,10 +111,10 @@ def run(tmp_path):
     """Run the command and read back what it wrote."""
     from cropflow.evaluation.command import app
 
-    def call(regions, stores, minimum=2):
+    def call(regions, stores, minimum=2, more=()):
         output = tmp_path / "out"
         options = {"output": "metrics.json", "confusion": "confusion.parquet", "parcels": "parcels.parquet"}
-        arguments = ["--settings", experiment_json(minimum)]
+        arguments = ["--settings", experiment_json(minimum), *more]
         for region in regions:
             arguments += ["--place", region.place, "--samples", str(region.write())]
         for store in stores:

@@ -243,6 +243,16 @@ def test_places_and_samples_must_pair_up(region, predict, tmp_path):
             evaluation(place=place, samples=samples, predictions=[], settings=settings, **files)
 
 
+def test_scores_against_a_map_are_called_agreement(region, predict, run, caplog):
+    stores = predict([region.truth] * 3, [ALL] * 3)
+    survey = run([region], stores)[0]
+    assert (survey["labels"], survey["scores"]) == ({"plain/2021": "survey"}, "accuracy")
+    against_map = run([region], stores, more=["--labels", "map"])[0]
+    assert (against_map["labels"], against_map["scores"]) == ({"plain/2021": "map"}, "agreement")
+    assert against_map["metrics"] == survey["metrics"]
+    assert "the labels of plain/2021 come from a map" in caplog.text
+
+
 def test_missing_columns_and_sites_are_named(region, predict, run):
     stores = predict([region.truth] * 3, [ALL] * 3)
     whole = region.table

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import geopandas
+import numpy as np
 import pandas
+import pyarrow.parquet
 import pytest
+import shapely
 
 from cropflow.errors import CropflowError
-from cropflow.files.tables import column_names, read_table, write_parts
+from cropflow.files.tables import ROW_GROUP, column_names, read_table, write_parts, write_table
 
 
 def test_parts_are_one_table_in_their_order(tmp_path):
@@ -48,3 +52,21 @@ def test_a_missing_or_foreign_file_is_one_line(tmp_path):
     for read in (column_names, read_table):
         with pytest.raises(CropflowError, match=r"no \(Geo\)Parquet file"):
             read(tmp_path / "table.parquet")
+
+
+def test_outlines_are_written_in_small_row_groups_and_rows_without_in_one(tmp_path):
+    rows = ROW_GROUP + 5
+    table = pandas.DataFrame({"row": np.arange(rows)})
+    write_table(tmp_path / "plain.parquet", table)
+    places = geopandas.GeoDataFrame(table, geometry=shapely.points(np.arange(rows), 0.0), crs="EPSG:2154")
+    write_table(tmp_path / "places.parquet", places)
+    groups = [
+        pyarrow.parquet.read_metadata(tmp_path / name).num_row_groups for name in ("plain.parquet", "places.parquet")
+    ]
+    assert groups == [1, 2]
+
+
+def test_a_table_without_a_column_names_those_that_it_has(tmp_path):
+    write_table(tmp_path / "table.parquet", pandas.DataFrame({"a": [1], "b": [2]}))
+    with pytest.raises(CropflowError, match=r"table.parquet lacks the columns c; it has: a, b. .* run that rule again"):
+        read_table(tmp_path / "table.parquet", ["a", "c"])

@@ -1,31 +1,14 @@
-"""Fixtures of the labels room: a misbehaving server, small registers."""
+"""Fixtures of the labels room: small registers."""
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Callable
 from typing import Any
 
 import geopandas
 import pandas
 import pytest
 import shapely
-
-
-@pytest.fixture(scope="session")
-def flaky_http(root: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("flaky_http", root / "tests" / "servers" / "flaky_http.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def server(flaky_http: ModuleType) -> Iterator[Any]:
-    with flaky_http.FlakyServer() as running:
-        yield running
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 
 import geopandas
 import numpy as np
@@ -16,15 +17,32 @@ from cropflow.config.root import parse
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import read_json
 from cropflow.labels.command import app
+from cropflow.labels.ingest import ingest
 from cropflow.labels.legend import read_table
-from cropflow.labels.registers import read_register, register_findings
+from cropflow.labels.registers import open_register, read_register
+from cropflow.labels.registers.hcat_findings import Findings
 from cropflow.labels.registers.national import read_national
+from cropflow.labels.registers.stream import as_frame, as_stream
 
 WHEAT, MAIZE = ("3301010101", "winter_common_soft_wheat"), ("3301010600", "grain_maize_corn_popcorn")
 
 
 def settings(**more):
     return parse(Register, {"reader": "eurocrops", "files": {"2021": {"path": "x"}}, **more})
+
+
+def found_in(path, register):
+    """The parcels of a file, and what was found."""
+    with open_register(path, "2021", register) as parcels:
+        return as_frame(parcels), parcels.findings()
+
+
+def found_among(parcels):
+    """What is found among codes and names in memory."""
+    findings, stream = Findings(), as_stream(parcels, piece=7)
+    for piece in stream.pieces:
+        findings.noted(piece, stream.crs)
+    return findings.result()
 
 
 @pytest.fixture
@@ -72,9 +90,9 @@ def test_codes_as_numbers_are_text(written):
 def test_the_name_stands_in_where_a_row_or_the_file_has_no_code(written):
     codes = [WHEAT[0], None, " ", "0", None]
     names = [WHEAT[1], MAIZE[1], WHEAT[1], MAIZE[1], None]
-    parcels = read_register(written(EC_hcat_c=codes, EC_hcat_n=names), "2021", settings())
+    parcels, found = found_in(written(EC_hcat_c=codes, EC_hcat_n=names), settings())
     assert parcels["crop_code"].fillna("").tolist() == [WHEAT[0], MAIZE[1], WHEAT[1], MAIZE[1], ""]
-    assert register_findings(parcels, settings())["named_only"] == 3
+    assert found["named_only"] == 3
     alone = read_register(written("names.gpkg", EC_hcat_n=names[:2]), "2021", settings())
     assert alone["crop_code"].tolist() == names[:2]
 
@@ -107,8 +125,7 @@ def test_a_table_that_is_no_geoparquet_is_one_line(tmp_path, written):
 
 def test_codes_with_blanks_are_counted_and_kept_for_mapping_to_strip(written):
     path = written("a.parquet", crs="EPSG:3035", EC_hcat_c=[f" {WHEAT[0]}", MAIZE[0], f" {WHEAT[0]}"])
-    parcels = read_register(path, "2021", settings())
-    found = register_findings(parcels, settings())["codes_with_blanks"]
+    found = found_in(path, settings())[1]["codes_with_blanks"]
     assert list(found) == ["' 3301010101'"]
     assert found["' 3301010101'"]["parcels"] == 2
     assert found["' 3301010101'"]["hectares"] == pytest.approx(2.0, rel=0.01)
@@ -118,7 +135,7 @@ def test_a_code_beside_the_name_of_another_crop_is_reported_with_its_hectares(wr
     codes = [WHEAT[0], WHEAT[0], f"{WHEAT[0]}\u00a0", MAIZE[0]]
     names = [WHEAT[1], MAIZE[1], MAIZE[1], "no_such_name"]
     path = written("a.parquet", crs="EPSG:3035", EC_hcat_c=codes, EC_hcat_n=names)
-    found = register_findings(read_register(path, "2021", settings()), settings())
+    found = found_in(path, settings())[1]
     (pair,) = found["contradictions"]
     assert {key: pair[key] for key in ("code", "name", "crop_of_code", "crop_of_name", "parcels")} == {
         "code": WHEAT[0],
@@ -130,6 +147,41 @@ def test_a_code_beside_the_name_of_another_crop_is_reported_with_its_hectares(wr
     assert pair["hectares"] == pytest.approx(2.0, rel=0.01)
     assert found["names_of_one_code"] == {WHEAT[0]: [MAIZE[1], WHEAT[1]]}
     assert "3301010101 beside grain_maize_corn_popcorn" in caplog.text
+
+
+def test_pieces_find_what_the_whole_finds(written):
+    codes, names = [WHEAT[0], f" {WHEAT[0]}", None] * 9, [MAIZE[1], WHEAT[1], MAIZE[1]] * 9
+    parcels, found = found_in(written("a.parquet", crs="EPSG:3035", EC_hcat_c=codes, EC_hcat_n=names), settings())
+    assert found_among(parcels) == found
+    assert (found["named_only"], found["contradictions"][0]["parcels"]) == (9, 9)
+
+
+def test_a_geoparquet_file_in_an_archive_is_read(written, tmp_path):
+    path = written("sk.parquet", EC_hcat_c=[WHEAT[0]])
+    with zipfile.ZipFile(tmp_path / "sk.zip", "w") as archive:
+        archive.write(path, "SK/sk.parquet")
+    assert read_register(tmp_path / "sk.zip", "2021", settings())["crop_code"].tolist() == [WHEAT[0]]
+
+
+def test_a_geoparquet_file_with_geometries_of_geoarrow_is_read_alike(written, tmp_path):
+    path = written("wkb.parquet", EC_hcat_c=[WHEAT[0], MAIZE[0]])
+    geopandas.read_parquet(path).to_parquet(tmp_path / "arrow.parquet", geometry_encoding="geoarrow")
+    first, second = (read_register(tmp_path / name, "2021", settings()) for name in ("wkb.parquet", "arrow.parquet"))
+    assert first.equals(second)
+
+
+def test_an_empty_geoparquet_file_is_one_line(written, tmp_path):
+    path = written("a.parquet", EC_hcat_c=[WHEAT[0]])
+    geopandas.read_parquet(path).iloc[:0].to_parquet(path)
+    with open_register(path, "2021", settings()) as parcels, pytest.raises(CropflowError, match="has 0 parcels"):
+        ingest(parcels, tmp_path / "out.parquet")
+
+
+def test_the_encoding_of_the_settings_is_the_one_that_is_read(written):
+    path = written("a.shp", EC_hcat_n=["ma\u00efs"])
+    path.with_suffix(".cpg").write_text("ISO-8859-1")
+    register = settings(files={"2021": {"path": "x", "encoding": "UTF-8"}})
+    assert read_register(path, "2021", register)["crop_code"].tolist() == ["ma\u00efs"]
 
 
 def test_the_table_is_eurocrops_where_none_is_named():
@@ -183,11 +235,11 @@ def test_real_national_files_are_read_by_their_countrys_table(shared, source, ta
     folder = shared / "data/rpg_2022_sample/other_lpis"
     (file,), (national,) = folder.glob(source), folder.glob(table)
     register = settings(columns={"crop_code": column}, national={"path": str(national), "key": key})
-    parcels = read_register(file, "2021", register)
+    parcels, found = found_in(file, register)
     known = parcels["crop_code"].isin(read_table("hcat", "eurocrops"))
     assert len(parcels) == 100
     assert parcels["crop_code"][~known].value_counts().to_dict() == missing
-    assert register_findings(parcels, register)["contradictions"] == []
+    assert found["contradictions"] == []
 
 
 @pytest.mark.parametrize("table", ["fr_2018.csv", "other_lpis/at/at_2021.csv", "other_lpis/be_vlg/be_vlg_2021.csv"])
@@ -195,15 +247,14 @@ def test_published_tables_do_not_contradict_themselves_and_a_swapped_name_does(s
     rows = pandas.read_csv(shared / "data/rpg_2022_sample" / table, dtype=str, keep_default_na=False)
     names = rows["HCAT3_name"].astype("str")
     boxes = [shapely.box(4e6 + 1000 * row, 3e6, 4e6 + 1000 * row + 100, 3e6 + 100) for row in range(len(rows))]
-    parcels = geopandas.GeoDataFrame(
-        {"crop_code": rows["HCAT3_code"].astype("str"), "hcat_name": names}, geometry=boxes, crs="EPSG:3035"
-    )
-    found = register_findings(parcels, settings())
+    columns = {"parcel_id": rows.index.astype("str"), "crop_code": rows["HCAT3_code"].astype("str"), "hcat_name": names}
+    parcels = geopandas.GeoDataFrame(columns, geometry=boxes, crs="EPSG:3035")
+    found = found_among(parcels)
     assert found["contradictions"] == []
     assert found["names_of_one_code"] == {}
     vines = names.str.startswith("vineyards")
     swapped = parcels.assign(hcat_name=names.mask(vines, "olive_plantations"))
-    pairs = register_findings(swapped, settings())["contradictions"]
+    pairs = found_among(swapped)["contradictions"]
     assert sum(pair["parcels"] for pair in pairs) == vines.sum() > 0
     assert {pair["name"] for pair in pairs} == {"olive_plantations"}
 

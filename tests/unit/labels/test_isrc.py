@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import geopandas
@@ -110,11 +111,24 @@ def test_a_file_in_a_folder_of_no_known_crop_is_refused(folder):
 
 
 def test_a_source_that_is_no_folder_is_one_line(tmp_path):
-    with pytest.raises(CropflowError, match=r"none does not exist; check registers.<name>.files.1400-1401.path"):
+    with pytest.raises(CropflowError, match=r"none does not exist; .* Check registers.<name>.files.1400-1401.path"):
         read_register(tmp_path / "none", "1400-1401", settings())
     (tmp_path / "file").touch()
-    with pytest.raises(CropflowError, match=r"file is a file; check"):
+    with pytest.raises(CropflowError, match=r"file is a file; expected a folder, or a .zip or .7z of it"):
         read_register(tmp_path / "file", "1400-1401", settings())
+
+
+def test_an_archive_of_the_folder_is_read_like_the_folder(folder, tmp_path):
+    folder("Canola/GCP/1400-1401/Canola", [square(51)], product=["\u06a9\u0644\u0632\u0627"])
+    source = folder("Maize/GCP/1400-1401/Maize", [square(52)], product=["maize"])
+    (source / "big.tif").write_bytes(b"what is no shapefile stays packed")
+    packed = Path(shutil.make_archive(str(tmp_path / "ISRC"), "zip", tmp_path, "register"))
+    plain, unpacked = (read_register(place, "1400-1401", settings()) for place in (source, packed))
+    assert unpacked.equals(plain)
+    assert unpacked["crop_code"].tolist() == ["canola", "maize"]
+    assert register_sources(packed, "1400-1401", settings()) == [packed]
+    with pytest.raises(CropflowError, match=r"archive .*ISRC.zip has no shapefiles in folders 1401-1402; .* 1400-1401"):
+        read_register(packed, "2022", settings(files={"2022": {"path": "x", "layer": "1401-1402"}}))
 
 
 def test_a_product_that_names_another_crop_than_its_folder_wins_and_is_told(folder):

@@ -47,6 +47,11 @@ LEVELS = {
 }
 # Codes that ended with the campaign of 2022; the official list of 2020 cannot know.
 ENDED_2022 = {"J5M", "J6P", "J6S", "MIE"}
+# In the list of 2023 and not in that of 2020.
+NEW_2023 = {
+    "AAR", "AFG", "AME", "ARP", "CAH", "FVP", "GRA", "JAC", "MCS", "MDI", "MSW", "PEV", "PHF", "PHS", "PME", "PRF",
+    "SAG", "SHD", "SIN", "SNU",
+}  # fmt: skip
 
 
 def rows_of(path, delimiter=","):
@@ -163,6 +168,13 @@ def test_all_rpg_tables_tell_the_same_of_the_years(legend):
     assert years(legend) == years("turkoglu")
 
 
+@pytest.mark.parametrize("legend", RPG)
+def test_the_new_codes_of_2023_are_known_from_that_year_on(legend):
+    table = read_code_table(legend, "rpg")
+    assert {code for code, found in table.items() if found.first_year == 2023} == NEW_2023
+    assert not any(table[code].used_in(2022) for code in NEW_2023)
+
+
 def test_the_merges_of_2023_are_told():
     codes = read_code_table("cropflow", "rpg")
     merges = {code: (found.merges, found.merges_from) for code, found in codes.items() if found.merges}
@@ -239,7 +251,7 @@ def test_the_351_codes_with_a_group_map_to_it(shared):
     assert len(official) == 351
     assert {row["CODE_CULTURE"]: int(row["CODE_GROUPE_CULTURE"]) for row in official}.items() <= codes.items()
     beyond = {code for code, group in codes.items() if group != UNKNOWN} - {row["CODE_CULTURE"] for row in official}
-    assert beyond == {"ARP", "CNA", "JAC"}
+    assert beyond == {"CNA", *NEW_2023}
 
 
 def test_the_finistere_selection_keeps_its_groups_and_ignores_the_rest(shared):

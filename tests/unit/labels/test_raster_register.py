@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import zipfile
 
 import numpy as np
 import pytest
@@ -290,6 +291,48 @@ def test_more_than_the_largest_window_is_refused_before_anything_is_read(class_m
 def test_what_is_no_map_of_classes_is_refused(class_map, values, profile, message):
     with pytest.raises(CropflowError, match=message):
         read_register(class_map(values, **profile), "2018", register())
+
+
+@pytest.fixture
+def zipped(class_map, tmp_path):
+    """Zip maps, as the AAFC Annual Crop Inventory is published."""
+
+    def write(*names):
+        path = class_map([[146, 153]])
+        with zipfile.ZipFile(tmp_path / "aci_2019_mb.zip", "w") as archive:
+            for name in (*names, "aci_2019_mb/readme.txt"):
+                archive.write(path, name)
+        return tmp_path / "aci_2019_mb.zip"
+
+    return write
+
+
+def named(layer):
+    entry = {"reader": "raster", "table": "t.csv", "files": {"2018": {"path": "x", "layer": layer}}}
+    return parse(Register, entry, "registers.map")
+
+
+def test_a_map_in_an_archive_is_read(zipped):
+    path = zipped("aci_2019_mb/aci_2019_mb.tif")
+    assert sorted(read_register(path, "2018", register())["crop_code"]) == ["146", "153"]
+    assert register_sources(path, "2018", register()) == [path]
+
+
+def test_of_several_maps_in_an_archive_one_is_named(zipped):
+    path = zipped("a/one.tif", "a/two.tif")
+    with pytest.raises(CropflowError, match=r"holds 2 files to choose from \(a/one.tif, a/two.tif\)"):
+        read_register(path, "2018", register())
+    assert len(read_register(path, "2018", named("two"))) == 2
+
+
+def test_a_layer_of_a_map_that_is_in_no_archive_is_refused(class_map):
+    with pytest.raises(CropflowError, match=r"files.2018.layer is 'two'; .* names a file of an archive"):
+        read_register(class_map([[1]]), "2018", named("two"))
+
+
+def test_an_archive_without_a_map_names_what_it_holds(zipped):
+    with pytest.raises(CropflowError, match=r"holds aci_2019_mb/readme.txt; expected one file of .tif, .tiff"):
+        read_register(zipped(), "2018", register())
 
 
 def test_every_code_of_eucropmap_becomes_a_crop_or_is_out_of_scope(class_map, shared):

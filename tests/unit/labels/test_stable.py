@@ -59,3 +59,8 @@ def test_the_threshold_itself_is_enough():
 def test_where_none_is_stable_one_line_says_so():
     with pytest.raises(CropflowError, match=r"None of 1 parcels keeps its outline over 2022.* of 0\.9"):
         stable_parcels(parcels("a"), {"2022": pieces(("a", "x", 0.8))}, 0.9)
+
+
+def test_an_overlay_of_another_run_is_refused():
+    with pytest.raises(CropflowError, match=r"overlay with 2022 names 1 parcels that the season lacks, such as 'z'"):
+        stable_parcels(parcels("a"), {"2022": pieces(("a", "x", 0.95), ("z", "y", 0.95))}, 0.9)

@@ -11,7 +11,7 @@ from cropflow.config.registers import Register
 from cropflow.config.root import parse
 from cropflow.errors import CropflowError
 from cropflow.labels.registers import read_register
-from cropflow.labels.registers.vector import as_text
+from cropflow.labels.registers.columns import as_text
 
 BOXES = [shapely.box(x, 0, x + 1, 1) for x in range(3)]
 
@@ -163,3 +163,12 @@ def test_registers_of_other_countries_are_read_without_code_of_their_own(shared,
     assert len(parcels) >= 50
     assert parcels["crop_code"].notna().mean() > 0.9
     assert not parcels["crop_code"].dropna().str.endswith(".0").any()
+
+
+def test_geoparquet_is_read_by_its_columns_as_a_layer_is(written, tmp_path):
+    path = written(crop=["a", None, " x"], id=[10, 20, 30])
+    geopandas.read_file(path).to_parquet(tmp_path / "parcels.parquet")
+    found = [read_register(file, "2018", settings(parcel_id="id")) for file in (path, tmp_path / "parcels.parquet")]
+    assert found[0].equals(found[1])
+    with pytest.raises(CropflowError, match=r"parcels.parquet has no column 'no'; it has: crop, id"):
+        read_register(tmp_path / "parcels.parquet", "2018", settings("no"))

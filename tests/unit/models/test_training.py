@@ -103,10 +103,11 @@ def test_a_separable_toy_is_learnt_and_written(
     )
 
 
+@pytest.mark.parametrize("cutout", [None, 8])
 def test_a_run_that_dies_and_resumes_equals_one_that_does_not(
-    make_samples: Callable[..., Path], narrow: dict[str, Any], tmp_path: Path
+    make_samples: Callable[..., Path], narrow: dict[str, Any], tmp_path: Path, cutout: int | None
 ) -> None:
-    folder, settings = make_samples(), {**narrow, "epochs": 4, "dropout": 0.3}
+    folder, settings = make_samples(), {**narrow, "epochs": 4, "dropout": 0.3, "cutout": cutout}
     whole = network(folder, settings, tmp_path / "whole")
     with pytest.raises(RuntimeError, match="power"):
         network(folder, settings, tmp_path / "broken", (DieAfter(2),))
@@ -142,6 +143,37 @@ def test_the_best_weights_are_a_copy_of_their_epoch(
     assert whole.best_epoch < 4
     short = network(folder, {**settings, "epochs": whole.best_epoch}, tmp_path / "short")
     assert all(torch.equal(short.weights[name], whole.weights[name]) for name in whole.weights)
+
+
+def test_the_epoch_of_the_best_balanced_accuracy_is_kept_where_that_is_watched(
+    make_samples: Callable[..., Path], narrow: dict[str, Any], tmp_path: Path
+) -> None:
+    # The better the training, the worse the validation: the loss says so sooner than the accuracy.
+    settings = {**narrow, "epochs": 5, "patience": 5, "learning_rate": 0.1}
+    folder = make_samples(crops=swap_validation)
+    by_loss = network(folder, settings, tmp_path / "loss")
+    by_accuracy = network(folder, {**settings, "watch": "balanced_accuracy"}, tmp_path / "accuracy")
+    np.testing.assert_equal(by_accuracy.rows, by_loss.rows)
+    losses = [row[2] for row in by_loss.rows]
+    accuracies = [row[4] for row in by_loss.rows]
+    assert by_loss.best_epoch == int(np.argmin(losses)) + 1
+    assert by_accuracy.best_epoch == int(np.argmax(accuracies)) + 1
+    assert by_loss.best_epoch != by_accuracy.best_epoch  # or the test shows nothing
+    assert (by_loss.watched, by_accuracy.watched) == ("validation loss", "validation balanced accuracy")
+
+
+@pytest.mark.parametrize(
+    ("cutout", "message"),
+    [
+        (40, "cutout of the model is 40; expected at most .*, the patch_size of the sample set"),
+        (4, "Squares of 4 pixels halve fewer than the 3 times that widths asks for. Shorten widths or raise cutout"),
+    ],
+)
+def test_squares_that_do_not_fit_the_patches_or_the_network_are_refused(
+    make_samples: Callable[..., Path], narrow: dict[str, Any], tmp_path: Path, cutout: int, message: str
+) -> None:
+    with pytest.raises(CropflowError, match=message):
+        network(make_samples(), {**narrow, "cutout": cutout, "widths": [8, 8, 8, 8]}, tmp_path)
 
 
 def test_kill_9_in_the_middle_of_an_epoch_changes_no_byte(

@@ -37,6 +37,21 @@ def test_a_reason_that_nobody_described_is_shown_by_its_key(world):
     assert register_stage(place).rows == [("odd shape", "1", "0.1")]
 
 
+def test_what_the_reader_found_stands_in_a_sentence(world):
+    place = place_of(world)
+    assert "As read" not in register_stage(place).summary
+    place.labels["findings"] = {
+        "named_only": 3,
+        "codes_with_blanks": {"' 1'": {"parcels": 2, "hectares": 0.1}, "'2 '": {"parcels": 3, "hectares": 0.1}},
+        "contradictions": [{"code": "1", "name": "b", "parcels": 1, "hectares": 0.1}],
+        "without_calendar": {"pea": 4},
+    }
+    assert register_stage(place).summary.endswith(
+        "As read: 5 parcels with blanks around the code; 1 parcel with a code and a name of different crops, of which "
+        "the code counts; 4 parcels without a crop calendar."
+    )
+
+
 def test_codes_out_of_scope_are_listed_largest_first(world):
     place = place_of(world)
     place.crops["out_of_scope"] = {f"C{n}": {"parcels": 1, "hectares": float(n)} for n in range(MOST_ROWS + 3)}
