@@ -15,7 +15,6 @@ import pytest
 from cropflow.files.atomic import read_json
 from cropflow.files.manifest import content_hash
 from cropflow.files.verify import verify
-from cropflow.labels.legend import read_legend
 
 CONFIG = {
     "run": ["tiny"],
@@ -176,7 +175,7 @@ def test_a_region_added_by_an_overlay_plans_its_own_jobs_and_the_report(undistur
 def test_the_folds_hold_every_block_once(undisturbed):
     metrics = read_json(undisturbed.results / "evaluation" / "tiny" / "metrics.json")
     parcels = pandas.read_parquet(undisturbed.results / "samples" / "tiny" / "plain" / "2023" / "parcels.parquet")
-    tested = parcels[parcels["crop"].isin(read_legend("cropflow").ids) & (parcels["fold"] != 255)]
+    tested = parcels[parcels["crop"].between(1, 48) & (parcels["fold"] != 255)]
     assert [fold["fold"] for fold in metrics["folds"]] == [0, 1, 2]
     assert metrics["counts"]["test parcels"] == len(tested) > 0
     assert sum(fold["parcels"] for fold in metrics["folds"]) == metrics["counts"]["test parcels scored"]
