@@ -23,7 +23,30 @@ class Parameter:
     source: str
 
 
-TABLE: dict[str, Parameter] = {
+class Table(dict[str, Parameter]):
+    """Parameters by name; a name that is not there, or holds another count of numbers, is a bug."""
+
+    def number(self, name: str) -> float:
+        """A parameter that is one number."""
+        value = self[name].value
+        if isinstance(value, tuple):
+            raise TypeError(f"parameter {name} has {len(value)} numbers, expected one")
+        return value
+
+    def numbers(self, name: str) -> tuple[float, ...]:
+        """A parameter that is several numbers."""
+        value = self[name].value
+        if not isinstance(value, tuple):
+            raise TypeError(f"parameter {name} is one number, expected several")
+        return value
+
+    def limits(self, name: str) -> tuple[float, float]:
+        """A parameter that is a range."""
+        low, high = self.numbers(name)
+        return low, high
+
+
+TABLE = Table({
     # --- phenology ---------------------------------------------------------------------------------------------
     "phenology.parcel_shift": Parameter(4.0, "days, sd", "E", "sd of heading dates; heading itself Cere'Obs 2019"),
     "phenology.region_shift": Parameter(4.0, "days, sd", "E", "region +-10 d"),
@@ -102,23 +125,9 @@ TABLE: dict[str, Parameter] = {
     "sentinel1.border_zero": Parameter(0.3, "share of the noise that is zero, -60 dB", "E", "issue threads"),
     "sentinel1.overflow": Parameter(1.0, "scenes of a landscape and season", "P", "issue threads: int16"),
     "sentinel1.overflow_scale": Parameter(10_000.0, "integers per dB", "E", "int16 holds +-3.2768 dB of them"),
-}  # fmt: skip
+})  # fmt: skip
 
-
-def number(name: str) -> float:
-    """A parameter that is one number."""
-    value = TABLE[name].value
-    if isinstance(value, tuple):
-        raise TypeError(f"parameter {name} has {len(value)} numbers, expected one")
-    return value
-
-
-def numbers(name: str) -> tuple[float, ...]:
-    """A parameter that is several numbers."""
-    value = TABLE[name].value
-    if not isinstance(value, tuple):
-        raise TypeError(f"parameter {name} is one number, expected several")
-    return value
+number, numbers = TABLE.number, TABLE.numbers
 
 
 def markdown_rows(table: Mapping[str, Parameter]) -> list[str]:
