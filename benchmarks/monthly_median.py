@@ -4,7 +4,7 @@ Every contestant gets the same scenes (uint16) and mask, and must give the same 
 middle values with halves up, 0 where nothing is valid); the conversion to and from floating point that a peer needs
 is part of its work. One thread each, repeats interleaved, the median of the repeats counts.
 
-    python benchmarks/monthly_median.py --size 512
+    python benchmarks/monthly_median.py --size 256
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def contestants() -> dict[str, tuple[Contestant, str]]:
 def main() -> None:
     """Check that all give the same composite, time them in turn, print a table and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=512, help="rows and columns, pixels")
+    parser.add_argument("--size", type=int, default=256, help="rows and columns, pixels")
     parser.add_argument("--repeats", type=int, default=3, help="timed runs of each")
     parser.add_argument("--output", type=Path, default=Path("results/benchmarks/monthly_median.json"))
     arguments = parser.parse_args()

@@ -103,7 +103,7 @@ def test_class_weights_have_a_mean_of_one_over_pixels(make_samples: Callable[...
 def test_a_damaged_index_of_patches_is_one_line(make_samples: Callable[..., Path]) -> None:
     folder = make_samples()
     (folder / "patches" / "index.parquet").write_bytes(b"PAR1 but no more")
-    with pytest.raises(CropflowError, match="index.parquet"):
+    with pytest.raises(CropflowError, match=r"index\.parquet"):
         read(folder)
 
 
