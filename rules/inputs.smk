@@ -176,9 +176,10 @@ def register_source(wildcards):
 
 def source_or_address(wildcards, input):
     """The --source of a register: its local input, or the address that it is read from."""
+    if input.source:
+        return input.source
     file = register_file(wildcards)
-    asset = file["earth_engine"]
-    return input.source or (f"ee://{asset}" if asset else file["url"])
+    return file["url"] or f"ee://{file['earth_engine']}"
 
 
 def register_beside(wildcards):
