@@ -203,6 +203,24 @@ def test_pixels_that_the_description_does_not_promise_are_refused(earth_engine):
         asset.read(Span(0, 0, 50, 80))
 
 
+def test_pixels_that_are_cut_off_are_refused(earth_engine):
+    earth_engine.add(NAME, VALUES, TRANSFORM)
+    earth_engine.broken = True
+    with open_classes(ADDRESS) as asset, pytest.raises(CropflowError, match=r"2018 sent pixels that cannot be read \("):
+        asset.read(Span(0, 0, 50, 80))
+
+
+def test_a_store_of_accounts_that_is_no_json_is_told(earth_engine, monkeypatch, tmp_path):
+    monkeypatch.delenv(calls.ADDRESS)
+    monkeypatch.delenv(calls.KEY_FILE, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".config" / "earthengine").mkdir(parents=True)
+    (tmp_path / ".config" / "earthengine" / "credentials").write_text("{secret")
+    with pytest.raises(CropflowError, match=r"is no JSON \(.*Run `earthengine authenticate`") as caught:
+        calls.asked(ADDRESS, lambda ee: ee.data.getAsset(NAME))
+    assert "secret" not in str(caught.value)
+
+
 def test_an_account_never_goes_to_an_address_without_encryption(earth_engine, monkeypatch, tmp_path):
     monkeypatch.setenv(calls.KEY_FILE, str(tmp_path / "never-read.json"))
     earth_engine.add(NAME, VALUES, TRANSFORM)
