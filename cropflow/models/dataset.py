@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cropflow.errors import CropflowError, refuse
 from cropflow.files.atomic import read_json
+from cropflow.files.tables import read_table
 from cropflow.samples.labels import BACKGROUND, UNKNOWN
 
 NO_CLASS = -1
@@ -160,8 +161,6 @@ def read_samples(places: Sequence[str], folders: Sequence[Path]) -> Samples:
 
 
 def _read_place(place: str, folder: Path) -> tuple[PlacePatches, dict[str, Any]]:
-    import pandas
-
     if not (folder / "patches.json").is_file():
         raise CropflowError(f"{folder} holds no patches.json; expected the patches of {place}. Run its samples rule.")
     layout: dict[str, Any] = read_json(folder / "patches.json")
@@ -176,7 +175,7 @@ def _read_place(place: str, folder: Path) -> tuple[PlacePatches, dict[str, Any]]
                 f"{folder / name}.npy holds {found.dtype} {found.shape}; expected {dtype} {expected}. "
                 "Build the samples again."
             )
-    sites = tuple(str(site) for site in pandas.read_parquet(folder / "index.parquet", columns=["site"])["site"])
+    sites = tuple(str(site) for site in read_table(folder / "index.parquet", ["site"])["site"])
     if len(sites) != count:
         raise CropflowError(f"{folder}/index.parquet has {len(sites)} rows; expected {count}. Build the samples again.")
     return PlacePatches(place=place, sites=sites, **arrays), layout

@@ -100,6 +100,13 @@ def test_class_weights_have_a_mean_of_one_over_pixels(make_samples: Callable[...
     assert found.class_weights("none").tolist() == [1, 1]
 
 
+def test_a_damaged_index_of_patches_is_one_line(make_samples: Callable[..., Path]) -> None:
+    folder = make_samples()
+    (folder / "patches" / "index.parquet").write_bytes(b"PAR1 but no more")
+    with pytest.raises(CropflowError, match="index.parquet"):
+        read(folder)
+
+
 def test_turns_move_series_and_labels_alike_and_depend_on_the_epoch(make_samples: Callable[..., Path]) -> None:
     samples, split = read(make_samples()), Split(0, 5, False)
     lookup = survey(samples, split).lookup()
