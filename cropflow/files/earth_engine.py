@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 TILE_PIXELS = 2048
 # Narrowest first: a band declares the range of its values, and not a type.
 INTEGERS = ("uint8", "int8", "uint16", "int16", "int32")
+# Images of a collection that a message names.
+MOST_NAMED = 12
 WAY_OUT = "Export it as a GeoTIFF of classes, and give that as path."
 
 
@@ -61,8 +63,7 @@ class AssetBand:
         asset = asked(address, lambda ee: ee.data.getAsset(self._id))
         if asset.get("type") != "IMAGE":
             raise CropflowError(
-                f"{address} is of type {asset.get('type')}; expected an IMAGE. Of a collection, name one image, "
-                f"such as JRC/D5/EUCROPMAP/V1/2018."
+                f"{address} is of type {asset.get('type')}; expected an IMAGE{_images_of(address, asset)}. Name one."
             )
         described = _band_of(asset.get("bands", []), band, address)
         self._band: str = described["id"]
@@ -128,6 +129,16 @@ class AssetBand:
                 f"{self.dtypes[0]}, {(height, width)}. {WAY_OUT}"
             )
         return values
+
+
+def _images_of(address: str, asset: Mapping[str, Any]) -> str:
+    """What a collection offers instead of itself."""
+    if asset.get("type") != "IMAGE_COLLECTION":
+        return ""
+    name = address.removeprefix(ASSET_SCHEME)
+    found = asked(address, lambda ee: ee.data.listAssets({"parent": name, "pageSize": MOST_NAMED}))["assets"]
+    # The service sends a page; whether there are more images than that it does not say.
+    return f", such as {listing([image['id'] for image in found])}" if found else ", and it holds none"
 
 
 def _band_of(bands: list[dict[str, Any]], wanted: str | None, name: str) -> dict[str, Any]:

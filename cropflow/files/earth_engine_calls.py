@@ -139,8 +139,8 @@ def _line(error: Any) -> str:
 def _refusal(name: str, status: int | None, reason: str) -> str:
     if status == HTTPStatus.NOT_FOUND:
         return (
-            f"{name} does not exist on Earth Engine, or not for this account ({reason}); check the asset's id, such as "
-            f"JRC/D5/EUCROPMAP/V1/2018."
+            f"{name} does not exist on Earth Engine, or not for this account ({reason}); check the asset's id. Named "
+            f"instead, its collection, such as JRC/D5/EUCROPMAP/V1, tells its images."
         )
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, None):
         return (

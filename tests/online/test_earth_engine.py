@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cropflow.errors import CropflowError
 from cropflow.files.class_rasters import open_classes
 from cropflow.files.earth_engine_calls import KEY_FILE
 from cropflow.labels.legend import read_table
@@ -19,10 +21,20 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.mark.parametrize("year", [2018, 2022])
-def test_the_map_of_a_year_holds_the_codes_of_its_table(year):
+COLLECTION = "JRC/D5/EUCROPMAP/V1"
+
+
+def test_the_collection_tells_images_of_both_years():
+    with pytest.raises(CropflowError) as caught, open_classes(f"ee://{COLLECTION}"):
+        pass
+    names = re.findall(rf"{COLLECTION}/(\w+)", str(caught.value))
+    assert any("2018" in name for name in names), names
+    assert any("2022" in name for name in names), names
+
+
+def test_the_map_of_2018_holds_the_codes_of_its_table():
     """A square of 5 km in the Beauce, in the projection of the map."""
-    with open_classes(f"ee://JRC/D5/EUCROPMAP/V1/{year}") as classes:
+    with open_classes(f"ee://{COLLECTION}/2018") as classes:
         assert classes.crs.to_epsg() == 3035
         assert (classes.transform.a, classes.transform.e) == (10, -10)
         span = classes.span((3_695_000, 2_820_000, 3_700_000, 2_825_000))

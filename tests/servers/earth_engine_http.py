@@ -91,6 +91,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(self.server.first_statuses.pop(0), "not now")
         elif path.endswith("/algorithms"):
             self._send(200, (SHIPPED / "algorithms.json").read_bytes())
+        elif path.endswith(":listAssets"):
+            parent = path.removesuffix(":listAssets").removeprefix(PREFIX) + "/"
+            found = [asset for name, asset in self.server.descriptions.items() if name.startswith(parent)]
+            self._send(200, json.dumps({"assets": found}).encode())
         elif not self._refused(path):
             self._send(200, json.dumps(self.server.descriptions[path.removeprefix(PREFIX)]).encode())
 

@@ -133,7 +133,13 @@ def test_a_service_that_is_out_of_reach_is_given_up_in_one_line(earth_engine, mo
     [
         (401, ["without an account", "`earthengine authenticate`"]),
         (403, ["answer 403 as told", "`earthengine authenticate`", "CROPFLOW_EE_PROJECT"]),
-        (404, ["does not exist on Earth Engine, or not for this account", "such as JRC/D5/EUCROPMAP/V1/2018"]),
+        (
+            404,
+            [
+                "does not exist on Earth Engine, or not for this account",
+                "its collection, such as JRC/D5/EUCROPMAP/V1, tells its images",
+            ],
+        ),
         (400, ["400: answer 400 as told", "check the asset's id and its layer"]),
     ],
 )
@@ -158,7 +164,8 @@ def test_an_asset_that_is_not_there_is_told(earth_engine):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"type": "IMAGE_COLLECTION"}, r"is of type IMAGE_COLLECTION; expected an IMAGE\. Of a collection, name one"),
+        ({"type": "TABLE"}, r"2018 is of type TABLE; expected an IMAGE\. Name one\."),
+        ({"type": "IMAGE_COLLECTION"}, r"is of type IMAGE_COLLECTION; expected an IMAGE, and it holds none\."),
         ({"bands": []}, r"has the bands none, and no layer is given"),
         ({"dataType": {"precision": "FLOAT"}}, r"stores FLOAT from 0 to 0; expected classes as integers"),
         ({"dataType": {"precision": "INT", "range": {"max": 4294967295}}}, r"stores INT from 0 to 4\.29497e\+09"),
@@ -176,6 +183,16 @@ def test_an_asset_that_is_no_map_of_classes_is_refused(earth_engine, change, mes
     (place if key in place else place["grid"]).update(change)
     with pytest.raises(CropflowError, match=message), open_classes(ADDRESS):
         pass
+
+
+def test_a_collection_tells_its_images(earth_engine):
+    for name in ("2018", "2022_eu27", "2022_ukraine"):
+        earth_engine.add(f"JRC/D5/EUCROPMAP/V1/{name}", VALUES, TRANSFORM)
+    earth_engine.descriptions["JRC/D5/EUCROPMAP/V1"] = {"type": "IMAGE_COLLECTION", "id": "JRC/D5/EUCROPMAP/V1"}
+    with pytest.raises(CropflowError) as caught, open_classes("ee://JRC/D5/EUCROPMAP/V1"):
+        pass
+    images = ", ".join(f"JRC/D5/EUCROPMAP/V1/{name}" for name in ("2018", "2022_eu27", "2022_ukraine"))
+    assert str(caught.value).endswith(f"expected an IMAGE, such as {images}. Name one.")
 
 
 def test_of_several_bands_one_is_named(earth_engine):
