@@ -168,7 +168,7 @@ def register_source(wildcards):
     file = found["files"][wildcards.season]
     if file["path"]:
         return file["path"]
-    if file["ranges"]:
+    if file["ranges"] or file["earth_engine"]:
         return []
     name = file["url"].split("?")[0].rsplit("/", 1)[1]
     return f"<results>/labels/{wildcards.register}/{wildcards.season}/download/{name}"
@@ -176,7 +176,10 @@ def register_source(wildcards):
 
 def source_or_address(wildcards, input):
     """The --source of a register: its local input, or the address that it is read from."""
-    return input.source or register_file(wildcards)["url"]
+    if input.source:
+        return input.source
+    file = register_file(wildcards)
+    return file["url"] or f"ee://{file['earth_engine']}"
 
 
 def register_beside(wildcards):

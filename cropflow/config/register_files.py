@@ -28,12 +28,19 @@ class RegisterFile(Section):
     layer: str | None = Field(
         default=None,
         description="Layer, where the file holds several, or name of the file, without its suffix, where an archive "
-        "does; for reader isrc the agricultural year, such as '1400-1401', where the season is not named so.",
+        "does, or band of an asset of Earth Engine that has several; for reader isrc the agricultural year, such as "
+        "'1400-1401', where the season is not named so.",
     )
     ranges: bool = Field(
         default=False,
         description="For reader raster with a url: read a COG where it lies, by range requests, instead of "
         "downloading it.",
+    )
+    earth_engine: str | None = Field(
+        default=None,
+        pattern="^[A-Za-z0-9_.:-]+(/[A-Za-z0-9_.-]+)+$",
+        description="For reader raster, instead of path and url: the id of an image asset of Earth Engine, such as "
+        "JRC/D5/EUCROPMAP/V1/2018, of which the windows alone are read. Accounts belong into the environment.",
     )
     campaign: int | None = Field(
         default=None, ge=1900, le=2199, description="Year of the declaration; the year in which the season ends."
@@ -69,18 +76,21 @@ class RegisterFile(Section):
             return content
         area = content.get("area") or NATIONAL
         url = find_vintage(content["vintage"], str(area)).url
-        if content.get("path") is not None or content.get("url") not in (None, url):
-            raise ValueError("give exactly one of path, url and vintage")
+        others = [content.get("path"), content.get("earth_engine")]
+        if any(place is not None for place in others) or content.get("url") not in (None, url):
+            raise ValueError("give exactly one of path, url, earth_engine and vintage")
         return {**content, "area": area, "url": url}
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
-        if (self.path is None) == (self.url is None):
-            raise ValueError("give exactly one of path, url and vintage")
+        if sum(place is not None for place in (self.path, self.url, self.earth_engine)) != 1:
+            raise ValueError("give exactly one of path, url, earth_engine and vintage")
         if self.area is not None and self.vintage is None:
             raise ValueError("area goes with vintage; give both, or neither")
         if self.url is not None:
             check_address(self.url)
+        if self.earth_engine is not None and self.sha256 is not None:
+            raise ValueError("sha256 is of a file, and earth_engine names none; drop sha256")
         if self.ranges and (self.url is None or self.sha256 is not None):
             raise ValueError("ranges needs a url, and no sha256: the file is never there as a whole")
         return self

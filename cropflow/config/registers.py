@@ -242,6 +242,8 @@ class Register(Section):
             raise ValueError(f"raster belongs to reader raster; reader is {self.reader!r}")
         if self.reader != "raster" and any(file.ranges for file in self.files.values()):
             raise ValueError(f"files.<season>.ranges belongs to reader raster; reader is {self.reader!r}")
+        if self.reader != "raster" and any(file.earth_engine is not None for file in self.files.values()):
+            raise ValueError(f"files.<season>.earth_engine belongs to reader raster; reader is {self.reader!r}")
         if self.reader == "raster" and self.points is not None:
             raise ValueError("reader raster has no points; drop points")
         if self.reader == "canadian_cropland" and self.points is None:

@@ -1,4 +1,4 @@
-"""Windows of rasters of classes: a local GeoTIFF, a COG read by ranges, or the tiles of a STAC item collection.
+"""Windows of rasters of classes: GeoTIFFs, COGs read by ranges, tiles of STAC items, assets of Earth Engine.
 
 Pixels come as they are stored, in the raster's own CRS: nothing is resampled, and no value is invented.
 """
@@ -22,7 +22,8 @@ from rasterio.windows import Window
 
 from cropflow.config.addresses import public
 from cropflow.errors import CropflowError, listing
-from cropflow.files.map_items import ITEM_SUFFIXES, asset_files, is_remote
+from cropflow.files.earth_engine import AssetBand
+from cropflow.files.map_items import ITEM_SUFFIXES, asset_files, is_asset, is_remote
 
 # All that polygons can be made of without a change of type; no map of classes needs more.
 DTYPES = ("uint8", "int8", "uint16", "int16", "int32")
@@ -145,9 +146,10 @@ class ClassRaster:
                 continue
             window = Window(left - tile.column, top - tile.row, right - left, bottom - top)
             try:
-                stored, usable = tile.raster.read(1, window=window), tile.raster.read_masks(1, window=window) != 0
+                pixels = _pixels(tile.raster, window)
             except RasterioError as error:
                 raise _unreadable(tile.raster.name, error) from None
+            stored, usable = pixels.data, ~np.ma.getmaskarray(pixels)
             part = np.s_[top - span.row : bottom - span.row, left - span.column : right - span.column]
             # Where tiles overlap, the first one that knows a pixel decides.
             fresh = usable & ~np.isin(stored, self._nodata) & ~valid[part]
@@ -157,13 +159,15 @@ class ClassRaster:
 
 
 @contextmanager
-def open_classes(source: str | Path, nodata: Sequence[int] = ()) -> Iterator[ClassRaster]:
+def open_classes(source: str | Path, nodata: Sequence[int] = (), band: str | None = None) -> Iterator[ClassRaster]:
     """Open a raster of classes.
 
     Args:
         source: A file that GDAL reads as a raster, the http(s) address of a COG, of which only what is needed is
-            fetched, or a STAC item or item collection (``.json``, ``.geojson``) whose items carry an asset ``map``.
+            fetched, ``ee://`` and the id of an image asset of Earth Engine, or a STAC item or item collection
+            (``.json``, ``.geojson``) whose items carry an asset ``map``.
         nodata: Values that mean no data, beside the one that the file declares.
+        band: Band of an asset of Earth Engine that has several.
 
     Raises:
         CropflowError: If it cannot be read, has several bands, holds no integers, has no CRS, is not north-up, or if
@@ -176,12 +180,23 @@ def open_classes(source: str | Path, nodata: Sequence[int] = ()) -> Iterator[Cla
     with rasterio.Env(**settings), ExitStack() as opened:
         rasters = []
         for file in files:
+            if is_asset(file):
+                rasters.append(AssetBand(file, band))
+                continue
             try:
                 rasters.append(opened.enter_context(rasterio.open(file)))
             except RasterioError as error:
                 raise _unreadable(file, error) from None
             _check(rasters[-1], str(public(file)))
         yield ClassRaster(name, rasters, nodata)
+
+
+def _pixels(raster: Any, window: Window) -> np.ma.MaskedArray[Any, Any]:
+    """A part of a file or an asset, masked where there is no data."""
+    found: np.ma.MaskedArray[Any, Any] = (
+        raster.read(window) if isinstance(raster, AssetBand) else raster.read(1, window=window, masked=True)
+    )
+    return found
 
 
 def _unreadable(file: str, error: Exception) -> CropflowError:

@@ -12,11 +12,18 @@ from cropflow.errors import CropflowError, listing
 ITEM_SUFFIXES = (".json", ".geojson")
 # The name that ESA WorldCover's items give the classification, whoever serves them.
 ASSET = "map"
+# What stands before the id of an asset of Earth Engine to tell it from a path.
+ASSET_SCHEME = "ee://"
+
+
+def is_asset(source: str) -> bool:
+    """True for addresses of assets of Earth Engine, such as ``ee://JRC/D5/EUCROPMAP/V1/2018``."""
+    return source.startswith(ASSET_SCHEME)
 
 
 def is_remote(source: str) -> bool:
-    """True for http(s) addresses."""
-    return source.lower().startswith(("http://", "https://"))
+    """True for what is read from where it lies: http(s) addresses, and assets of Earth Engine."""
+    return is_asset(source) or source.lower().startswith(("http://", "https://"))
 
 
 def asset_files(path: Path, asset: str = ASSET) -> list[str]:

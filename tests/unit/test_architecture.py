@@ -21,6 +21,7 @@ COMMAND_ENTRIES = {"labels.command": {"labels.history_command", "labels.legend_c
 LONGEST_MODULE = 320
 # Where the name of a distribution is not the name that is imported.
 DISTRIBUTIONS = {"yaml": "pyyaml", "PIL": "pillow", "sklearn": "scikit-learn"}
+DISTRIBUTIONS |= {"ee": "earthengine-api", "google": "google-auth", "googleapiclient": "google-api-python-client"}
 ENVIRONMENT_COMMANDS = re.compile(r"python -m cropflow (\w+)")
 COMMAND_ROOMS = {"simulate": "simulation"}
 

@@ -67,6 +67,15 @@ def test_a_map_that_is_read_by_ranges_is_not_downloaded(plan):
     assert f"--source {url}" in text
 
 
+def test_an_asset_of_earth_engine_is_not_downloaded(plan):
+    files = {"2023": {"earth_engine": "JRC/D5/EUCROPMAP/V1/2022"}}
+    overlay = {"registers": {"far": {"reader": "raster", "table": "eucropmap", "files": files}}}
+    code, jobs, text = plan("-p", "results/labels/far/2023/parcels.parquet", overlay=overlay)
+    assert code == 0, text
+    assert jobs == {"labels": 1}
+    assert "--source ee://JRC/D5/EUCROPMAP/V1/2022" in text
+
+
 LEGEND = "id,level,name,parent,colour\n1,1,maize,,#ff8800\n2,1,wheat,,#ffee88\n"
 TABLE = "code,crop\nBTH,wheat\nMIS,maize\n"
 RESULT = "results/labels/demo/2023/legends/mine.parquet"

@@ -29,7 +29,7 @@ from cropflow.config.addresses import public
 from cropflow.config.registers import Raster, Register
 from cropflow.errors import CropflowError
 from cropflow.files.class_rasters import ClassRaster, Span, open_classes
-from cropflow.files.map_items import ITEM_SUFFIXES, asset_files, is_remote
+from cropflow.files.map_items import ITEM_SUFFIXES, asset_files, is_asset, is_remote
 from cropflow.labels.archives import RASTER_SUFFIXES, is_archive, unpacked
 from cropflow.labels.registers.raster_windows import spans_to_read
 
@@ -47,7 +47,8 @@ def read(source: Path | str, season: str, settings: Register) -> geopandas.GeoDa
     depend on the window, as long as the window does not cut the part.
 
     Args:
-        source: A raster, an archive with one GeoTIFF, a STAC item collection, or the http(s) address of a COG.
+        source: A raster, an archive with one GeoTIFF, a STAC item collection, the http(s) address of a COG, or
+            ``ee://`` and the id of an image asset of Earth Engine.
         season: Name of the season; a map is of one.
         settings: The register's config entry; ``raster`` is used.
 
@@ -56,7 +57,8 @@ def read(source: Path | str, season: str, settings: Register) -> geopandas.GeoDa
             valid pixel there.
     """
     wanted = settings.raster or Raster()
-    with _unpacked(source, season, settings) as file, open_classes(file, wanted.nodata) as classes:
+    band = _layer(season, settings) if is_asset(str(source)) else None
+    with _unpacked(source, season, settings) as file, open_classes(file, wanted.nodata, band) as classes:
         spans = spans_to_read(classes, wanted)
         parts = [_connected(classes, span, wanted.cut_pixels) for span in spans]
         pixels = sum(span.height * span.width for span in spans)
@@ -78,17 +80,23 @@ def read(source: Path | str, season: str, settings: Register) -> geopandas.GeoDa
 @contextmanager
 def _unpacked(source: Path | str, season: str, settings: Register) -> Iterator[Path | str]:
     """The map itself, where it comes in an archive, as the AAFC Annual Crop Inventory does."""
-    layer = settings.files[season].layer if season in settings.files else None
-    if not is_remote(str(source)) and is_archive(Path(source)):
+    layer = _layer(season, settings)
+    if is_asset(str(source)):
+        yield source
+    elif not is_remote(str(source)) and is_archive(Path(source)):
         with unpacked(Path(source), member=layer, suffixes=RASTER_SUFFIXES) as file:
             yield file
     elif layer is not None:
         raise CropflowError(
-            f"registers.<name>.files.{season}.layer is {layer!r}; for reader raster it names a file of an archive, and "
-            f"{public(str(source))} is none. Drop it."
+            f"registers.<name>.files.{season}.layer is {layer!r}; for reader raster it names a file of an archive or "
+            f"a band of an asset of Earth Engine, and {public(str(source))} is neither. Drop it."
         )
     else:
         yield source
+
+
+def _layer(season: str, settings: Register) -> str | None:
+    return settings.files[season].layer if season in settings.files else None
 
 
 def files(source: Path | str, season: str, settings: Register) -> list[Path]:

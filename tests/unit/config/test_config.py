@@ -122,7 +122,7 @@ def test_the_examples_of_the_page_on_maps_are_valid(root):
     text = (root / "docs" / "map-registers.md").read_text().split("```yaml\n")[1].split("```")[0]
     registers = {name: parse(Register, entry, name) for name, entry in yaml.safe_load(text)["registers"].items()}
     assert {register.kind for register in registers.values()} == {"map"}
-    assert set(registers) == {"eucropmap", "aafc", "worldcover", "canadian_cropland"}
+    assert set(registers) == {"eucropmap", "eucropmap_far", "aafc", "worldcover", "canadian_cropland"}
 
 
 @pytest.mark.parametrize(
@@ -165,6 +165,15 @@ def test_the_examples_of_the_page_on_maps_are_valid(root):
             Register,
             {"reader": "rpg", "files": {"2018": {"url": "https://a.org/x.7z", "ranges": True}}},
             ["ranges belongs to reader raster"],
+        ),
+        (Register, MAP | {"files": {"2018": {"path": "x", "earth_engine": "JRC/a"}}}, ["exactly one of path, url"]),
+        (Register, MAP | {"files": {"2018": {"earth_engine": "ee://JRC/a"}}}, ["earth_engine", "'ee://JRC/a'"]),
+        (Register, MAP | {"files": {"2018": {"earth_engine": "JRC/a", "ranges": True}}}, ["ranges needs a url"]),
+        (Register, MAP | {"files": {"2018": {"earth_engine": "JRC/a", "sha256": "0" * 64}}}, ["sha256 is of a file"]),
+        (
+            Register,
+            {"reader": "rpg", "files": {"2018": {"earth_engine": "JRC/a"}}},
+            ["earth_engine belongs to reader raster"],
         ),
     ],
 )

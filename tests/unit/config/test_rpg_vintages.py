@@ -62,10 +62,10 @@ def test_a_vintage_stands_for_its_address():
     [
         ({"vintage": 2014}, r"vintage is 2014; the register's catalogue has 2015 to 2024"),
         ({"vintage": 2023, "area": "R99"}, r"area is 'R99'; of 2023 the register's catalogue has: FXX, R01"),
-        ({"vintage": 2023, "path": "x"}, "exactly one of path, url and vintage"),
-        ({"vintage": 2023, "url": "https://other.example/a.7z"}, "exactly one of path, url and vintage"),
+        ({"vintage": 2023, "path": "x"}, "exactly one of path, url, earth_engine and vintage"),
+        ({"vintage": 2023, "url": "https://other.example/a.7z"}, "exactly one of path, url, earth_engine and vintage"),
         ({"area": "R84", "path": "x"}, "area goes with vintage"),
-        ({}, "exactly one of path, url and vintage"),
+        ({}, "exactly one of path, url, earth_engine and vintage"),
         ({"vintage": "new"}, "vintage"),
     ],
 )

@@ -194,6 +194,33 @@ def test_a_map_behind_an_address_is_read_by_ranges_and_named_without_its_query(s
     assert "hush" not in json.dumps(manifest)
 
 
+def test_an_asset_of_earth_engine_gives_the_same_parcels_as_a_file(simulated, tmp_path, earth_engine):
+    (xmin, ymax), size = (simulated.transform.c, simulated.transform.f), len(simulated.values) * 10
+    inner = {"bounds": [xmin + 205, ymax - size + 305, xmin + size - 105, ymax - 95], "crs": "EPSG:3035"}
+    settings = {"raster": {"windows": {"inner": inner}, "nodata": [600]}}
+    clean(simulated, tmp_path, entry(simulated, **settings))
+    local = (tmp_path / "parcels.parquet").read_bytes()
+    earth_engine.add("JRC/D5/EUCROPMAP/V1/2018", simulated.values.astype(np.uint16), simulated.transform)
+    simulated.path = "ee://JRC/D5/EUCROPMAP/V1/2018"
+    files = {"2018": {"earth_engine": "JRC/D5/EUCROPMAP/V1/2018", "layer": "classification"}}
+    clean(simulated, tmp_path, entry(simulated, files=files, **settings))
+    assert (tmp_path / "parcels.parquet").read_bytes() == local
+    manifest = read_json(manifest_path(tmp_path / "parcels.parquet"))
+    assert manifest["inputs"] == {}
+    assert manifest["settings"]["address"] == "ee://JRC/D5/EUCROPMAP/V1/2018"
+    assert manifest["settings"]["layer"] == "classification"
+
+
+def test_an_asset_that_is_refused_leaves_nothing_behind(simulated, tmp_path, earth_engine):
+    earth_engine.add("JRC/map", simulated.values.astype(np.uint16), simulated.transform)
+    earth_engine.statuses = [200, 403]
+    simulated.path = "ee://JRC/map"
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(CropflowError, match=r"ee://JRC/map cannot be read without an account"):
+        clean(simulated, tmp_path, entry(simulated))
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_a_bad_map_leaves_nothing_behind(simulated, tmp_path, class_map):
     simulated.path = class_map([[1.5]], "float32", "bad.tif")
     before = sorted(tmp_path.iterdir())
