@@ -197,8 +197,9 @@ def register_beside(wildcards):
 
 
 def undated_settings(wildcards):
-    """A register without the window before harvest, which changes no parcel."""
+    """A register without what changes no parcel: the window before harvest, and how codes become crops."""
     found = json.loads(register_settings(wildcards))
+    found |= {"unmapped": "stop", "minimum_share_percent": 0}
     if found["calendar"]:
         del found["calendar"]["window"]
     return as_json(found)

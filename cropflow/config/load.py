@@ -53,6 +53,11 @@ def read_config(files: Sequence[Path]) -> dict[str, Any]:
             content = loader.get_single_data()
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise CropflowError(f"{file} is no YAML: {error}") from None
+        except ValueError as error:
+            # YAML reads text that looks like a date as one, and there is no 31 February.
+            raise CropflowError(
+                f"{file} holds a date that does not exist ({error}); expected one of the calendar. Correct it."
+            ) from None
         if content is None:
             raise CropflowError(f"{file} is empty; expected a mapping of sections.")
         if not isinstance(content, dict):

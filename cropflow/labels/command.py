@@ -59,9 +59,11 @@ def vintages(
 
     found = [each for each in known() if year in (None, each.year) and area in (None, each.area)]
     if not found:
+        asked = " and ".join(
+            f"--{name} {value}" for name, value in (("year", year), ("area", area)) if value is not None
+        )
         raise CropflowError(
-            f"No delivery of --year {year} and --area {area} is known; expected one of those that "
-            "`cropflow labels vintages` lists."
+            f"No delivery of {asked} is known; expected one of those that `cropflow labels vintages` lists."
         )
     for each in found:
         typer.echo(

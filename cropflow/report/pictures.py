@@ -41,6 +41,7 @@ class SitePicture:
         caption: Extent, pixel size, and how many of the values behind the map were interpolated.
         agreeing: Pixels whose crop is the register's.
         compared: Pixels that have a crop in both.
+        declared: Parcels of the place that agree with the map, and those with a declared crop; None without a register.
     """
 
     place: str
@@ -53,6 +54,18 @@ class SitePicture:
     caption: str
     agreeing: int
     compared: int
+    declared: tuple[int, int] | None
+
+    @property
+    def no_truth_note(self) -> str:
+        """Why the register is not drawn beside the map."""
+        if self.declared is None:
+            return "No register covers this place: there is nothing to compare the map with."
+        agreeing, known = self.declared
+        return (
+            f"Nothing was learnt here, and the register is not drawn: {agreeing:,} of its {known:,} parcels with a "
+            "declared crop in this place agree with the map."
+        )
 
     @property
     def agreement_note(self) -> str:
@@ -136,7 +149,14 @@ def picture_site(
         + _filled_note(folder.parent, site),
         int((compared & (truth == predicted)).sum()),
         int(compared.sum()),
+        _declared(folder.parent),
     )
+
+
+def _declared(folder: Path) -> tuple[int, int] | None:
+    """What the map of a place says of its declared parcels."""
+    parcels: dict[str, int] | None = read_json(folder / "summary.json").get("parcels")
+    return (parcels["agreeing"], parcels["with a declared crop"]) if parcels else None
 
 
 def _filled_note(folder: Path, site: str) -> str:

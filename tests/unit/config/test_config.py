@@ -86,7 +86,10 @@ def test_a_key_given_twice_is_named_with_both_lines(tmp_path):
     assert read_config([file]) == {"a": {"x": 1}, "b": {"x": 1, "y": 2}}
 
 
-@pytest.mark.parametrize(("text", "told"), [("", "is empty"), ("- a", "holds list"), ("a: [", "is no YAML")])
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("", "is empty"), ("- a", "holds list"), ("a: [", "is no YAML"), ("a: 2024-13-01", "holds a date")],
+)
 def test_a_file_that_is_no_config_is_one_line(tmp_path, text, told):
     (tmp_path / "mine.yaml").write_text(text)
     with pytest.raises(CropflowError, match=rf"mine.yaml {told}"):

@@ -210,8 +210,8 @@ class World:
         )
         write_table(path.with_name("confusion.parquet"), long_table(confusions, CROPS, self.legend))
 
-    def add_map(self, place: str, sites: list[str], grid: Grid = GRID, seed: int = 0) -> None:
-        """Write the map of a place, noise all over."""
+    def add_map(self, place: str, sites: list[str], grid: Grid = GRID, seed: int = 0, register: bool = True) -> None:
+        """Write the map of a place, noise all over; with or without a register that covers it."""
         rng = np.random.default_rng(seed)
         folder = self.folder / "maps" / place
         for site in sites:
@@ -220,7 +220,8 @@ class World:
             confidence = rng.integers(0, 101, grid.shape).astype(np.uint8)
             write_cog(folder / site / "confidence.tif", confidence, grid, 255, categorical=False)
         site = {"pixels": 48, "not_predicted": 5, "filled_share": 0.334}
-        parcels = {"read": 3, "predicted": 3, "in doubt": 1}
+        counts = {"read": 3, "predicted": 3, "in doubt": 1, "with a declared crop": 3, "agreeing": 2}
+        parcels = counts if register else None
         write_json(folder / "summary.json", {"sites": dict.fromkeys(sites, site), "parcels": parcels})
         self.maps.append(folder)
 
@@ -322,7 +323,7 @@ def full_page(template, tmp_path_factory) -> str:
 
     world = World(tmp_path_factory.mktemp("full") / "results", template)
     world.simulate()
-    world.add_map("hill/2019", ["a"])
+    world.add_map("hill/2019", ["a"], register=False)
     return render(world.inputs())
 
 

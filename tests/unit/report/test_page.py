@@ -221,6 +221,13 @@ def test_a_mapped_place_without_labels_says_so(full_page, visible_text):
     assert "No register covers this place" in visible_text(full_page)
 
 
+def test_a_mapped_place_with_a_register_that_was_not_learnt_from_tells_how_much_agrees(world, visible_text):
+    world.add_map("hill/2019", ["a"])
+    text = visible_text(render(world.inputs()))
+    assert "2 of its 3 parcels with a declared crop in this place agree with the map" in text
+    assert "No register covers" not in text
+
+
 def test_months_without_a_scene_are_marked(plain_page, visible_text):
     assert "Dec 2018 nothing seen: filled Jan 2019" in visible_text(plain_page)
 
