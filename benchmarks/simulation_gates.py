@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cropflow.config.sections import SENTINEL2_BANDS, Season
+from cropflow.config.imagery import SENTINEL2_BANDS
+from cropflow.config.sections import Season
 from cropflow.simulation import gates
 from cropflow.simulation.noise import generator
 from cropflow.simulation.plots import PixelSeason, lay_plots, see_pixels

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cropflow.composites.gaps import fill_gaps
 from cropflow.composites.masking import check_scl, valid_observations
 from cropflow.composites.median import monthly_median
-from cropflow.config.sections import Series
+from cropflow.config.imagery import Series
 
 # Rows and columns of a block, and of the chunks that are written: no two blocks share a chunk.
 BLOCK = 256
@@ -78,7 +78,7 @@ def masked_median(
         CropflowError: If a scene class exceeds 11.
     """
     check_scl(scl, where)
-    return monthly_median(reflectance, valid_observations(reflectance, scl, series.scl_classes), period, n_periods)
+    return monthly_median(reflectance, valid_observations(reflectance, scl, series.mask.classes), period, n_periods)
 
 
 def composite_window(

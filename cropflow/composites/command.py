@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cropflow.composites.sources import Scenes
-    from cropflow.config.sections import Series
+    from cropflow.config.imagery import Series
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 log = logging.getLogger(__name__)
@@ -45,8 +45,10 @@ def composites(
     """
     from cropflow.composites.periods import calendar_months
     from cropflow.composites.sources import check_scenes
+    from cropflow.config.base import dump
+    from cropflow.config.imagery import Series
     from cropflow.config.root import parse_json
-    from cropflow.config.sections import Season, Series, dump
+    from cropflow.config.sections import Season
     from cropflow.files.atomic import atomic_folder
     from cropflow.files.cubes import create_store, open_store
     from cropflow.files.manifest import write_manifest

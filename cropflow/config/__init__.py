@@ -1,9 +1,11 @@
 """The configuration: pydantic models are the source, everything else is generated or checked from them."""
 
+from cropflow.config.base import Section
+from cropflow.config.imagery import Imagery, Series
 from cropflow.config.regions import Region
 from cropflow.config.registers import Register
 from cropflow.config.root import Config
-from cropflow.config.sections import Experiment, Imagery, SampleSet, Season, Section, Series
+from cropflow.config.sections import Experiment, SampleSet, Season
 from cropflow.config.simulation import Simulation
 
 __all__ = [

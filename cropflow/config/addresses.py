@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
+
+
+def check_service(url: str) -> str:
+    """Refuse what is no http(s) address, or carries a password or a signature.
+
+    Raises:
+        ValueError: What is wrong, without the address: it may carry a secret.
+    """
+    address = _parts(url, "https://host/path")
+    if address.query:
+        raise ValueError("url carries a query, where secrets live; expected https://host/path")
+    return url
 
 
 def check_address(url: str) -> None:
@@ -13,18 +25,22 @@ def check_address(url: str) -> None:
     Raises:
         ValueError: What is wrong, without the address: it may carry a secret.
     """
+    if not _parts(url, "https://host/path/file").path.rpartition("/")[2]:
+        raise ValueError("url names no file; expected https://host/path/file")
+
+
+def _parts(url: str, expected: str) -> SplitResult:
     try:
         address = urlsplit(url)
         # Not a number where a password with a slash is taken for the port.
         _ = address.port
     except ValueError:
-        raise ValueError("url is no address; expected https://host/path/file") from None
+        raise ValueError(f"url is no address; expected {expected}") from None
     if "@" in address.netloc:
         raise ValueError("url carries a user or password; credentials belong into ~/.netrc")
     if address.scheme not in ("http", "https") or not address.hostname:
-        raise ValueError("url is no http(s) address; expected https://host/path/file")
-    if not address.path.rpartition("/")[2]:
-        raise ValueError("url names no file; expected https://host/path/file")
+        raise ValueError(f"url is no http(s) address; expected {expected}")
+    return address
 
 
 def public(value: Any) -> Any:

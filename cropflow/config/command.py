@@ -24,9 +24,9 @@ Files = Annotated[
 
 
 def _filled(files: list[Path]) -> str:
+    from cropflow.config.base import dump
     from cropflow.config.load import read_config
     from cropflow.config.root import Config, missing_paths, parse
-    from cropflow.config.sections import dump
 
     if [str(file) for file in files] == ["-"]:
         try:

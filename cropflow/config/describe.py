@@ -6,6 +6,8 @@ import json
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from cropflow.config.base import Section
+from cropflow.config.imagery import Budget, HarvestWindow, Imagery, Mask, Radar, Series
 from cropflow.config.regions import Box, Clusters, Cropland, Frame, Region, Sample, Square, Strata
 from cropflow.config.register_files import RegisterFile
 from cropflow.config.registers import (
@@ -21,18 +23,7 @@ from cropflow.config.registers import (
     Window,
 )
 from cropflow.config.root import Config
-from cropflow.config.sections import (
-    Experiment,
-    Folds,
-    Imagery,
-    Place,
-    RandomForest,
-    SampleSet,
-    Season,
-    Section,
-    Series,
-    TemporalUnet,
-)
+from cropflow.config.sections import Experiment, Folds, Place, RandomForest, SampleSet, Season, TemporalUnet
 from cropflow.config.simulation import Difficulty, Landscape, Simulation
 
 # Heading -> model, in the order of the rooms.
@@ -62,7 +53,11 @@ PAGES: dict[str, type[Section]] = {
     "regions.<name>.choose.strata": Strata,
     "seasons.<name>": Season,
     "imagery.<name>": Imagery,
+    "imagery.<name>.budget": Budget,
     "series.<name>": Series,
+    "series.<name>.mask": Mask,
+    "series.<name>.radar": Radar,
+    "series.<name>.window": HarvestWindow,
     "sets.<name>": SampleSet,
     "sets.<name>.folds": Folds,
     "experiments.<name>": Experiment,

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import Tag, ValidationError
 
 from cropflow.config.addresses import public
-from cropflow.config.sections import Section
+from cropflow.config.base import Section
 from cropflow.errors import listing
 
 # What may stand under the key that tells alternatives apart.

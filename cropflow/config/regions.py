@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from cropflow.config.addresses import check_address
-from cropflow.config.sections import Name, Section
+from cropflow.config.base import Name, Section
 
 Longitude = Annotated[float, Field(ge=-180, le=180)]
 Latitude = Annotated[float, Field(ge=-80, le=84)]

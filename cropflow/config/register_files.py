@@ -8,8 +8,8 @@ from typing import Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from cropflow.config.addresses import check_address
+from cropflow.config.base import Section
 from cropflow.config.rpg_vintages import NATIONAL, find_vintage
-from cropflow.config.sections import Section
 
 
 class RegisterFile(Section):

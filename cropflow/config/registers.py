@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from cropflow.config.base import Name, Section
 from cropflow.config.regions import Site
 from cropflow.config.register_files import RegisterFile
-from cropflow.config.sections import Name, Section
 
 # Readers whose codes are their own: the table of the same name is the one to take.
 OWN_TABLES = ("isrc", "eurocrops", "canadian_cropland")

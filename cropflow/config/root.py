@@ -11,10 +11,12 @@ from typing import Any, Self, TypeVar
 from pydantic import Field, ValidationError, model_validator
 
 from cropflow.config.addresses import public
+from cropflow.config.base import Name, Section
+from cropflow.config.imagery import Imagery, Series
 from cropflow.config.messages import one_line
 from cropflow.config.regions import Clusters, Region
 from cropflow.config.registers import Register
-from cropflow.config.sections import Experiment, Imagery, Name, Place, SampleSet, Season, Section, Series
+from cropflow.config.sections import Experiment, Place, SampleSet, Season
 from cropflow.config.shipped import legend_key, legend_names, own_file, own_table_path, table_names
 from cropflow.config.simulation import Simulation
 from cropflow.errors import CropflowError, listing

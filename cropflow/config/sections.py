@@ -1,28 +1,15 @@
-"""One model per kind of config entry but registers and regions, in the order of the rooms."""
+"""The config sections of seasons, samples and experiments, in the order of the rooms."""
 
 from __future__ import annotations
 
 import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from cropflow.config.base import Name, Section
+from cropflow.config.imagery import Sensor
 from cropflow.config.shipped import check_legend_key
-
-Sentinel2Band = Literal["B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12"]
-SENTINEL2_BANDS: tuple[Sentinel2Band, ...] = (
-    "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12",
-)  # fmt: skip
-BANDS_10M = frozenset({"B02", "B03", "B04", "B08"})
-
-# Names become folder names and Snakemake wildcards.
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-
-
-class Section(BaseModel):
-    """Base of all sections: unknown keys are errors, values never change after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Season(Section):
@@ -36,47 +23,6 @@ class Season(Section):
         if self.end <= self.start:
             raise ValueError(f"end {self.end} is not after start {self.start}")
         return self
-
-
-class Imagery(Section):
-    """Where scenes come from and which are taken."""
-
-    source: Literal["items", "safe"] = Field(
-        description="items: a STAC item collection; safe: a folder of Sentinel-2 SAFE products."
-    )
-    simulation: Name | None = Field(default=None, description="Read the archive of this simulation.")
-    path: str | None = Field(default=None, description="File or folder, relative to the working directory.")
-    bands: tuple[Sentinel2Band, ...] = Field(
-        default=SENTINEL2_BANDS, min_length=1, description="Sentinel-2 bands, in this order."
-    )
-    maximum_cloud_percent: float = Field(
-        default=100.0, ge=0, le=100, description="Scenes whose metadata say more cloud are dropped."
-    )
-    assume_baseline: str | None = Field(
-        default=None,
-        pattern=r"^\d\d\.\d\d$",
-        description="Processing baseline of records that carry none, such as '02.07'.",
-    )
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if (self.simulation is None) == (self.path is None):
-            raise ValueError("give exactly one of simulation and path")
-        if len(set(self.bands)) != len(self.bands):
-            raise ValueError(f"bands {list(self.bands)} name a band twice")
-        return self
-
-
-class Series(Section):
-    """How Sentinel-2 scenes become a series of monthly medians."""
-
-    scl_classes: tuple[Annotated[int, Field(ge=1, le=11)], ...] = Field(
-        default=(4, 5, 6, 7), min_length=1, description="Scene classes that count as clear."
-    )
-    fill: Literal["neighbours", "none"] = Field(
-        default="neighbours", description="Gap rule: mean of the nearest valid periods before and after, or none."
-    )
-    max_gap: int = Field(default=3, ge=0, description="Longer runs of missing periods stay nodata, edges included.")
 
 
 class Folds(Section):
@@ -100,6 +46,9 @@ class SampleSet(Section):
     """How parcels and composites become samples."""
 
     series: Name = Field(description="Entry of series.")
+    sensors: tuple[Sensor, ...] = Field(
+        default=("sentinel2",), min_length=1, description="Whose composites the samples hold, in this order."
+    )
     legend: Annotated[str, AfterValidator(check_legend_key)] = Field(
         default="cropflow", description="Legend of the labels: a name, or the path of a CSV file of one's own."
     )
@@ -184,8 +133,3 @@ class Experiment(Section):
     minimum_test_parcels: int = Field(
         default=100, ge=1, description="The report warns where a test fold has fewer parcels."
     )
-
-
-def dump(section: Section) -> dict[str, Any]:
-    """A section as JSON-ready values, under its config keys."""
-    return section.model_dump(mode="json", by_alias=True)

@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from cropflow.config.base import Name, Section
 from cropflow.config.regions import Latitude, Longitude
-from cropflow.config.sections import Name, Section
 
 Factor = Annotated[float, Field(ge=0, le=3)]
 

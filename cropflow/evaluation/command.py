@@ -41,8 +41,9 @@ def evaluation(
     the one model that saw nothing of its block. Writes the matrices, what follows from them, and the parcels.
     Scores against labels that a classifier made are agreement, no accuracy, and metrics.json says so.
     """
+    from cropflow.config.base import dump
     from cropflow.config.root import parse_json
-    from cropflow.config.sections import Experiment, dump
+    from cropflow.config.sections import Experiment
     from cropflow.evaluation.experiment import evaluate
     from cropflow.files.atomic import write_json
     from cropflow.files.manifest import write_manifest

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cropflow.config.sections import Experiment, dump
+from cropflow.config.base import dump
+from cropflow.config.sections import Experiment
 from cropflow.errors import CropflowError
 from cropflow.evaluation.baseline import majority_confusions
 from cropflow.evaluation.confusion import UNITS, level_groups, long_table, scored_ids

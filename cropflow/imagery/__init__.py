@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from cropflow.lazy import lazy
 
 if TYPE_CHECKING:
-    from cropflow.imagery.catalog import Decision, Scene, judge_scenes
+    from cropflow.imagery.catalog import Decision, judge_scenes
     from cropflow.imagery.export import export_scenes
     from cropflow.imagery.items import find_items
     from cropflow.imagery.offsets import harmonise
     from cropflow.imagery.safe import find_products
+    from cropflow.imagery.scenes import Scene
     from cropflow.imagery.seasons import whole_months
     from cropflow.imagery.sentinel2 import read_scene
     from cropflow.imagery.windows import read_layer
@@ -33,7 +34,7 @@ __getattr__ = lazy(
     __name__,
     {
         "Decision": "catalog",
-        "Scene": "catalog",
+        "Scene": "scenes",
         "export_scenes": "export",
         "find_items": "items",
         "find_products": "safe",

@@ -6,57 +6,19 @@ import datetime
 import logging
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from shapely.geometry.base import BaseGeometry
 
 from cropflow.errors import CropflowError, listing
+from cropflow.imagery.scenes import SCL, Scene
 
 LOG = logging.getLogger(__name__)
 
-SCL = "SCL"
 # Two records of one tile are the same ground twice where they share more than this of the smaller outline; the
 # granules of a split acquisition share a seam only.
 SAME_GROUND = 0.5
-
-
-@dataclass(frozen=True)
-class Scene:
-    """One acquisition of one tile, as its provider describes it.
-
-    Attributes:
-        id: Name of the scene.
-        time: Sensing time, UTC.
-        platform: Such as ``sentinel-2a``; ``sentinel-2`` where the record does not tell which.
-        tile: MGRS tile without the leading T; empty where unknown.
-        relative_orbit: 1..143, -1 where unknown.
-        baseline: Processing baseline such as ``05.10``; empty where the record carries none.
-        made: Time of processing, ISO 8601, for choosing the newer of two; empty where unknown.
-        cloud_percent: Cloud share of the tile by its metadata, percent; NaN where unknown.
-        extent: Where its rasters may hold pixels, EPSG:4326; None where unknown.
-        outline: Ground that was seen, EPSG:4326, as coarse as the provider draws it; None where unknown.
-        layers: Band or ``SCL`` -> path of its raster.
-        source: Where the record comes from, relative to the source.
-    """
-
-    id: str
-    time: datetime.datetime
-    platform: str
-    tile: str
-    relative_orbit: int
-    baseline: str
-    made: str
-    cloud_percent: float
-    extent: BaseGeometry | None = field(compare=False)
-    outline: BaseGeometry | None = field(compare=False)
-    layers: Mapping[str, str] = field(compare=False)
-    source: str
-
-    @property
-    def stamp(self) -> str:
-        """Sensing time to the second, ISO 8601 with Z."""
-        return self.time.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass(frozen=True)

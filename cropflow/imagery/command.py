@@ -41,8 +41,10 @@ def export(
     The season is widened to whole months (UTC). Reflectance is harmonised: the offset of baselines from 04.00 on is
     taken off, 0 is nodata and stays 0, values that the offset would bring to 0 or below become 1 and are counted.
     """
+    from cropflow.config.base import dump
+    from cropflow.config.imagery import Imagery
     from cropflow.config.root import parse_json
-    from cropflow.config.sections import Imagery, Season, dump
+    from cropflow.config.sections import Season
     from cropflow.errors import CropflowError
     from cropflow.files.atomic import atomic_folder
     from cropflow.files.cubes import create_store
@@ -50,8 +52,9 @@ def export(
     from cropflow.files.tables import write_table
     from cropflow.imagery import catalog
     from cropflow.imagery.export import export_scenes
-    from cropflow.imagery.items import find_items, items_file
-    from cropflow.imagery.safe import METADATA, find_products
+    from cropflow.imagery.items import items_file
+    from cropflow.imagery.local import LocalSource
+    from cropflow.imagery.safe import METADATA
     from cropflow.imagery.seasons import whole_months
     from cropflow.regions.sites import footprint, read_sites
 
@@ -61,7 +64,8 @@ def export(
     grids = read_sites(sites)
     if not source.exists():
         raise CropflowError(f"{source} is missing; expected the source of the scenes. Check imagery.<name>.path.")
-    found = find_items(source) if chosen.source == "items" else find_products(source)
+    origin = LocalSource(source, "items" if chosen.source == "items" else "safe")
+    found = origin.find("sentinel2", grids, window)
     LOG.info("found %d scenes in %s", len(found), source)
     decisions = {
         name: catalog.judge_scenes(found, footprint(grid), window, chosen.maximum_cloud_percent)
@@ -75,7 +79,9 @@ def export(
     catalog.check_baselines(wanted, chosen.assume_baseline)
     catalog.check_unknown_clouds(wanted, chosen.maximum_cloud_percent)
     with atomic_folder(output) as folder:
-        table = export_scenes(create_store(folder), grids, decisions, chosen.bands, chosen.assume_baseline, workers)
+        table = export_scenes(
+            create_store(folder), grids, decisions, chosen.bands, chosen.assume_baseline, origin.read, workers
+        )
     write_table(scenes, table)
     kinds = table["reason"].str.partition(":")[0][~table["kept"]].value_counts()
     counts = {

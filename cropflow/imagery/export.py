@@ -16,7 +16,7 @@ from cropflow.errors import CropflowError
 from cropflow.imagery.catalog import Decision
 from cropflow.imagery.names import has_offset
 from cropflow.imagery.offsets import Evidence, count_verdicts, decide_offset, harmonise, strongest
-from cropflow.imagery.sentinel2 import BRIGHT_SHARE, BRIGHTEST, bright_share
+from cropflow.imagery.sentinel2 import BRIGHT_SHARE, BRIGHTEST, Reader, bright_share
 from cropflow.imagery.stored import EMPTY, StoredSite, told, write_stored
 from cropflow.regions.grid import Grid
 
@@ -29,6 +29,7 @@ def export_scenes(
     decisions: Mapping[str, Sequence[Decision]],
     bands: tuple[str, ...],
     assumed_baseline: str | None,
+    reader: Reader,
     workers: int = 1,
 ) -> pandas.DataFrame:
     """Write the scenes taken to a store, one group per site, and record every decision.
@@ -42,6 +43,7 @@ def export_scenes(
         decisions: Site -> decisions on metadata, in order of time.
         bands: Bands to write, in this order.
         assumed_baseline: Baseline of scenes that carry none.
+        reader: How layers are read.
         workers: Scenes read at once.
 
     Returns:
@@ -50,7 +52,9 @@ def export_scenes(
     Raises:
         CropflowError: If a scene cannot be read or is out of range, or no scene is left at any site.
     """
-    written = [write_stored(store, name, grid, decisions[name], bands, workers) for name, grid in sorted(sites.items())]
+    written = [
+        write_stored(store, name, grid, decisions[name], bands, reader, workers) for name, grid in sorted(sites.items())
+    ]
     if not any(site.kept for site in written):
         _refuse_nothing(written)
     offsets = _offsets(written, assumed_baseline)

@@ -14,10 +14,10 @@ import shapely
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
-from cropflow.config.sections import SENTINEL2_BANDS
+from cropflow.config.imagery import SENTINEL2_BANDS
 from cropflow.errors import CropflowError
-from cropflow.imagery.catalog import SCL, Scene
 from cropflow.imagery.names import band_aliases, read_baseline, read_product_name, read_tile
+from cropflow.imagery.scenes import SCL, Scene
 
 # Where a folder is given instead of the file.
 ITEMS_FILE = "sentinel-2-l2a.items.json"

@@ -15,10 +15,10 @@ from rasterio.errors import RasterioError
 from rasterio.warp import transform_bounds
 from shapely.geometry import Polygon
 
-from cropflow.config.sections import SENTINEL2_BANDS
+from cropflow.config.imagery import SENTINEL2_BANDS
 from cropflow.errors import CropflowError
-from cropflow.imagery.catalog import SCL, Scene
 from cropflow.imagery.names import NATIVE_10M, read_baseline, read_product_name, read_tile
+from cropflow.imagery.scenes import SCL, Scene
 
 LOG = logging.getLogger(__name__)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cropflow.errors import CropflowError
-from cropflow.imagery.catalog import SCL, Scene
-from cropflow.imagery.windows import read_layer
+from cropflow.imagery.scenes import SCL, Scene
+from cropflow.imagery.sources import Layer
 from cropflow.regions.grid import Grid
 
 LAST_CLASS = 11
@@ -38,10 +39,15 @@ class Pixels:
     resampled: tuple[str, ...]
 
 
-def read_scene(scene: Scene, grid: Grid, bands: tuple[str, ...]) -> Pixels:
+# Layers of a scene on a grid, whatever they come from: directly from the source, or from what was fetched before.
+Reader = Callable[[Scene, Grid, Sequence[str]], dict[str, Layer]]
+
+
+def read_scene(read: Reader, scene: Scene, grid: Grid, bands: tuple[str, ...]) -> Pixels:
     """Read the bands and the scene classification of a scene on the grid of a site.
 
     Args:
+        read: How layers are read.
         scene: The scene.
         grid: The grid of the site.
         bands: Names of the bands, in the order wanted.
@@ -49,20 +55,18 @@ def read_scene(scene: Scene, grid: Grid, bands: tuple[str, ...]) -> Pixels:
     Raises:
         CropflowError: If a layer cannot be read, or a class lies outside 0..11.
     """
-    classes = read_layer(scene.layers[SCL], grid, categorical=True)
-    check_classes(classes.values, scene.id)
-    reflectance = np.empty((len(bands), *grid.shape), dtype=np.uint16)
-    valid = classes.values > 0
-    size = classes.bytes
-    resampled = [SCL] if classes.resampled else []
-    for position, band in enumerate(bands):
-        layer = read_layer(scene.layers[band], grid)
-        reflectance[position] = layer.values
-        valid &= layer.values > 0
-        size += layer.bytes
-        if layer.resampled:
-            resampled.append(band)
-    return Pixels(reflectance, classes.values.astype(np.uint8), int(valid.sum()), size, tuple(resampled))
+    layers = read(scene, grid, (*bands, SCL))
+    classes = layers[SCL].values
+    check_classes(classes, scene.id)
+    reflectance = np.stack([layers[band].values for band in bands])
+    valid = (classes > 0) & (reflectance > 0).all(axis=0)
+    return Pixels(
+        reflectance,
+        classes.astype(np.uint8),
+        int(valid.sum()),
+        sum(layer.bytes for layer in layers.values()),
+        tuple(name for name, layer in layers.items() if layer.resampled),
+    )
 
 
 def check_classes(values: NDArray[np.uint16], scene: str) -> None:

@@ -15,9 +15,10 @@ import zarr
 from tqdm import tqdm
 
 from cropflow.files.cubes import add_array, add_site
-from cropflow.imagery.catalog import Decision, Scene, reasons, substitutes
+from cropflow.imagery.catalog import Decision, reasons, substitutes
 from cropflow.imagery.offsets import Evidence, weigh_pixels
-from cropflow.imagery.sentinel2 import Pixels, read_scene
+from cropflow.imagery.scenes import Scene
+from cropflow.imagery.sentinel2 import Pixels, Reader, read_scene
 from cropflow.regions.grid import Grid
 
 LOG = logging.getLogger(__name__)
@@ -79,7 +80,13 @@ def in_order(function: Callable[[In], Out], items: Iterable[In], workers: int) -
 
 
 def write_stored(
-    store: zarr.Group, name: str, grid: Grid, decisions: Sequence[Decision], bands: tuple[str, ...], workers: int
+    store: zarr.Group,
+    name: str,
+    grid: Grid,
+    decisions: Sequence[Decision],
+    bands: tuple[str, ...],
+    reader: Reader,
+    workers: int,
 ) -> StoredSite:
     """Read the scenes taken for a site and write their stored values, offsets and all, to its group.
 
@@ -89,6 +96,7 @@ def write_stored(
         grid: The grid of the site.
         decisions: Decisions on metadata, in order of time.
         bands: Bands to write, in this order.
+        reader: How layers are read.
         workers: Scenes read at once; one more is in memory.
 
     Returns:
@@ -125,11 +133,11 @@ def write_stored(
 
     def read(scene: Scene) -> list[tuple[Scene, Pixels]]:
         """The scene, then, as long as none has a valid pixel, its duplicates."""
-        tried = [(scene, read_scene(scene, grid, bands))]
+        tried = [(scene, read_scene(reader, scene, grid, bands))]
         for other in substitutes(scene, decisions, bands):
             if tried[-1][1].valid:
                 break
-            tried.append((other, read_scene(other, grid, bands)))
+            tried.append((other, read_scene(reader, other, grid, bands)))
         return tried
 
     verdicts: dict[int, str] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,25 +15,11 @@ from rasterio.warp import reproject
 from rasterio.windows import Window
 
 from cropflow.errors import CropflowError
+from cropflow.imagery.sources import Layer
 from cropflow.regions.grid import Grid
 
 # Corners closer than this to a multiple of the pixel size lie on it, metres.
 ALIGNED_M = 1e-3
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A layer on the grid of a site.
-
-    Attributes:
-        values: Stored values, uint16, ``(y, x)``, 0 = nodata.
-        bytes: Size of the pixels read, uncompressed.
-        resampled: True where the layer's own grid did not agree with the site's.
-    """
-
-    values: NDArray[np.uint16]
-    bytes: int
-    resampled: bool
 
 
 def read_layer(path: str, grid: Grid, *, categorical: bool = False) -> Layer:

@@ -88,9 +88,9 @@ def clean(
 ) -> None:
     """Repair, drop and sort the parcels of a register, in its own CRS, and count what is lost."""
     from cropflow.config.addresses import public
+    from cropflow.config.base import dump
     from cropflow.config.registers import Register
     from cropflow.config.root import parse_json
-    from cropflow.config.sections import dump
     from cropflow.files.atomic import write_json
     from cropflow.files.manifest import write_manifest
     from cropflow.files.map_items import is_remote
@@ -171,9 +171,9 @@ def windows(
     """Write the window before harvest of every province and queried crop, and what each parcel tells of the crop."""
     import pandas
 
+    from cropflow.config.base import dump
     from cropflow.config.registers import Register
     from cropflow.config.root import parse_json
-    from cropflow.config.sections import dump
     from cropflow.files.atomic import write_json
     from cropflow.files.manifest import write_manifest
     from cropflow.files.tables import read_geotable, write_table

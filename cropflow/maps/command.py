@@ -37,8 +37,9 @@ def maps(
     percent), the mosaic of all sites, parcels.parquet (predicted crop, runner-up and doubt per parcel, EPSG:4326)
     and summary.json (hectares per crop, pixels without a prediction, share of interpolated values).
     """
+    from cropflow.config.base import dump
     from cropflow.config.root import parse_json
-    from cropflow.config.sections import Experiment, dump
+    from cropflow.config.sections import Experiment
     from cropflow.files.atomic import atomic_folder
     from cropflow.files.manifest import write_manifest
     from cropflow.maps.inputs import MapInputs

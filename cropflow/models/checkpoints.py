@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cropflow import __version__
+from cropflow.config.base import dump
 from cropflow.config.root import parse
-from cropflow.config.sections import RandomForest, TemporalUnet, dump
+from cropflow.config.sections import RandomForest, TemporalUnet
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import read_json, write_json, write_text
 from cropflow.models.statistics import Statistics, Survey

@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from cropflow.config.base import Section, dump
 from cropflow.config.root import parse_json
-from cropflow.config.sections import Model, RandomForest, Section, TemporalUnet, dump
+from cropflow.config.sections import Model, RandomForest, TemporalUnet
 from cropflow.errors import CropflowError, listing
 from cropflow.files.atomic import atomic_folder, read_json
 from cropflow.files.manifest import content_hash, manifest_path

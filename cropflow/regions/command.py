@@ -38,9 +38,9 @@ def sites(
 
     Each site lies whole in one UTM zone, that of its centre, its edges at multiples of the pixel size (metres).
     """
+    from cropflow.config.base import dump
     from cropflow.config.regions import Region
     from cropflow.config.root import parse_json
-    from cropflow.config.sections import dump
     from cropflow.files.manifest import write_manifest
     from cropflow.files.tables import write_table
     from cropflow.regions.sites import check_overlaps, other_zones, sites_table

@@ -41,8 +41,9 @@ def folds(
     """
     import pandas
 
+    from cropflow.config.base import dump
     from cropflow.config.root import parse_json
-    from cropflow.config.sections import SampleSet, dump
+    from cropflow.config.sections import SampleSet
     from cropflow.files.atomic import write_json
     from cropflow.files.manifest import write_manifest
     from cropflow.files.tables import write_table
@@ -105,8 +106,9 @@ def build(
     Output: per site crops.tif, parcels.tif and folds.tif; a table of the parcels with their pixels; memory-mappable
     patches; and a summary whose counts add up.
     """
+    from cropflow.config.base import dump
     from cropflow.config.root import parse_json
-    from cropflow.config.sections import SampleSet, dump
+    from cropflow.config.sections import SampleSet
     from cropflow.files.atomic import atomic_folder
     from cropflow.files.manifest import write_manifest
     from cropflow.files.tables import read_table

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cropflow.config.sections import SENTINEL2_BANDS, Season
+from cropflow.config.imagery import SENTINEL2_BANDS
+from cropflow.config.sections import Season
 from cropflow.config.simulation import Simulation
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import write_json

@@ -72,8 +72,8 @@ def simulate(
 
     Lengths are metres, areas hectares; scenes are in the units of the Sentinel products.
     """
+    from cropflow.config.base import dump
     from cropflow.config.root import parse_json
-    from cropflow.config.sections import dump
     from cropflow.config.simulation import Simulation
     from cropflow.files.atomic import atomic_folder, write_json
     from cropflow.files.manifest import write_manifest

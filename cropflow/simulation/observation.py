@@ -9,7 +9,7 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 
-from cropflow.config.sections import BANDS_10M, SENTINEL2_BANDS
+from cropflow.config.imagery import BANDS_10M, SENTINEL2_BANDS
 from cropflow.simulation.acquisitions import Acquisition
 from cropflow.simulation.clouds import Sky
 from cropflow.simulation.sentinel2 import Optics, offset_20m

@@ -15,7 +15,8 @@ import numpy as np
 import pandas
 from numpy.typing import NDArray
 
-from cropflow.config.sections import BANDS_10M, SENTINEL2_BANDS, Season
+from cropflow.config.imagery import BANDS_10M, SENTINEL2_BANDS
+from cropflow.config.sections import Season
 from cropflow.config.simulation import Difficulty
 from cropflow.regions.grid import Grid
 from cropflow.simulation.acquisitions import sentinel1_passes, sentinel2_acquisitions

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cropflow.config.sections import BANDS_10M, SENTINEL2_BANDS
+from cropflow.config.imagery import BANDS_10M, SENTINEL2_BANDS
 from cropflow.config.simulation import Difficulty
 from cropflow.regions.grid import Grid
 from cropflow.simulation.acquisitions import Acquisition, Product

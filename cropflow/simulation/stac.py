@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cropflow.config.sections import BANDS_10M, SENTINEL2_BANDS
+from cropflow.config.imagery import BANDS_10M, SENTINEL2_BANDS
 from cropflow.regions.grid import Grid
 
 VERSION = "1.0.0"

@@ -11,7 +11,7 @@ import geopandas
 import numpy as np
 from numpy.typing import NDArray
 
-from cropflow.config.sections import dump
+from cropflow.config.base import dump
 from cropflow.config.simulation import Simulation
 from cropflow.files.atomic import write_json
 from cropflow.files.rasters import write_cog

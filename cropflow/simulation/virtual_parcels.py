@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cropflow.config.sections import BANDS_10M, SENTINEL2_BANDS
+from cropflow.config.imagery import BANDS_10M, SENTINEL2_BANDS
 from cropflow.simulation.acquisitions import Acquisition
 from cropflow.simulation.calendars import Annual
 from cropflow.simulation.clouds import Sky

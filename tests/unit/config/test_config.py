@@ -11,12 +11,14 @@ from typer.testing import CliRunner
 
 from cropflow.config import Config, describe, shipped
 from cropflow.config.addresses import public
+from cropflow.config.base import dump
 from cropflow.config.command import app
+from cropflow.config.imagery import Imagery, Series
 from cropflow.config.load import merge, read_config
 from cropflow.config.regions import Region
 from cropflow.config.registers import Register
 from cropflow.config.root import missing_paths, parse, parse_json
-from cropflow.config.sections import Experiment, Folds, Imagery, Season, Series, TemporalUnet, dump
+from cropflow.config.sections import Experiment, Folds, Season, TemporalUnet
 from cropflow.errors import CropflowError
 from cropflow.labels import legend
 

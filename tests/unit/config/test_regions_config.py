@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from cropflow.config import Config
+from cropflow.config.base import dump
 from cropflow.config.load import merge, read_config
 from cropflow.config.regions import Region
 from cropflow.config.root import missing_paths, parse
-from cropflow.config.sections import dump
 from cropflow.errors import CropflowError
 
 CLUSTERS = {"method": "clusters", "season": "2023"}

@@ -4,10 +4,10 @@ import pyproj
 import pytest
 from typer.testing import CliRunner
 
+from cropflow.config.base import dump
 from cropflow.config.registers import Register
 from cropflow.config.root import parse
 from cropflow.config.rpg_vintages import find_vintage, vintages
-from cropflow.config.sections import dump
 from cropflow.errors import CropflowError
 from cropflow.labels.command import app
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cropflow.errors import CropflowError
-from cropflow.imagery.catalog import Scene, check_baselines, check_layers, judge_scenes, reasons
+from cropflow.imagery.catalog import check_baselines, check_layers, judge_scenes, reasons
 from cropflow.imagery.names import read_baseline, read_product_name, read_tile
+from cropflow.imagery.scenes import Scene
 from cropflow.imagery.seasons import whole_months
 
 SITE = shapely.box(3.0, 43.0, 3.1, 43.1)

@@ -9,7 +9,8 @@ import pytest
 import zarr
 from typer.testing import CliRunner
 
-from cropflow.config.sections import Folds, SampleSet, dump
+from cropflow.config.base import dump
+from cropflow.config.sections import Folds, SampleSet
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import read_json
 from cropflow.files.rasters import read_raster

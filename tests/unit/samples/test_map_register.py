@@ -11,9 +11,10 @@ from affine import Affine
 from rasterio.warp import transform as move
 from typer.testing import CliRunner
 
+from cropflow.config.base import dump
 from cropflow.config.registers import Register
 from cropflow.config.root import parse_json
-from cropflow.config.sections import Folds, SampleSet, dump
+from cropflow.config.sections import Folds, SampleSet
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import atomic_folder, read_json
 from cropflow.files.cubes import add_array, add_site, create_store

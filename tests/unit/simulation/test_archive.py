@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import rasterio
 
-from cropflow.config.sections import BANDS_10M, SENTINEL2_BANDS, Season
+from cropflow.config.imagery import BANDS_10M, SENTINEL2_BANDS
+from cropflow.config.sections import Season
 from cropflow.config.simulation import Difficulty, Landscape, Simulation
 from cropflow.errors import CropflowError
 from cropflow.simulation.archive import season_acquisitions, write_archive
