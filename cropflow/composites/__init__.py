@@ -10,17 +10,17 @@ if TYPE_CHECKING:
     from cropflow.composites.gaps import fill_gaps
     from cropflow.composites.masking import valid_observations
     from cropflow.composites.median import monthly_median
-    from cropflow.composites.periods import calendar_months, period_of
+    from cropflow.composites.periods import Calendar, season_calendar
 
-__all__ = ["calendar_months", "fill_gaps", "monthly_median", "period_of", "valid_observations"]
+__all__ = ["Calendar", "fill_gaps", "monthly_median", "season_calendar", "valid_observations"]
 
 __getattr__ = lazy(
     __name__,
     {
-        "calendar_months": "periods",
+        "Calendar": "periods",
         "fill_gaps": "gaps",
         "monthly_median": "median",
-        "period_of": "periods",
+        "season_calendar": "periods",
         "valid_observations": "masking",
     },
 )

@@ -43,7 +43,7 @@ def composites(
     Input: scenes on the site grids (uint16, reflectance x 10000, 0 = nodata) with scene classes. Output: per site
     reflectance (period, band, y, x) in the same unit, observations (count, at most 255) and filled (yes or no).
     """
-    from cropflow.composites.periods import calendar_months
+    from cropflow.composites.periods import season_calendar
     from cropflow.composites.sources import check_scenes
     from cropflow.config.base import dump
     from cropflow.config.imagery import Series
@@ -59,7 +59,7 @@ def composites(
     if not catalogue.is_file():
         raise CropflowError(f"{catalogue} is missing; expected the catalogue of scenes. Run the rule that makes it.")
     sites = check_scenes(open_store(scenes), read_table(catalogue))
-    periods = calendar_months(dates.start, dates.end)
+    periods = list(season_calendar(dates.start, dates.end, series).starts)
     counts: dict[str, Any] = {"periods": [period.isoformat() for period in periods], "sites": {}}
     with atomic_folder(output) as temporary:
         store = create_store(temporary)
@@ -84,15 +84,16 @@ def _composite_site(
     site: Scenes, store: zarr.Group, periods: list[datetime.date], series: Series, workers: int
 ) -> NDArray[np.int64]:
     """Composite a site into its group of the store; returns pixels ``(without observation, filled, nodata)``."""
+    import datetime
     from concurrent.futures import ThreadPoolExecutor
 
     import numpy as np
     from tqdm import tqdm
 
     from cropflow.composites.blocks import Window, composite_window, windows
-    from cropflow.composites.periods import period_of
+    from cropflow.composites.periods import Calendar
 
-    period = period_of(site.times, periods)
+    period = Calendar(tuple(periods), datetime.date.max, datetime.date.max).period_of(site.times)
     if not site.times:
         log.warning("site %s has no scene: all its composites are nodata", site.site)
     arrays = _create_arrays(site, store, periods)

@@ -165,10 +165,10 @@ class Radar(Section):
 
 
 class HarvestWindow(Section):
-    """A series that ends before the harvest of a crop, site by site, as the register's crop calendar tells."""
+    """Months before a crop's harvest, site by site: the window that the register's crop calendar gives a province."""
 
-    crop: str = Field(min_length=1, description="Queried crop of the register's calendar.")
-    periods: int = Field(default=6, ge=1, le=24, description="Months before the end of the window.")
+    crop: str = Field(min_length=1, description="Crop that is asked for, one of the calendar's.")
+    calendar: str | None = Field(default=None, description="Its sheet in the workbook, where the crop has several.")
 
 
 class Series(Section):
@@ -199,7 +199,9 @@ class Series(Section):
         description="Last day that is seen, as MM-DD, the first such day of the season: scenes after it are left out "
         "before anything else.",
     )
-    window: HarvestWindow | None = Field(default=None, description="Months before harvest in place of the season.")
+    window: HarvestWindow | None = Field(
+        default=None, description="The months of registers.<name>.calendar.window in place of the season."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

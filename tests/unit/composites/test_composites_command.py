@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from cropflow.composites import fill_gaps, monthly_median, period_of
+from cropflow.composites import fill_gaps, monthly_median, season_calendar
 from cropflow.composites.blocks import windows
 from cropflow.composites.command import app
-from cropflow.composites.periods import calendar_months
+from cropflow.config.imagery import Series
 from cropflow.config.sections import Season
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import read_json
@@ -48,9 +48,9 @@ def test_the_store_holds_what_the_functions_give(scenes, tmp_path: Path):
     run(*scenes(sites), tmp_path / "out.zarr", "--workers", "2")
     store = open_store(tmp_path / "out.zarr")
     for site, (reflectance, scl, times) in sites.items():
-        months = calendar_months(*(Season(**SEASON).start, Season(**SEASON).end))
+        months = season_calendar(Season(**SEASON).start, Season(**SEASON).end, Series())
         valid = np.isin(scl, [4, 5, 6, 7]) & (reflectance != 0).all(axis=1)
-        composite, observations = monthly_median(reflectance, valid, period_of(times, months), len(months))
+        composite, observations = monthly_median(reflectance, valid, months.period_of(times), len(months))
         composite, filled = fill_gaps(composite, observations, 3)
         group = store[site]
         assert group.attrs["bands"] == ["B00", "B01", "B02"]
