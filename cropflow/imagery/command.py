@@ -58,6 +58,7 @@ def find(
     """Find the scenes of a sensor in a season; no pixel is read. The season is widened to whole months (UTC)."""
     from cropflow.config.base import dump
     from cropflow.files.manifest import write_manifest
+    from cropflow.files.remote import Limits
     from cropflow.imagery.choosing import check_taken, choose_scenes, taken
     from cropflow.imagery.found import write_found
     from cropflow.imagery.opening import local_files, open_source
@@ -66,7 +67,8 @@ def find(
     chosen, dates, window = _parsed(settings, season, requests_at_once, requests_per_second)
     known = _known(sensor, chosen)
     grids = read_sites(sites)
-    scenes = open_source(chosen, source).find(known, grids, window)
+    limits = Limits(chosen.requests_at_once, chosen.requests_per_second)
+    scenes = open_source(chosen, source, limits).find(known, grids, window)
     LOG.info("found %d scenes of %s%s", len(scenes), known, f" in {source}" if source else "")
     decisions = choose_scenes(chosen, known, scenes, grids, window)
     check_taken(chosen, known, decisions)
@@ -100,7 +102,9 @@ def plan(
     chosen, dates, window = _parsed(settings, season)
     grids = read_sites(sites)
     scenes = [scene for file in found for scene in read_found(file)]
-    sensors = {sensor: count_scenes(choose_scenes(chosen, sensor, scenes, grids, window)) for sensor in chosen.sensors}
+    sensors: dict[str, Any] = {}
+    for sensor in chosen.sensors:
+        sensors[sensor] = count_scenes(choose_scenes(chosen, sensor, scenes, grids, window))
     write_json(output, {"window": [day.isoformat() for day in window], "sensors": sensors})
     write_manifest(
         output,
@@ -140,32 +144,49 @@ def export(
     from cropflow.files.atomic import atomic_folder, write_json
     from cropflow.files.cubes import create_store
     from cropflow.files.manifest import write_manifest
+    from cropflow.files.remote import Limits
     from cropflow.files.tables import write_table
-    from cropflow.imagery.choosing import check_taken, choose_scenes, taken
-    from cropflow.imagery.completeness import measure
+    from cropflow.imagery.choosing import taken
+    from cropflow.imagery.collecting import Order, collect_local, collect_remote
     from cropflow.imagery.found import read_found
+    from cropflow.imagery.ledger import Ledger, forget
     from cropflow.imagery.opening import local_files, open_source
+    from cropflow.imagery.pace import origin_of, write_pace
     from cropflow.regions.sites import read_sites
 
     chosen, dates, window = _parsed(settings, season, requests_at_once, requests_per_second)
     known = _known(sensor, chosen)
     grids = read_sites(sites)
-    origin = open_source(chosen, source)
-    scenes = read_found(found)
-    decisions = choose_scenes(chosen, known, scenes, grids, window)
-    check_taken(chosen, known, decisions)
-    arrived = measure(known, chosen.minimum_complete, decisions)
-    with atomic_folder(output) as folder:
-        table = _write(create_store(folder), known, chosen, grids, decisions, origin.read, workers)
-    write_table(catalogue, table)
-    write_json(completeness, arrived.content())
-    counts = _counts(len(scenes), table)
-    written = set(table["source"][table["kept"]])
-    read = [*taken(decisions), *(scene for scene in scenes if scene.source in written)]
-    inputs = {"sites": sites, "found": found} | local_files(chosen, source, read)
-    content = {"imagery": dump(chosen), "season": dump(dates)}
+    limits = Limits(chosen.requests_at_once, chosen.requests_per_second)
+    origin = open_source(chosen, source, limits)
+    order = Order(chosen, known, read_found(found), grids, window)
+
+    def write(decisions: Mapping[str, Sequence[Decision]], reader: Reader) -> pandas.DataFrame:
+        with atomic_folder(output) as folder:
+            return _write(create_store(folder), known, chosen, grids, decisions, reader, workers)
+
+    if origin.remote:
+        with Ledger(work, origin_of(chosen)) as ledger:
+            done = collect_remote(order, origin, ledger, limits, write)
+        for one in done.fetches:
+            pace = (one.fetched, one.bytes, one.seconds, chosen.requests_at_once)
+            write_pace(work.parent / "pace.json", origin_of(chosen), *pace)
+    else:
+        done = collect_local(order, origin, write)
+    write_table(catalogue, done.table)
+    write_json(completeness, done.completeness.content())
+    written = set(done.table["source"][done.table["kept"]])
+    read = [*taken(done.planned), *(scene for scene in order.scenes if scene.source in written)]
+    counts = _counts(len(order.scenes), done.table)
     for result in (output, catalogue, completeness):
-        write_manifest(result, inputs=inputs, settings=content, counts=counts)
+        write_manifest(
+            result,
+            inputs={"sites": sites, "found": found} | local_files(chosen, source, read),
+            settings={"imagery": dump(chosen), "season": dump(dates)},
+            counts=counts,
+        )
+    # Only now: until store and manifests are there, another run must find what was fetched.
+    forget(work)
 
 
 def _parsed(
