@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyproj
@@ -118,7 +121,7 @@ def raster():
 
 @pytest.fixture
 def export(tmp_path: Path):
-    """Run the export of a collection or folder and return the catalogue and the site groups of the store."""
+    """Run search and export of a collection or folder; the catalogue and the site groups of the store."""
     import zarr
     from typer.testing import CliRunner
 
@@ -135,19 +138,181 @@ def export(tmp_path: Path):
         workers=1,
         name="run",
         reader="items",
+        sensor="sentinel2",
         **settings,
     ):
         folder = tmp_path / name
         write_table(folder / "sites.parquet", sites_table(grid if isinstance(grid, dict) else {"one": grid}))
-        content = {"source": reader, "path": "x", "bands": list(bands), **settings}
-        arguments = ["export", "--source", str(source), "--sites", str(folder / "sites.parquet")]
-        arguments += ["--settings", json.dumps(content)]
-        arguments += ["--season", json.dumps({"start": season[0], "end": season[1]})]
-        arguments += ["--scenes", str(folder / "scenes.parquet"), "--output", str(folder / "sentinel2.zarr")]
-        arguments += ["--workers", str(workers)]
-        result = CliRunner().invoke(app, arguments)
-        if result.exception is not None:
-            raise result.exception
-        return read_table(folder / "scenes.parquet"), zarr.open_group(str(folder / "sentinel2.zarr"), mode="r")
+        content = {"source": reader, "path": "x", "bands": list(bands), "sensors": [sensor], **settings}
+        common = ["--source", str(source), "--sites", str(folder / "sites.parquet"), "--settings", json.dumps(content)]
+        common += ["--season", json.dumps({"start": season[0], "end": season[1]})]
+        export = ["export", "--sensor", sensor, *common, "--work", str(folder / "work"), "--workers", str(workers)]
+        export += ["--catalogue", str(folder / f"{sensor}.parquet"), "--output", str(folder / f"{sensor}.zarr")]
+        export += ["--found", str(folder / "found" / f"{sensor}.parquet")]
+        export += ["--completeness", str(folder / f"{sensor}.json")]
+        find = ["find", "--sensor", sensor, *common, "--output", str(folder / "found" / f"{sensor}.parquet")]
+        for arguments in (find, export):
+            result = CliRunner().invoke(app, arguments)
+            if result.exception is not None:
+                raise result.exception
+        return read_table(folder / f"{sensor}.parquet"), zarr.open_group(str(folder / f"{sensor}.zarr"), mode="r")
 
     return run
+
+
+class Service(Protocol):
+    """What the scenarios of fetching need of a service; a source that is to run them brings one.
+
+    Attributes:
+        settings: Entry of imagery.
+        runner: Arguments of ``tests/servers/export_runner.py``.
+        asked: Request for pixels -> how often it was made.
+        served: Request for pixels -> how often it was answered in full.
+        delay_s: Time that each answer takes.
+        faults: Share of the requests for pixels that fail.
+        gone: Scenes whose pixels are not there.
+        refused: Scenes that nobody may read.
+        down: Scenes that are answered with 503 for ever.
+    """
+
+    settings: dict[str, Any]
+    runner: list[str]
+    asked: Counter[str]
+    served: Counter[str]
+    delay_s: float
+    faults: float
+    gone: set[str]
+    refused: set[str]
+    down: set[str]
+
+    def put(self, name: str, layers: dict[str, Any], grid: Grid, **fields: Any) -> None:
+        """Put a Sentinel-2 scene there: stored values per layer on a grid of 10 m; fields of its record."""
+
+    def open(self, settings: Any, place: Path | None, limits: Any) -> Any:
+        """A source that asks it."""
+
+
+class PartsService:
+    """The small service of ``tests/servers/parts_http.py``."""
+
+    def __init__(self, root: Path) -> None:
+        path = root / "tests" / "servers" / "parts_http.py"
+        spec = importlib.util.spec_from_file_location("parts_http", path)
+        self.module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(self.module)
+        self.server = self.module.PartsServer()
+        self.settings = {"source": "stac", "url": self.server.url}
+        self.runner = [str(path), self.server.url]
+
+    def put(self, name: str, layers: dict[str, Any], grid: Grid, **fields: Any) -> None:
+        self.server.add(name, layers, grid, **fields)
+
+    def open(self, settings: Any, place: Path | None, limits: Any) -> Any:
+        return self.module.PartsSource(self.server.url, limits)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.server, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        owner = self.__dict__.get("server")
+        if owner is not None and hasattr(owner, name):
+            setattr(owner, name, value)
+        else:
+            super().__setattr__(name, value)
+
+
+@pytest.fixture(params=[PartsService])
+def service(request, root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A service of four scenes over two sites of 40 x 40 pixels, whose faults pass quickly."""
+    from cropflow.files import remote
+    from cropflow.imagery import opening
+
+    monkeypatch.setattr(remote, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(remote, "LONGEST_WAIT_S", 0.05)
+    running = request.param(root)
+    monkeypatch.setattr(opening, "open_source", running.open)
+    with running.server:
+        wide = Grid(EPSG, XMIN, YMAX, 40, 120, 10.0)
+        for day in range(1, 5):
+            values = np.random.default_rng(day).integers(1200, 1500, (3, *wide.shape)).astype(np.uint16)
+            layers = {"B02": values[0], "B05": values[1], "SCL": np.full(wide.shape, 4, dtype=np.uint16)}
+            running.put(f"scene{day}", layers, wide, time=f"2023-06-{day:02}T10:40:21+00:00")
+        yield running
+
+
+class Export:
+    """A plan and export of Sentinel-2 from a service, in a folder of its own.
+
+    Attributes:
+        folder: Where its files lie.
+        work: The ledger's folder.
+        units: Requests that both sites need: two parts of bands and classes each, per scene.
+    """
+
+    units = 4 * 2 * 2 * 2
+
+    def __init__(self, folder: Path, service: Any) -> None:
+        self.folder = folder
+        self.service = service
+        self.work = folder / "work"
+        self.settings: dict[str, Any] = {**service.settings, "bands": ["B02", "B05"], "requests_at_once": 4}
+        self.settings |= {"requests_per_second": 100}
+        self.sites = {"a": Grid(EPSG, XMIN, YMAX, 40, 40, 10.0), "b": Grid(EPSG, XMIN + 800, YMAX, 40, 40, 10.0)}
+
+    def arguments(self, command: str) -> list[str]:
+        """Arguments of ``cropflow``, after the sites are written."""
+        from cropflow.files.tables import write_table
+        from cropflow.regions.sites import sites_table
+
+        write_table(self.folder / "sites.parquet", sites_table(self.sites))
+        found = self.folder / "found" / "sentinel2.parquet"
+        given = {
+            "--sites": self.folder / "sites.parquet",
+            "--settings": json.dumps(self.settings),
+            "--season": json.dumps({"start": "2023-06-01", "end": "2023-06-30"}),
+        }
+        given |= {
+            "find": {"--sensor": "sentinel2", "--output": found},
+            "plan": {"--found": found, "--output": self.folder / "plan.json"},
+            "export": {
+                "--sensor": "sentinel2",
+                "--found": found,
+                "--work": self.work,
+                "--catalogue": self.folder / "sentinel2.parquet",
+                "--completeness": self.folder / "sentinel2.json",
+                "--output": self.folder / "sentinel2.zarr",
+            },
+        }[command]
+        return ["imagery", command, *(str(part) for item in given.items() for part in item)]
+
+    def run(self, command: str) -> None:
+        """Run a command here; its error is raised."""
+        from typer.testing import CliRunner
+
+        from cropflow.imagery.command import app
+
+        result = CliRunner().invoke(app, self.arguments(command)[1:])
+        if result.exception is not None:
+            raise result.exception
+
+    @property
+    def bytes(self) -> tuple[str, str, str]:
+        """Hashes of store, catalogue and completeness."""
+        from cropflow.files.manifest import content_hash
+
+        names = ("sentinel2.zarr", "sentinel2.parquet", "sentinel2.json")
+        return tuple(content_hash(self.folder / name)[0] for name in names)
+
+
+@pytest.fixture
+def remote_export(service, tmp_path: Path):
+    """Make exports from the service; the scenes are found already."""
+
+    def make(name: str = "run", **settings: Any) -> Export:
+        (tmp_path / name).mkdir()
+        made = Export(tmp_path / name, service)
+        made.settings |= settings
+        made.run("find")
+        return made
+
+    return make
