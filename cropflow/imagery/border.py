@@ -29,8 +29,8 @@ def border_noise(vv_db: NDArray[np.float32], nodata: NDArray[np.bool_], pixel_m:
 
     Source:
         The limit of -30 dB is that of Earth Engine's guide to its Sentinel-1 collection, which masks every pixel below
-        it; Ali et al. (2018), https://doi.org/10.1109/JSTARS.2017.2787650, show why edges need more than a mask of
-        zeros, and why dark ground inside the swath has to be told apart.
+        it. Ali et al. (2018), IEEE J-STARS 11(3), 777-786, describe the noise: along both sides of the track and at
+        both ends of a data take.
     """
     with np.errstate(invalid="ignore"):
         dark = ~nodata & (vv_db <= DARKEST_DB)
