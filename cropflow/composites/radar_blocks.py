@@ -61,22 +61,21 @@ def composite_radar_window(
     """
     shape = scenes["backscatter"].shape[2:]
     wide = [_widened(part, plan.radius, size) for part, size in zip(window, shape, strict=True)]
-    inner = (
-        ...,
-        *(slice(part.start - outer.start, part.stop - outer.start) for part, outer in zip(window, wide, strict=True)),
+    rows, columns = (
+        slice(part.start - outer.start, part.stop - outer.start) for part, outer in zip(window, wide, strict=True)
     )
     # No second name for the scenes as they are read: their memory is free again as soon as they are merged.
     values = _read(scenes["backscatter"], plan.scenes, wide)
     without_angle = 0
     if plan.normalised:
         angle = _read(scenes["angle"], plan.scenes, wide)
-        there = int((values[inner] != NODATA).all(axis=1).sum())
+        there = int((values[:, :, rows, columns] != NODATA).all(axis=1).sum())
         values = normalise(values, angle, series.radar.reference_angle_degrees)
-        without_angle = there - int((values[inner] != NODATA).all(axis=1).sum())
+        without_angle = there - int((values[:, :, rows, columns] != NODATA).all(axis=1).sum())
     values = first_valid(values, plan.passes)
     if plan.radius:
         values = filter_speckle(values, plan.days, plan.orbit, plan.radius, series.radar.speckle_days)
-    return _composite(values[inner], plan, middles, series, without_angle)
+    return _composite(values[:, :, rows, columns], plan, middles, series, without_angle)
 
 
 def _widened(part: slice, margin: int, size: int) -> slice:

@@ -39,7 +39,7 @@ def filter_speckle(
     """Filter every pass with the passes of its orbit that are near in time.
 
     With ``I`` the linear power and ``<I>`` its mean over the valid pixels of a square window, pass ``k`` becomes
-    ``J_k = <I_k> / N * sum_i(I_i / <I_i>)`` over the ``N`` passes ``i`` of the same orbit, ``k`` among them, that are at
+    ``J_k = <I_k> / N * sum_i(I_i / <I_i>)`` over the ``N`` passes ``i`` of the same orbit, ``k`` included, that are at
     most ``reach_days`` away and valid at the pixel.
 
     Args:

@@ -36,15 +36,15 @@ def border_noise(vv_db: NDArray[np.float32], nodata: NDArray[np.bool_], pixel_m:
         dark = ~nodata & (vv_db <= DARKEST_DB)
     if not dark.any():
         return dark
-    unseen = _reaching_the_edge(nodata)
-    if not unseen.any():
-        return np.zeros_like(dark)
-    seeds = dark | unseen
-    # Discs of half a step around two pixels touch where the pixels are a step apart.
-    near = ndimage.distance_transform_edt(~seeds, sampling=pixel_m) <= STEP_M / 2
-    groups, _ = ndimage.label(near, structure=np.ones((3, 3)))
-    reached = np.unique(groups[unseen])
-    return np.asarray(dark & np.isin(groups, reached[reached > 0]), dtype=np.bool_)
+    reached = _reaching_the_edge(nodata)
+    noise = np.zeros_like(dark)
+    grows = bool(reached.any())
+    while grows:
+        found = dark & ~noise & (ndimage.distance_transform_edt(~reached, sampling=pixel_m) <= STEP_M)
+        noise |= found
+        reached |= found
+        grows = bool(found.any())
+    return noise
 
 
 def _reaching_the_edge(nodata: NDArray[np.bool_]) -> NDArray[np.bool_]:
