@@ -84,7 +84,8 @@ def plan_sites(
         site.site: [name for name, period in zip(names[site.site], periods[site.site], strict=True) if period >= 0]
         for site in sites
     }
-    groups = in_order({name for found in seen.values() for name in found}) if radar.orbits == "each" else [""]
+    all_seen = in_order(name for found in seen.values() for name in found)
+    groups = all_seen if radar.orbits == "each" and all_seen else [""]
     plans = {}
     for site in sites:
         normalised = radar.orbits == "normalised" and site.radiometry == "sigma0"
