@@ -228,7 +228,7 @@ def _write(
         from cropflow.imagery.export import export_scenes
 
         return export_scenes(store, grids, decisions, settings.bands, settings.assume_baseline, reader, workers)
-    from cropflow.imagery.radar_export import export_radar  # type: ignore[import-not-found]
+    from cropflow.imagery.radar_export import export_radar
 
     table: pandas.DataFrame = export_radar(store, grids, decisions, reader, workers)
     return table
