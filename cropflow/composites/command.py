@@ -107,7 +107,7 @@ def _composite_site(
     arrays = _create_arrays(site, store, periods)
 
     def work(window: Window) -> NDArray[np.int64]:
-        block = composite_window(site.group, window, period, len(periods), series, site.site)
+        block = composite_window(site.group, window, period, len(periods), series, site.bands, site.site)
         rows, columns = window
         arrays["reflectance"][:, :, rows, columns] = block.reflectance
         arrays["observations"][:, rows, columns] = block.observations

@@ -1,0 +1,81 @@
+"""From the scenes of a block to one composite per period: the mask, and the statistic that the series asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cropflow.composites.masking import valid_observations
+from cropflow.composites.mean import monthly_mean
+from cropflow.composites.median import masked_median, monthly_median
+from cropflow.composites.selection import darken_pairs, max_ndvi, medoid
+from cropflow.config.imagery import Mask, Series
+from cropflow.errors import CropflowError, listing
+
+
+def check_bands(series: Series, bands: Sequence[str], where: str) -> None:
+    """Refuse scenes without a band that the statistic looks at.
+
+    Args:
+        series: The statistic, and what is done with pairs.
+        bands: Bands of the scenes.
+        where: What holds them, for the message.
+
+    Raises:
+        CropflowError: If one is missing.
+    """
+    if series.statistic == "max_ndvi":
+        option, needed = "statistic: max_ndvi", ("B04", "B08")
+    elif series.pair == "darker":
+        option, needed = "pair: darker", ("B02",)
+    else:
+        return
+    missing = [band for band in needed if band not in bands]
+    if missing:
+        raise CropflowError(
+            f"{option} needs {' and '.join(needed)}; {where} has {listing(bands)}. "
+            f"Add {' and '.join(missing)} to imagery.<name>.bands, or choose otherwise in series."
+        )
+
+
+def reduce_scenes(
+    reflectance: NDArray[np.uint16],
+    scl: NDArray[np.uint8],
+    period: NDArray[np.int64],
+    n_periods: int,
+    series: Series,
+    bands: Sequence[str],
+) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
+    """Mask the scenes of a block and summarise each period.
+
+    Args:
+        reflectance: Reflectance x 10000, uint16, ``(scene, band, y, x)``; 0 = nodata.
+        scl: Scene classification in 0..11, uint8, ``(scene, y, x)``; 0 = nodata.
+        period: Period of each scene, int, ``(scene,)``, in any order.
+        n_periods: Number of periods.
+        series: ``mask``, ``statistic`` and ``pair``.
+        bands: Names of the bands; :func:`check_bands` was asked.
+
+    Returns:
+        The composite, uint16, ``(period, band, y, x)``, 0 where a period has no valid observation; and the number of
+        valid observations, uint8, ``(period, y, x)``, at most 255.
+
+    Raises:
+        ValueError: If shapes or dtypes do not match, or a period is outside ``0 <= period < n_periods``.
+    """
+    classes = series.mask.classes
+    if series.statistic == "median" and series.pair == "mean" and series.mask == Mask(classes=classes):
+        return masked_median(reflectance, scl, classes, period, n_periods)
+    valid = valid_observations(reflectance, scl, classes)
+    if series.statistic == "mean":
+        return monthly_mean(reflectance, valid, period, n_periods)
+    if series.statistic == "medoid":
+        return medoid(reflectance, valid, period, n_periods)
+    if series.statistic == "max_ndvi":
+        return max_ndvi(reflectance, valid, period, n_periods, bands.index("B04"), bands.index("B08"))
+    composite, observations = monthly_median(reflectance, valid, period, n_periods)
+    if series.pair == "darker":
+        darken_pairs(composite, observations, reflectance, valid, period, bands.index("B02"))
+    return composite, observations
