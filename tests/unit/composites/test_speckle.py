@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import datetime
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from scipy import ndimage
 
 from cropflow.composites.radar import NODATA
 from cropflow.composites.speckle import filter_speckle, window_radius
+from cropflow.config.sections import Season
+from cropflow.config.simulation import Difficulty, Landscape, Simulation
 from cropflow.errors import CropflowError
-from cropflow.simulation.sentinel1 import speckle
+from cropflow.simulation.archive import season_passes
+from cropflow.simulation.landscape import make_landscape
+from cropflow.simulation.sentinel1 import Radar, speckle
+from cropflow.simulation.surface import build_surface
 
 
 def plain_filter(backscatter, days, orbit, radius, reach):
@@ -74,6 +82,36 @@ def test_looks_are_gained_and_the_mean_stays():
     assert looks(filtered[middle]) > 5 * looks(raw[middle])
     power = [10 * np.log10((10 ** (values / 1000.0)).mean()) for values in (raw[middle], filtered[middle])]
     assert power[1] == pytest.approx(power[0], abs=0.1)
+
+
+def test_in_simulated_parcels_looks_rise_from_4_4_to_more_than_20():
+    seasons = {"s": Season(start=datetime.date(2023, 1, 1), end=datetime.date(2023, 12, 31))}
+    square = {"a": Landscape(centre=(2.6, 49.2), side_km=1.28)}
+    clean = Difficulty(border_noise=0, overflow=0)
+    simulated = Simulation(seed=5, landscapes=square, seasons=("s",), imagery_seasons=("s",), difficulty=clean)
+    land = make_landscape("a", square["a"], simulated)
+    surface = build_surface(5, land, "s", seasons["s"], clean, with_patterns=False)
+    passes = [one for one in season_passes(land, "s", simulated, seasons) if one.direction == "ascending"]
+    scenes = [scene for _, scene in Radar(5, land, surface, clean).scenes(passes)]
+    raw = np.rint(100 * np.stack([[scene["vv"], scene["vh"]] for scene in scenes])).astype(np.int16)
+    days = np.array([one.time.timestamp() / 86400 for one in passes])
+    filtered = filter_speckle(raw, days, np.zeros(len(days), int), 3, 60)
+    # Pixels of 10 m whose quarters belong to one parcel, three pixels away from its edge.
+    height, width = land.grid.shape
+    quarters = surface.stand[: 2 * height, : 2 * width].reshape(height, 2, width, 2)
+    parcel = np.where((quarters == quarters[:, :1, :, :1]).all(axis=(1, 3)), quarters[:, 0, :, 0], -1)
+    inner = [ndimage.binary_erosion(parcel == one, iterations=3) for one in np.unique(parcel[parcel >= 0])]
+    large = [inside for inside in inner if inside.sum() >= 150]
+    assert len(large) >= 10
+    found = [
+        np.median([looks(scene[band, inside]) for inside in large for scene in stack for band in (0, 1)])
+        for stack in (raw, filtered)
+    ]
+    assert found[0] == pytest.approx(4.4, abs=0.2)
+    assert found[1] > 20
+    for band in (0, 1):
+        power = [(10 ** (stack[:, band] / 1000.0)).mean() for stack in (raw, filtered)]
+        assert 10 * np.log10(power[1] / power[0]) == pytest.approx(0, abs=0.05)
 
 
 def test_the_edge_of_a_field_stays_where_it_is():
