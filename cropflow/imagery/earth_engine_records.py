@@ -190,7 +190,8 @@ def native_band(name: str) -> str:
     return name.replace("B0", "B")
 
 
-def _asset(image: Mapping[str, Any]) -> str:
+def asset_id(image: Mapping[str, Any]) -> str:
+    """The id of an image, without the project that keeps it."""
     return str(image.get("id") or str(image["name"]).partition("/assets/")[2])
 
 
