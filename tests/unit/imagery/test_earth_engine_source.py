@@ -142,13 +142,13 @@ def test_any_part_of_the_ground_is_the_same_as_from_files(served, simulated, row
     ours = read_scene(opened.read, scene, grid, SENTINEL2_BANDS)
     assert np.array_equal(ours.scl, theirs.scl)
     assert ours.resampled == theirs.resampled == ()
-    offset = -1000 if has_offset(twin.baseline) else 0
-    expected = harmonise(theirs.reflectance, offset)[0]
+    known = np.broadcast_to(theirs.scl > 0, theirs.reflectance.shape)
+    expected = harmonise(theirs.reflectance, -1000 if has_offset(twin.baseline) else 0)[0]
     if pixel_m == 10:
-        assert np.array_equal(ours.reflectance, expected)
+        assert np.array_equal(ours.reflectance[known], expected[known])
     else:
-        # A mean of values that were clipped before is not the clipped mean.
-        assert (np.abs(ours.reflectance.astype(int) - expected) <= 1).mean() > 0.999
+        # Values that were clipped to 0 before are missing in the mean of four.
+        assert (np.abs(ours.reflectance[known] - expected[known].astype(int)) <= 1).mean() > 0.99
 
 
 def test_a_site_of_another_zone_is_read_by_nearest_neighbour_as_files_are(served, simulated):
@@ -352,7 +352,7 @@ def read_all(opened, scenes, grid, workers):
 
 def test_with_a_fifth_of_the_requests_failing_the_bytes_are_the_same(served, simulated, monkeypatch):
     monkeypatch.setattr(transport, "DEADLINE_S", 0.5)
-    monkeypatch.setattr("cropflow.imagery.requests.LARGEST_BYTES", 30_000)
+    monkeypatch.setattr("cropflow.imagery.requests.LARGEST_BYTES", 15_000)
     _, grids = simulated
     served.per_second = 10_000
     scenes = source().find("sentinel2", {"a": grids["a"]}, WINDOW)
