@@ -55,6 +55,8 @@ class EarthEngineServer(ThreadingHTTPServer):
         compute: Body of a request to compute pixels -> the answer; that of the archive, where there is one.
         statuses: Of the next answers about assets, used up one per request, after which answers are plain.
         first_statuses: The same, of those to a client that connects.
+        answers: Refusals of the next requests about assets: status, message and headers.
+        cut_short: So many of the next answers about assets end in the middle of their JSON, as if they were whole.
         broken: Pixels lack their last bytes.
         faults: Draws what goes wrong with requests about assets.
         page: Images of a page of a list.
@@ -80,6 +82,8 @@ class EarthEngineServer(ThreadingHTTPServer):
         self.compute: Callable[[dict[str, Any]], bytes] | None = None
         self.statuses: list[int] = []
         self.first_statuses: list[int] = []
+        self.answers: list[tuple[int, str, dict[str, str]]] = []
+        self.cut_short = 0
         self.broken = False
         self.faults = Faults(0.0)
         self.page = 1000
@@ -208,10 +212,14 @@ class _Handler(BaseHTTPRequestHandler):
         with server.lock:
             server.asked.append(path.removesuffix(":getPixels"))
             status = server.statuses.pop(0) if server.statuses else 200
+            told = server.answers.pop(0) if server.answers else None
+            server.cut_short, cut = max(server.cut_short - 1, 0), server.cut_short > 0
         fault = server.faults.draw()
         time.sleep(server.delay_s)
         if status != 200:
             return self._refuse(status, f"answer {status} as\ntold")
+        if told:
+            return self._refuse(*told)
         if fault in ("429", "429 wait", "500", "503"):
             return self._refuse(int(fault[:3]), "try again", {"Retry-After": "0"} if fault == "429 wait" else {})
         if fault == "reset":
@@ -222,7 +230,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(404, f"Asset {name} not found.")
         except ValueError as error:
             return self._refuse(400, str(error))
-        self._send(200, content, kind, fault=fault)
+        self._send(200, content[: len(content) // 2] if cut else content, kind, fault=fault)
 
     def _content(self, name: str, verb: str, path: str, body: dict[str, Any]) -> tuple[bytes, str]:
         server = self.server
