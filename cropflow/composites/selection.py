@@ -210,9 +210,7 @@ def _choose_medoid(
                     squares[:n] = 0.0
                     for band in range(n_bands):
                         _add_squares(squares[:n], values[a, band, left:right], values[b, band, left:right])
-                    _add_distances(
-                        squares[:n], valid[a, left:right], valid[b, left:right], sums[i, :n], sums[j, :n]
-                    )
+                    _add_distances(squares[:n], valid[a, left:right], valid[b, left:right], sums[i, :n], sums[j, :n])
             least[:n] = np.inf
             for i in range(size):
                 _prefer(least[:n], chosen[p, left:right], sums[i, :n], valid[seen[i], left:right], seen[i])

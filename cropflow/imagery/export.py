@@ -16,7 +16,7 @@ import zarr
 from cropflow.imagery.catalog import Decision, substitutes
 from cropflow.imagery.names import has_offset
 from cropflow.imagery.offsets import Evidence, count_verdicts, decide_offset, harmonise, strongest, weigh_pixels
-from cropflow.imagery.scenes import Scene
+from cropflow.imagery.scenes import HARMONISED, Scene
 from cropflow.imagery.sentinel2 import BRIGHT_SHARE, BRIGHTEST, Reader, bright_share, read_scene
 from cropflow.imagery.stored import EMPTY, Frame, Plane, StoredSite, catalogue, refuse_nothing, write_site
 from cropflow.regions.grid import Grid
@@ -90,7 +90,11 @@ def _write_stored(
         return Frame(
             {"reflectance": pixels.reflectance, "scl": pixels.scl},
             "" if pixels.valid else EMPTY,
-            {"valid_share": pixels.valid / math.prod(grid.shape), "bytes": pixels.bytes},
+            {
+                "valid_share": pixels.valid / math.prod(grid.shape),
+                "clipped": pixels.clipped,
+                "bytes": pixels.bytes,
+            },
             bool(pixels.resampled),
             weigh_pixels(pixels.reflectance, pixels.scl, bands),
         )
@@ -123,9 +127,17 @@ def _offsets(sites: Sequence[StoredSite], assumed: str | None) -> dict[str, tupl
     for source, scene in scenes.items():
         baseline = baselines[source]
         decided[source] = decide_offset(
-            baseline, evidence[source], consensus[has_offset(baseline)], assumed=not scene.baseline
+            baseline,
+            evidence[source],
+            consensus[has_offset(baseline)],
+            assumed=not scene.baseline,
+            harmonised=scene.radiometry == HARMONISED,
         )
-    against = [source for source in scenes if (decided[source][0] != 0) != has_offset(baselines[source])]
+    against = [
+        source
+        for source, scene in scenes.items()
+        if scene.radiometry != HARMONISED and (decided[source][0] != 0) != has_offset(baselines[source])
+    ]
     if against:
         LOG.warning(
             "in %d of %d scenes the pixels speak against the offset that the baseline implies, and win (first: %s, %s)",
@@ -154,7 +166,7 @@ def _harmonise(site: StoredSite, offsets: Mapping[str, tuple[int, str]]) -> None
         site.facts[position] |= {
             "offset": offset,
             "offset_reason": reason,
-            "clipped": clipped,
+            "clipped": site.facts[position]["clipped"] + clipped,
             "sha256": digest.hexdigest(),
         }
         if bright_share(values) > BRIGHT_SHARE:
