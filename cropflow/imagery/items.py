@@ -1,16 +1,17 @@
-"""STAC item collections with local files: the records of Sentinel-2 L2A scenes."""
+"""The records of Sentinel-2 L2A scenes that STAC items hold, whether local files or an API brings them."""
 
 from __future__ import annotations
 
 import datetime
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import shapely
+import shapely.affinity
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
@@ -55,7 +56,10 @@ def find_items(source: Path) -> list[Scene]:
         raise CropflowError(
             f"{path} holds no features; expected a STAC item collection (a GeoJSON FeatureCollection of items)."
         )
-    scenes = [_scene(item, path) for item in features]
+    scenes = [
+        item_scene(item, str(path), f"{path.name}#{item.get('id', '')}", lambda href: _path(href, path.parent))
+        for item in features
+    ]
     first: dict[str, Scene] = {}
     for scene in scenes:
         # The same record twice is dropped as a duplicate; another one under its name would be mistaken for it.
@@ -70,7 +74,21 @@ def find_items(source: Path) -> list[Scene]:
     return scenes
 
 
-def _scene(item: Mapping[str, Any], path: Path) -> Scene:
+def item_scene(item: Mapping[str, Any], place: str, source: str, resolve: Callable[[str], str]) -> Scene:
+    """Read the scene of a STAC item, whatever names its provider gives to properties and bands.
+
+    What a provider says of the offset of its values (``earthsearch:boa_offset_applied``, ``raster:bands``) is not read:
+    the baseline and the pixels decide (:mod:`cropflow.imagery.offsets`).
+
+    Args:
+        item: The item, parsed.
+        place: File or address that the item comes from, for messages.
+        source: What the scene's record is called; no two of a source share it.
+        resolve: Makes an address of the href of an asset.
+
+    Raises:
+        CropflowError: If the item has no time.
+    """
     properties: Mapping[str, Any] = item.get("properties") or {}
     name = str(item.get("id", ""))
     product = read_product_name(next((str(properties[key]) for key in _PRODUCT_KEYS if key in properties), name))
@@ -79,7 +97,7 @@ def _scene(item: Mapping[str, Any], path: Path) -> Scene:
     cloud = properties.get("eo:cloud_cover")
     return Scene(
         id=name,
-        time=_time(name, properties, path),
+        time=_time(name, properties, place),
         platform=_platform(properties, product.platform),
         tile=_tile(name, properties) or product.tile,
         relative_orbit=product.relative_orbit if orbit is None else int(orbit),
@@ -88,18 +106,18 @@ def _scene(item: Mapping[str, Any], path: Path) -> Scene:
         cloud_percent=math.nan if cloud is None else float(cloud),
         extent=outline,
         outline=outline,
-        layers=_layers(item.get("assets") or {}, path.parent),
-        source=f"{path.name}#{name}",
+        layers=_layers(item.get("assets") or {}, resolve),
+        source=source,
     )
 
 
-def _time(name: str, properties: Mapping[str, Any], path: Path) -> datetime.datetime:
+def _time(name: str, properties: Mapping[str, Any], place: str) -> datetime.datetime:
     text = properties.get("datetime") or properties.get("start_datetime")
     try:
         time = datetime.datetime.fromisoformat(str(text))
     except ValueError:
         raise CropflowError(
-            f"Item {name!r} of {path} has the datetime {text!r}; expected ISO 8601 such as 2018-06-27T10:40:21Z."
+            f"Item {name!r} of {place} has the datetime {text!r}; expected ISO 8601 such as 2018-06-27T10:40:21Z."
         ) from None
     return time.replace(tzinfo=datetime.UTC) if time.tzinfo is None else time.astimezone(datetime.UTC)
 
@@ -130,19 +148,39 @@ def _baseline(properties: Mapping[str, Any]) -> str:
 def _outline(item: Mapping[str, Any]) -> BaseGeometry | None:
     geometry, bbox = item.get("geometry"), item.get("bbox")
     if geometry:
-        return shapely.make_valid(shape(geometry))
+        return around_the_world(shape(geometry))
     if bbox:
         half = len(bbox) // 2  # four numbers, or six with heights
-        return shapely.box(bbox[0], bbox[1], bbox[half], bbox[half + 1])
+        west, south, east, north = bbox[0], bbox[1], bbox[half], bbox[half + 1]
+        # RFC 7946: across the antimeridian the western edge has the larger longitude.
+        return around_the_world(shapely.box(west, south, east + 360 * (east < west), north))
     return None
 
 
-def _layers(assets: Mapping[str, Any], folder: Path) -> dict[str, str]:
+def around_the_world(outline: BaseGeometry) -> BaseGeometry:
+    """A valid outline within [-180, 180], cut at the antimeridian where it crosses it.
+
+    No tile spans half the world: an outline that seems to was drawn across the antimeridian in one piece.
+    """
+    west, _, east, _ = outline.bounds
+    if west >= -180 and east <= 180:
+        if east - west <= 180 or len(shapely.get_parts(outline)) > 1:
+            return shapely.make_valid(outline)
+        outline = shapely.transform(outline, lambda x, y: (x + 360 * (x < 0), y), interleaved=False)
+    outline = shapely.make_valid(outline)
+    if outline.bounds[0] < -180:
+        outline = shapely.affinity.translate(outline, 360)
+    here = outline.intersection(shapely.box(-180, -90, 180, 90))
+    beyond = shapely.affinity.translate(outline.intersection(shapely.box(180, -90, 540, 90)), -360)
+    return shapely.union(here, beyond)
+
+
+def _layers(assets: Mapping[str, Any], resolve: Callable[[str], str]) -> dict[str, str]:
     layers: dict[str, str] = {}
     for band in (*SENTINEL2_BANDS, SCL):
         for alias in band_aliases(band):
             if alias in assets and "href" in assets[alias]:
-                layers[band] = _path(str(assets[alias]["href"]), folder)
+                layers[band] = resolve(str(assets[alias]["href"]))
                 break
     return layers
 
