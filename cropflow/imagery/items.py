@@ -1,14 +1,14 @@
-"""The records of Sentinel-2 L2A scenes that STAC items hold, whether local files or an API brings them."""
+"""The records of Sentinel-2 L2A scenes that STAC items hold, whether a local file or a service brings them."""
 
 from __future__ import annotations
 
 import datetime
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import shapely
 import shapely.affinity
@@ -45,6 +45,20 @@ def find_items(source: Path) -> list[Scene]:
         CropflowError: If the file is missing, is no item collection, or an item has no time.
     """
     path = items_file(source)
+    items = [item for item in read_features(path) if not is_radar(item)]
+    scenes = [item_scene(item, path, f"{path.name}#{item.get('id', '')}") for item in items]
+    if not scenes:
+        raise CropflowError(f"{path} holds no items of Sentinel-2; expected a STAC item collection that does.")
+    refuse_namesakes(scenes, path)
+    return scenes
+
+
+def read_features(path: Path) -> list[dict[str, Any]]:
+    """Read the items of an item collection, whatever sensors they are of.
+
+    Raises:
+        CropflowError: If the file is missing or is no item collection.
+    """
     if not path.is_file():
         raise CropflowError(f"{path} is missing; expected a STAC item collection. Check imagery.<name>.path.")
     try:
@@ -56,10 +70,22 @@ def find_items(source: Path) -> list[Scene]:
         raise CropflowError(
             f"{path} holds no features; expected a STAC item collection (a GeoJSON FeatureCollection of items)."
         )
-    scenes = [
-        item_scene(item, str(path), f"{path.name}#{item.get('id', '')}", lambda href: _path(href, path.parent))
-        for item in features
-    ]
+    return features
+
+
+def is_radar(item: Mapping[str, Any]) -> bool:
+    """Whether an item is one of Sentinel-1."""
+    properties = item.get("properties") or {}
+    names = (str(properties.get(key, "")).lower() for key in ("constellation", "platform"))
+    return any(name.startswith("sentinel-1") for name in names) or any(key.startswith("sar:") for key in properties)
+
+
+def refuse_namesakes(scenes: Sequence[Scene], path: Path) -> None:
+    """Refuse two scenes of one name: the second would be mistaken for the first.
+
+    Raises:
+        CropflowError: One line with the name and both times.
+    """
     first: dict[str, Scene] = {}
     for scene in scenes:
         # The same record twice is dropped as a duplicate; another one under its name would be mistaken for it.
@@ -71,10 +97,9 @@ def find_items(source: Path) -> list[Scene]:
                 f"{path} has two items {scene.id!r}, of {known.stamp} and {scene.stamp}; expected each id once. "
                 "Rename one."
             )
-    return scenes
 
 
-def item_scene(item: Mapping[str, Any], place: str, source: str, resolve: Callable[[str], str]) -> Scene:
+def item_scene(item: Mapping[str, Any], place: Path | str, source: str) -> Scene:
     """Read the scene of a STAC item, whatever names its provider gives to properties and bands.
 
     What a provider says of the offset of its values (``earthsearch:boa_offset_applied``, ``raster:bands``) is not read:
@@ -82,9 +107,8 @@ def item_scene(item: Mapping[str, Any], place: str, source: str, resolve: Callab
 
     Args:
         item: The item, parsed.
-        place: File or address that the item comes from, for messages.
+        place: File or address that the item comes from; relative hrefs start there.
         source: What the scene's record is called; no two of a source share it.
-        resolve: Makes an address of the href of an asset.
 
     Raises:
         CropflowError: If the item has no time.
@@ -92,12 +116,12 @@ def item_scene(item: Mapping[str, Any], place: str, source: str, resolve: Callab
     properties: Mapping[str, Any] = item.get("properties") or {}
     name = str(item.get("id", ""))
     product = read_product_name(next((str(properties[key]) for key in _PRODUCT_KEYS if key in properties), name))
-    outline = _outline(item)
+    outline = read_outline(item)
     orbit = properties.get("sat:relative_orbit")
     cloud = properties.get("eo:cloud_cover")
     return Scene(
         id=name,
-        time=_time(name, properties, place),
+        time=read_time(name, properties, place),
         platform=_platform(properties, product.platform),
         tile=_tile(name, properties) or product.tile,
         relative_orbit=product.relative_orbit if orbit is None else int(orbit),
@@ -106,12 +130,17 @@ def item_scene(item: Mapping[str, Any], place: str, source: str, resolve: Callab
         cloud_percent=math.nan if cloud is None else float(cloud),
         extent=outline,
         outline=outline,
-        layers=_layers(item.get("assets") or {}, resolve),
+        layers=_layers(item.get("assets") or {}, place),
         source=source,
     )
 
 
-def _time(name: str, properties: Mapping[str, Any], place: str) -> datetime.datetime:
+def read_time(name: str, properties: Mapping[str, Any], place: Path | str) -> datetime.datetime:
+    """Sensing time of an item, UTC.
+
+    Raises:
+        CropflowError: If it has none that is ISO 8601.
+    """
     text = properties.get("datetime") or properties.get("start_datetime")
     try:
         time = datetime.datetime.fromisoformat(str(text))
@@ -145,7 +174,8 @@ def _baseline(properties: Mapping[str, Any]) -> str:
     return ""
 
 
-def _outline(item: Mapping[str, Any]) -> BaseGeometry | None:
+def read_outline(item: Mapping[str, Any]) -> BaseGeometry | None:
+    """The outline of an item, or its bounding box, EPSG:4326; None where it has neither."""
     geometry, bbox = item.get("geometry"), item.get("bbox")
     if geometry:
         return around_the_world(shape(geometry))
@@ -175,17 +205,18 @@ def around_the_world(outline: BaseGeometry) -> BaseGeometry:
     return shapely.union(here, beyond)
 
 
-def _layers(assets: Mapping[str, Any], resolve: Callable[[str], str]) -> dict[str, str]:
+def _layers(assets: Mapping[str, Any], place: Path | str) -> dict[str, str]:
     layers: dict[str, str] = {}
     for band in (*SENTINEL2_BANDS, SCL):
         for alias in band_aliases(band):
             if alias in assets and "href" in assets[alias]:
-                layers[band] = resolve(str(assets[alias]["href"]))
+                href = str(assets[alias]["href"])
+                layers[band] = local_path(href, place.parent) if isinstance(place, Path) else urljoin(place, href)
                 break
     return layers
 
 
-def _path(href: str, folder: Path) -> str:
+def local_path(href: str, folder: Path) -> str:
     """The local path of an href; addresses of other kinds are left as they are and refused when they are read."""
     parts = urlsplit(href)
     if parts.scheme == "file":

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from shapely.geometry.base import BaseGeometry
 
 SCL = "SCL"
+# Layers of Sentinel-1: the two polarisations that every scene must have, and the angle of incidence to the ellipsoid.
+POLARISATIONS = ("VV", "VH")
+ANGLE = "angle"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import logging
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import rasterio
@@ -13,16 +12,17 @@ from rasterio.errors import RasterioError
 from rasterio.warp import transform_bounds
 
 from cropflow.config.imagery import BANDS_10M, Family, Imagery, Sensor
-from cropflow.errors import CropflowError, listing
+from cropflow.errors import CropflowError
 from cropflow.files.remote import Limits, TransientError
 from cropflow.imagery.items import item_scene
+from cropflow.imagery.local import read_file
 from cropflow.imagery.providers import find_provider
+from cropflow.imagery.radar_items import usable_scenes
 from cropflow.imagery.scenes import SCL, Scene
-from cropflow.imagery.search import Item, search_items
+from cropflow.imagery.search import search_items
 from cropflow.imagery.sources import Layer, Request
 from cropflow.imagery.sparse import HEAD, SparseFiles
 from cropflow.imagery.web import Web
-from cropflow.imagery.windows import read_layer
 from cropflow.regions.grid import Grid
 from cropflow.regions.sites import footprint
 
@@ -80,9 +80,11 @@ class StacSource:
                 "lower imagery.<name>.requests_per_second."
             ) from None
         LOG.info("%s: %d items of %s", self._provider.name, len(items), collection)
+        url = self._provider.url
         if sensor == "sentinel2":
-            return [self._scene(item, collection) for item in items]
-        return self._radar_scenes(items, collection, sensor)
+            return [item_scene(item, url, f"{collection}/{item['id']}") for item in items]
+        scenes = usable_scenes(items, url, self._settings.assume_radiometry)
+        return [scene for scene in scenes if scene.sensor == sensor]
 
     def requests(self, scene: Scene, grid: Grid, layers: Sequence[str]) -> list[Request]:
         """One request per layer: each is a file of its own. Bytes are those of the blocks of the whole site."""
@@ -97,10 +99,10 @@ class StacSource:
             TransientError: If the service never answered.
         """
         with rasterio.Env(**ALONE):
-            return {name: self._read(scene.layers[name], grid, categorical=name == SCL) for name in layers}
+            return {name: self._read(scene, name, grid) for name in layers}
 
-    def _read(self, address: str, grid: Grid, *, categorical: bool) -> Layer:
-        with self._files.opened(address) as (file, blocks):
+    def _read(self, scene: Scene, name: str, grid: Grid) -> Layer:
+        with self._files.opened(scene.layers[name]) as (file, blocks):
             path = str(file.path)
             try:
                 with rasterio.open(path) as raster:
@@ -109,30 +111,11 @@ class StacSource:
                 window = None  # told in full where it is read
             if window is not None:
                 file.fetch(blocks.of_window(*window))
-            return read_layer(path, grid, categorical=categorical, name=file.name)
-
-    def _scene(self, item: Item, collection: str) -> Scene:
-        return item_scene(item, self._provider.url, f"{collection}/{item['id']}", str)
-
-    def _radar_scenes(self, items: Sequence[Item], collection: str, sensor: Sensor) -> list[Scene]:
-        from cropflow.imagery.radar_items import radar_scene  # type: ignore[import-not-found]
-
-        scenes: list[Scene] = []
-        refused: Counter[str] = Counter()
-        for item in items:
-            found = radar_scene(item, self._provider.url, self._settings.assume_radiometry)
-            if isinstance(found, str):
-                refused[found] += 1
-            else:
-                scenes.append(found)
-        if refused and not scenes:
-            raise CropflowError(
-                f"{self._provider.name} has no usable scene of {collection}: {listing(sorted(refused), 3)}. Name "
-                "another collection in imagery.<name>.collections."
-            )
-        for reason, count in sorted(refused.items()):
-            LOG.warning("%d of %d items of %s are left out: %s", count, len(items), collection, reason)
-        return [scene for scene in scenes if scene.sensor == sensor]
+            try:
+                return read_file(scene, name, path, grid)
+            except CropflowError as error:
+                # The local copy has a name that says nothing.
+                raise CropflowError(str(error).replace(path, file.name)) from None
 
 
 def _estimate(sensor: str, layer: str, grid: Grid) -> int:
