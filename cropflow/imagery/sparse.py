@@ -69,7 +69,7 @@ class SparseFile:
     def put(self, start: int, content: bytes) -> None:
         """Keep bytes where they belong."""
         self.patch(start, content)
-        self._known = _joined([*self._known, (start, start + len(content))], 0)
+        self._known = _joined([*self._known, (start, start + len(content))])
 
     def patch(self, start: int, content: bytes) -> None:
         """Change bytes that are here."""
@@ -89,8 +89,8 @@ class SparseFile:
             CropflowError, GoneError, TransientError: As :meth:`cropflow.imagery.web.Web.part`.
         """
         inside = [(max(start, 0), min(end, self.size)) for start, end in extents]
-        missing = [hole for extent in inside for hole in self._holes(extent)]
-        for start, end in _joined(missing, GAP):
+        missing = _joined(hole for extent in inside for hole in self._holes(extent))
+        for start, end in self._bridged(missing):
             for begin in range(start, end, LONGEST):
                 part = self._web.part(self._address, begin, min(begin + LONGEST, end), self._signer)
                 self.put(begin, part.content)
@@ -107,6 +107,18 @@ class SparseFile:
                 holes.append((start, known_start))
             start = known_end
         return [*holes, (start, end)] if start < end else holes
+
+    def _bridged(self, holes: list[Extent]) -> list[Extent]:
+        """Holes that lie close together as one, but never over bytes that are here."""
+        found: list[Extent] = []
+        for start, end in holes:
+            before = found[-1][1] if found else -1
+            near = found and start - before <= GAP
+            if near and not any(known[0] < start and known[1] > before for known in self._known):
+                found[-1] = (found[-1][0], end)
+            else:
+                found.append((start, end))
+        return found
 
 
 class SparseFiles:
@@ -154,13 +166,13 @@ class SparseFiles:
         return blocks
 
 
-def _joined(extents: Iterable[Extent], gap: int) -> list[Extent]:
-    """Ranges in order, those that overlap or lie no more than a gap apart as one."""
+def _joined(extents: Iterable[Extent]) -> list[Extent]:
+    """Ranges in order, those that overlap or touch as one, empty ones left out."""
     found: list[Extent] = []
     for start, end in sorted(extents):
         if end <= start:
             continue
-        if found and start <= found[-1][1] + gap:
+        if found and start <= found[-1][1]:
             found[-1] = (found[-1][0], max(found[-1][1], end))
         else:
             found.append((start, end))

@@ -73,16 +73,15 @@ class Web:
     Args:
         limits: Requests in flight and a second, shared with all other callers of the service.
         at_once: Connections kept, the requests in flight.
-        timeout_s: Without a sign of the server, until a request is given up.
     """
 
-    def __init__(self, limits: Limits, at_once: int, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, limits: Limits, at_once: int) -> None:
         # httpx logs whole addresses, signatures included.
         logging.getLogger("httpx").setLevel(logging.WARNING)
         self._limits = limits
         self._client = httpx.Client(
             limits=httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once),
-            timeout=httpx.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s)),
+            timeout=httpx.Timeout(TIMEOUT_S, connect=CONNECT_S),
             follow_redirects=True,
         )
 
