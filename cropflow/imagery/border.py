@@ -29,22 +29,22 @@ def border_noise(vv_db: NDArray[np.float32], nodata: NDArray[np.bool_], pixel_m:
 
     Source:
         The limit of -30 dB is that of Earth Engine's guide to its Sentinel-1 collection, which masks every pixel below
-        it; Ali et al. (2018), https://doi.org/10.1109/JSTARS.2017.2787650, show why edges need more than a mask of
-        zeros, and why dark ground inside the swath has to be told apart.
+        it. Ali et al. (2018), IEEE J-STARS 11(3), 777-786, describe the noise: along both sides of the track and at
+        both ends of a data take.
     """
     with np.errstate(invalid="ignore"):
         dark = ~nodata & (vv_db <= DARKEST_DB)
     if not dark.any():
         return dark
-    unseen = _reaching_the_edge(nodata)
-    if not unseen.any():
-        return np.zeros_like(dark)
-    seeds = dark | unseen
-    # Discs of half a step around two pixels touch where the pixels are a step apart.
-    near = ndimage.distance_transform_edt(~seeds, sampling=pixel_m) <= STEP_M / 2
-    groups, _ = ndimage.label(near, structure=np.ones((3, 3)))
-    reached = np.unique(groups[unseen])
-    return np.asarray(dark & np.isin(groups, reached[reached > 0]), dtype=np.bool_)
+    reached = _reaching_the_edge(nodata)
+    noise = np.zeros_like(dark)
+    grows = bool(reached.any())
+    while grows:
+        found = dark & ~noise & (ndimage.distance_transform_edt(~reached, sampling=pixel_m) <= STEP_M)
+        noise |= found
+        reached |= found
+        grows = bool(found.any())
+    return noise
 
 
 def _reaching_the_edge(nodata: NDArray[np.bool_]) -> NDArray[np.bool_]:

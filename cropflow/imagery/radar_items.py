@@ -128,6 +128,7 @@ def radar_scene(item: Mapping[str, Any], base: Path | str, assumed_radiometry: s
     assets: Mapping[str, Mapping[str, Any]] = item.get("assets") or {}
     named = {name: _asset(assets, name.lower()) for name in POLARISATIONS}
     layers = {name: assets[key] for name, key in named.items() if key}
+    offered = {key: assets[key] for key in named.values() if key}
     unit = _unit(item, layers or assets)
     if not unit:
         return (
@@ -162,7 +163,7 @@ def radar_scene(item: Mapping[str, Any], base: Path | str, assumed_radiometry: s
         layers={layer: _address(href, base) for layer, href in wanted.items()},
         source=f"{item.get('collection') or 'sentinel-1'}#{name}",
         sensor=f"sentinel1_{direction}",
-        radiometry=_radiometry(item, layers) or (assumed_radiometry or ""),
+        radiometry=_radiometry(item, offered) or (assumed_radiometry or ""),
         unit=unit,
     )
 
@@ -206,8 +207,8 @@ def _terrain_corrected(item: Mapping[str, Any]) -> bool:
     return product in _TERRAIN_CORRECTED or "rtc" in re.split(r"[^a-z]+", str(item.get("collection", "")).lower())
 
 
-def _radiometry(item: Mapping[str, Any], layers: Mapping[str, Mapping[str, Any]]) -> str:
-    for key, asset in layers.items():
+def _radiometry(item: Mapping[str, Any], offered: Mapping[str, Mapping[str, Any]]) -> str:
+    for key, asset in offered.items():
         roles, title, described = (asset.get(name) or "" for name in ("roles", "title", "description"))
         words = " ".join([key, *roles, str(title), str(described)])
         told = [name for name, pattern in _RADIOMETRY.items() if pattern.search(words)]

@@ -232,6 +232,4 @@ _IN_WORDS = "integers, reflectance x 10000 or classes"
 _REFLECTANCE = _Kind("iu", _IN_WORDS, np.uint16, 0, _integers, _integer_mean)
 _CLASSES = _Kind("iu", _IN_WORDS, np.uint16, 0, _integers, None)
 _LINEAR = _Kind("f", "floating-point numbers", np.float32, math.nan, _linear, _linear_mean)
-_DECIBEL = _Kind(
-    np.floating, "floating-point numbers, backscatter in dB", np.float32, math.nan, _decibel, _decibel_mean
-)
+_DECIBEL = _Kind("f", "floating-point numbers, backscatter in dB", np.float32, math.nan, _decibel, _decibel_mean)
