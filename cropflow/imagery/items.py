@@ -20,6 +20,8 @@ from cropflow.errors import CropflowError
 from cropflow.imagery.names import band_aliases, read_baseline, read_product_name, read_tile
 from cropflow.imagery.scenes import SCL, Scene
 
+Item = Mapping[str, Any]
+
 # Where a folder is given instead of the file.
 ITEMS_FILE = "sentinel-2-l2a.items.json"
 # The properties in which providers keep the product name.
@@ -99,7 +101,7 @@ def refuse_namesakes(scenes: Sequence[Scene], path: Path) -> None:
             )
 
 
-def item_scene(item: Mapping[str, Any], place: Path | str, source: str) -> Scene:
+def item_scene(item: Item, place: Path | str, source: str) -> Scene:
     """Read the scene of a STAC item, whatever names its provider gives to properties and bands.
 
     What a provider says of the offset of its values (``earthsearch:boa_offset_applied``, ``raster:bands``) is not read:

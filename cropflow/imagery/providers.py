@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cropflow.config.imagery import Family, Imagery
 from cropflow.errors import CropflowError
+from cropflow.imagery.items import Item
 from cropflow.imagery.signing import Copernicus, PlanetaryComputer, Unsigned
 from cropflow.imagery.web import Signer, Web
 
@@ -25,6 +26,7 @@ class Provider:
         collections: Family of sensors -> collection.
         lacks: Family of sensors -> why the service has no collection of it that can be used.
         signer: Makes who signs its addresses.
+        readable: Makes an item of the service one whose hrefs can be read.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Provider:
     collections: Mapping[Family, str]
     lacks: Mapping[Family, str]
     signer: Callable[[Web], Signer]
+    readable: Callable[[Item], Item] = lambda item: item
 
     def collection(self, family: Family) -> str:
         """The collection of a family of sensors.
@@ -70,6 +73,7 @@ PROVIDERS = {
         {"sentinel2": "sentinel-2-l2a"},
         {"sentinel1": GRD},
         lambda web: Copernicus(),
+        Copernicus.readable,
     ),
 }
 
@@ -81,4 +85,4 @@ def find_provider(settings: Imagery) -> Provider:
         url = str(settings.url)
         return Provider(url, url, {**USUAL, **chosen}, {}, lambda web: Unsigned())
     known = PROVIDERS[settings.provider]
-    return Provider(known.name, known.url, {**known.collections, **chosen}, known.lacks, known.signer)
+    return replace(known, collections={**known.collections, **chosen})

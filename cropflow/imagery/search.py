@@ -17,11 +17,10 @@ from shapely.geometry.base import BaseGeometry
 
 from cropflow.errors import CropflowError, listing
 from cropflow.files.remote import GoneError
+from cropflow.imagery.items import Item
 from cropflow.imagery.web import Web
 
 LOG = logging.getLogger(__name__)
-
-Item = Mapping[str, Any]
 
 # Items a page: what all known services send at once without growing slow.
 PAGE = 100

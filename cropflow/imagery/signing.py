@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from cropflow.config.addresses import public
 from cropflow.errors import CropflowError
 from cropflow.files.remote import GoneError, TransientError
+from cropflow.imagery.items import Item
 from cropflow.imagery.web import Signed, Web
 
 # A signature with less time left is made anew: a request may wait for its turn, and take its time.
@@ -157,18 +158,25 @@ class Copernicus:
         return all(os.environ.get(key) for key in cls.KEYS)
 
     @classmethod
-    def check_account(cls) -> None:
-        """Refuse to begin without any account.
+    def readable(cls, item: Item) -> Item:
+        """An item whose hrefs are those that the account can read: the object store's, or the downloads'.
 
         Raises:
-            CropflowError: One line that says which variables to set.
+            CropflowError: If there is no account: one line that says which variables to set.
         """
-        if not cls.has_keys() and not os.environ.get(cls.TOKEN):
+        if cls.has_keys():
+            return item
+        if not os.environ.get(cls.TOKEN):
             raise CropflowError(
-                "Copernicus Data Space reads its files for accounts alone, and the environment holds none. Set "
+                "Copernicus Data Space lets accounts alone read its files, and the environment holds none. Set "
                 f"{' and '.join(cls.KEYS)} to keys from https://eodata-s3keysmanager.dataspace.copernicus.eu, or "
                 f"{cls.TOKEN} to an access token."
             )
+        downloads = {
+            name: {**asset, **(asset.get("alternate") or {}).get("https", {})}
+            for name, asset in (item.get("assets") or {}).items()
+        }
+        return {**item, "assets": downloads}
 
     def sign(self, address: str) -> Signed:
         """An address of the object store signed with the keys; any other with the token."""

@@ -79,6 +79,7 @@ class StacSource:
                 f"{self._provider.name} did not answer the search ({error}). Run the same command again later, or "
                 "lower imagery.<name>.requests_per_second."
             ) from None
+        items = [self._provider.readable(item) for item in items]
         LOG.info("%s: %d items of %s", self._provider.name, len(items), collection)
         url = self._provider.url
         if sensor == "sentinel2":

@@ -346,7 +346,7 @@ def test_what_is_no_stac_is_named(archive, calm, content, expected):
     try:
         with pytest.raises(CropflowError, match=expected):
             source(f"{calm.url}/odd")[0].find("sentinel2", archive[1], WINDOW)
-        with pytest.raises(CropflowError, match="is gone .* expected a STAC service"):
+        with pytest.raises(CropflowError, match=r"is gone .* expected a STAC service"):
             source(f"{calm.url}/nowhere")[0].find("sentinel2", archive[1], WINDOW)
     finally:
         calm.folder = folder
