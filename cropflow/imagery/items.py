@@ -1,4 +1,4 @@
-"""STAC item collections with local files: the records of Sentinel-2 L2A scenes among them."""
+"""The records of Sentinel-2 L2A scenes that STAC items hold, whether a local file or a service brings them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import shapely
+import shapely.affinity
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
@@ -18,6 +19,8 @@ from cropflow.config.imagery import SENTINEL2_BANDS
 from cropflow.errors import CropflowError
 from cropflow.imagery.names import band_aliases, read_baseline, read_product_name, read_tile
 from cropflow.imagery.scenes import SCL, Scene
+
+Item = Mapping[str, Any]
 
 # Where a folder is given instead of the file.
 ITEMS_FILE = "sentinel-2-l2a.items.json"
@@ -44,7 +47,8 @@ def find_items(source: Path) -> list[Scene]:
         CropflowError: If the file is missing, is no item collection, or an item has no time.
     """
     path = items_file(source)
-    scenes = [_scene(item, path) for item in read_features(path) if not is_radar(item)]
+    items = [item for item in read_features(path) if not is_radar(item)]
+    scenes = [item_scene(item, path, f"{path.name}#{item.get('id', '')}") for item in items]
     if not scenes:
         raise CropflowError(f"{path} holds no items of Sentinel-2; expected a STAC item collection that does.")
     refuse_namesakes(scenes, path)
@@ -97,7 +101,20 @@ def refuse_namesakes(scenes: Sequence[Scene], path: Path) -> None:
             )
 
 
-def _scene(item: Mapping[str, Any], path: Path) -> Scene:
+def item_scene(item: Item, place: Path | str, source: str) -> Scene:
+    """Read the scene of a STAC item, whatever names its provider gives to properties and bands.
+
+    What a provider says of the offset of its values (``earthsearch:boa_offset_applied``, ``raster:bands``) is not read:
+    the baseline and the pixels decide (:mod:`cropflow.imagery.offsets`).
+
+    Args:
+        item: The item, parsed.
+        place: File or address that the item comes from; relative hrefs start there.
+        source: What the scene's record is called; no two of a source share it.
+
+    Raises:
+        CropflowError: If the item has no time.
+    """
     properties: Mapping[str, Any] = item.get("properties") or {}
     name = str(item.get("id", ""))
     product = read_product_name(next((str(properties[key]) for key in _PRODUCT_KEYS if key in properties), name))
@@ -106,7 +123,7 @@ def _scene(item: Mapping[str, Any], path: Path) -> Scene:
     cloud = properties.get("eo:cloud_cover")
     return Scene(
         id=name,
-        time=read_time(name, properties, path),
+        time=read_time(name, properties, place),
         platform=_platform(properties, product.platform),
         tile=_tile(name, properties) or product.tile,
         relative_orbit=product.relative_orbit if orbit is None else int(orbit),
@@ -115,8 +132,8 @@ def _scene(item: Mapping[str, Any], path: Path) -> Scene:
         cloud_percent=math.nan if cloud is None else float(cloud),
         extent=outline,
         outline=outline,
-        layers=_layers(item.get("assets") or {}, path.parent),
-        source=f"{path.name}#{name}",
+        layers=_layers(item.get("assets") or {}, place),
+        source=source,
     )
 
 
@@ -163,19 +180,40 @@ def read_outline(item: Mapping[str, Any]) -> BaseGeometry | None:
     """The outline of an item, or its bounding box, EPSG:4326; None where it has neither."""
     geometry, bbox = item.get("geometry"), item.get("bbox")
     if geometry:
-        return shapely.make_valid(shape(geometry))
+        return around_the_world(shape(geometry))
     if bbox:
         half = len(bbox) // 2  # four numbers, or six with heights
-        return shapely.box(bbox[0], bbox[1], bbox[half], bbox[half + 1])
+        west, south, east, north = bbox[0], bbox[1], bbox[half], bbox[half + 1]
+        # RFC 7946: across the antimeridian the western edge has the larger longitude.
+        return around_the_world(shapely.box(west, south, east + 360 * (east < west), north))
     return None
 
 
-def _layers(assets: Mapping[str, Any], folder: Path) -> dict[str, str]:
+def around_the_world(outline: BaseGeometry) -> BaseGeometry:
+    """A valid outline within [-180, 180], cut at the antimeridian where it crosses it.
+
+    No tile spans half the world: an outline that seems to was drawn across the antimeridian in one piece.
+    """
+    west, _, east, _ = outline.bounds
+    if west >= -180 and east <= 180:
+        if east - west <= 180 or len(shapely.get_parts(outline)) > 1:
+            return shapely.make_valid(outline)
+        outline = shapely.transform(outline, lambda x, y: (x + 360 * (x < 0), y), interleaved=False)
+    outline = shapely.make_valid(outline)
+    if outline.bounds[0] < -180:
+        outline = shapely.affinity.translate(outline, 360)
+    here = outline.intersection(shapely.box(-180, -90, 180, 90))
+    beyond = shapely.affinity.translate(outline.intersection(shapely.box(180, -90, 540, 90)), -360)
+    return shapely.union(here, beyond)
+
+
+def _layers(assets: Mapping[str, Any], place: Path | str) -> dict[str, str]:
     layers: dict[str, str] = {}
     for band in (*SENTINEL2_BANDS, SCL):
         for alias in band_aliases(band):
             if alias in assets and "href" in assets[alias]:
-                layers[band] = local_path(str(assets[alias]["href"]), folder)
+                href = str(assets[alias]["href"])
+                layers[band] = local_path(href, place.parent) if isinstance(place, Path) else urljoin(place, href)
                 break
     return layers
 

@@ -48,9 +48,11 @@ class LocalSource:
 
     def read(self, scene: Scene, grid: Grid, layers: Sequence[str]) -> dict[str, Layer]:
         """Read layers from their files."""
-        if scene.sensor == "sentinel2":
-            return {name: read_layer(scene.layers[name], grid, categorical=name == SCL) for name in layers}
-        return {
-            name: read_measure(scene.layers[name], grid, decibel=name in POLARISATIONS and scene.unit == "dB")
-            for name in layers
-        }
+        return {name: read_file(scene, name, scene.layers[name], grid) for name in layers}
+
+
+def read_file(scene: Scene, name: str, path: str, grid: Grid) -> Layer:
+    """Read the layer of a scene from a local file on a grid, as what it is: reflectance, classes, power or dB."""
+    if scene.sensor == "sentinel2":
+        return read_layer(path, grid, categorical=name == SCL)
+    return read_measure(path, grid, decibel=name in POLARISATIONS and scene.unit == "dB")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -35,12 +36,10 @@ def class_map(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def ranges(root: Path) -> Iterator[Any]:
-    """A server on the loopback that answers ranges; see ``tests/servers/ranges_http.py``."""
-    spec = importlib.util.spec_from_file_location("ranges_http", root / "tests" / "servers" / "ranges_http.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    with module.RangeServer() as running:
+def ranges(flaky_http: ModuleType) -> Iterator[Any]:
+    """A server on the loopback that answers ranges; see ``tests/servers/flaky_http.py``."""
+    with flaky_http.FlakyServer() as running:
+        running.keep_alive = True
         yield running
 
 

@@ -1,0 +1,223 @@
+"""Asking a service over HTTP: signed when it is asked, judged by its answer, asked again under the shared limits."""
+
+from __future__ import annotations
+
+import datetime
+import email.utils
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import httpx
+
+from cropflow.config.addresses import public
+from cropflow.errors import CropflowError
+from cropflow.files.remote import GONE, TRANSIENT, GoneError, Limits, TransientError, asked_again
+
+# Without a sign of the server; a stalled connection is given up and asked again.
+TIMEOUT_S = 60.0
+CONNECT_S = 20.0
+REFUSED = frozenset({401, 403})
+OK, PARTIAL, UNSATISFIABLE = 200, 206, 416
+
+_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+
+
+@dataclass(frozen=True)
+class Signed:
+    """How an address is asked for now; neither part is ever logged or kept.
+
+    Attributes:
+        url: The address with what its service wants in it.
+        headers: What its service wants beside it.
+    """
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Signer(Protocol):
+    """What a service wants of whoever reads its files."""
+
+    def sign(self, address: str) -> Signed:
+        """Sign an address; called before each request, so that no signature is older than it may be.
+
+        Raises:
+            CropflowError: If no signature is to be had: what to do.
+        """
+
+    def renew(self, address: str, refused: Signed) -> bool:
+        """Forget a signature that was refused; False where another try would carry the same one."""
+
+    def cure(self, address: str) -> str:
+        """What a user can do where a signed address is refused, a sentence."""
+
+
+class RefusedError(Exception):
+    """Status 401 or 403."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some bytes of a file, and the size of the whole."""
+
+    content: bytes
+    size: int
+
+
+class Web:
+    """One pool of connections for all threads; every request waits for its turn.
+
+    Args:
+        limits: Requests in flight and a second, shared with all other callers of the service.
+        at_once: Connections kept, the requests in flight.
+    """
+
+    def __init__(self, limits: Limits, at_once: int) -> None:
+        # httpx logs whole addresses, signatures included.
+        logging.getLogger("httpx").setLevel(logging.WARNING)
+        self._limits = limits
+        self._client = httpx.Client(
+            limits=httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once),
+            timeout=httpx.Timeout(TIMEOUT_S, connect=CONNECT_S),
+            follow_redirects=True,
+        )
+
+    def ask(
+        self, method: str, url: str, *, cure: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> str:
+        """Ask for a document.
+
+        Args:
+            method: GET or POST.
+            url: The address.
+            cure: What a user can do where it is refused, a sentence.
+            body: What a POST sends, as JSON.
+            headers: Beside the usual ones.
+
+        Raises:
+            TransientError: If the service never answered.
+            GoneError: If there is no such document.
+            CropflowError: If the service refuses it.
+        """
+        name = str(public(url))
+
+        def once() -> str:
+            try:
+                answer = self._client.request(method, url, json=body, headers=dict(headers or {}))
+            except httpx.HTTPError as error:
+                raise _broken(name, error) from None
+            judge(answer, name)
+            return answer.text
+
+        try:
+            return asked_again(name, once, self._limits)
+        except RefusedError as error:
+            raise CropflowError(f"{name} is refused ({error}). {cure}") from None
+
+    def part(self, address: str, start: int, end: int, signer: Signer) -> Part:
+        """Ask for the bytes ``start`` to ``end`` (exclusive) of a file, or for as many of them as there are.
+
+        Args:
+            address: The address of the file, without signature.
+            start: First byte.
+            end: One after the last byte.
+            signer: Who signs it.
+
+        Raises:
+            TransientError: If the service never answered, or always with other bytes than it promised.
+            GoneError: If there is no such file.
+            CropflowError: If the service refuses it, or does not answer ranges.
+        """
+        name = str(public(address))
+        renewed = False
+
+        def once() -> Part:
+            nonlocal renewed
+            # Before the turn: a new signature may need one of its own.
+            signed = signer.sign(address)
+            try:
+                with self._limits.turn():
+                    return self._part(name, signed, start, end)
+            except RefusedError as error:
+                if renewed or not signer.renew(address, signed):
+                    raise CropflowError(f"{name} is refused ({error}). {signer.cure(address)}") from None
+                renewed = True
+                raise TransientError(f"{error}; signed anew", 0.0) from None
+
+        return asked_again(name, once)
+
+    def _part(self, name: str, signed: Signed, start: int, end: int) -> Part:
+        headers = {"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity", **signed.headers}
+        try:
+            with self._client.stream("GET", signed.url, headers=headers) as answer:
+                judge(answer, name)
+                first, last, size = _promised(answer, name, start, end)
+                content = b"".join(answer.iter_raw())
+        except httpx.HTTPError as error:
+            raise _broken(name, error) from None
+        if first != start or last != min(end, size) - 1 or len(content) != last - first + 1:
+            raise TransientError(
+                f"{len(content)} bytes from {first} of {size} arrived, {start} to {end} were asked for"
+            )
+        return Part(content, size)
+
+
+def judge(answer: httpx.Response, name: str) -> None:
+    """Say by its status what kind of failure an answer is; nothing where it is none.
+
+    Raises:
+        TransientError: Statuses that may be gone when asked again, and 416: the file was not there as a whole.
+        GoneError: 404 and 410.
+        RefusedError: 401 and 403.
+        CropflowError: All other failures.
+    """
+    status = answer.status_code
+    if status < 300:
+        return
+    told = f"{status} {answer.reason_phrase}".strip()
+    if status in TRANSIENT or status == UNSATISFIABLE:
+        raise TransientError(told, retry_after(answer.headers.get("Retry-After", "")))
+    if status in GONE:
+        raise GoneError(f"{name} is gone ({told})")
+    if status in REFUSED:
+        raise RefusedError(told)
+    raise CropflowError(f"{name} cannot be read: the server answered {told}. Check the address and the collection.")
+
+
+def retry_after(text: str) -> float | None:
+    """Seconds that a ``Retry-After`` asks to wait: a number, or a date; None where it says neither."""
+    if text.strip().isdigit():
+        return float(text)
+    try:
+        date = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    date = date.replace(tzinfo=datetime.UTC) if date.tzinfo is None else date
+    return max(0.0, (date - datetime.datetime.now(datetime.UTC)).total_seconds())
+
+
+def _promised(answer: httpx.Response, name: str, start: int, end: int) -> tuple[int, int, int]:
+    """First and last byte of an answer to a range, and the size of the file, by its headers."""
+    if answer.status_code == PARTIAL:
+        found = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+        if found is None:
+            raise TransientError(f"Content-Range {answer.headers.get('Content-Range')!r}, which is none")
+        return int(found[1]), int(found[2]), int(found[3])
+    length = answer.headers.get("Content-Length", "")
+    # The whole of a file that is no longer than what was asked for.
+    if start == 0 and length.isdigit() and int(length) <= end:
+        return 0, int(length) - 1, int(length)
+    raise CropflowError(
+        f"{name} cannot be read by parts: the server answered {answer.status_code} with the whole file where a range "
+        "was asked for. Choose a provider that answers ranges, or download the files and use source items."
+    )
+
+
+def _broken(name: str, error: httpx.HTTPError) -> Exception:
+    """What a failure below HTTP means; its text may repeat a signed address."""
+    if isinstance(error, httpx.UnsupportedProtocol | httpx.TooManyRedirects):
+        return CropflowError(f"{name} cannot be asked ({type(error).__name__}); expected an http(s) address.")
+    return TransientError(type(error).__name__)

@@ -1,0 +1,450 @@
+"""The STAC source against real servers on the loopback: rustac searches, files are read by ranges, failures and all."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import logging
+import shutil
+import socket
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import httpx
+import numpy as np
+import pytest
+
+from cropflow.config.imagery import Imagery
+from cropflow.config.sections import Season
+from cropflow.config.simulation import Landscape, Simulation
+from cropflow.errors import CropflowError
+from cropflow.files.remote import GoneError, Limits, TransientError
+from cropflow.imagery import providers, web
+from cropflow.imagery.local import LocalSource
+from cropflow.imagery.scenes import SCL
+from cropflow.imagery.search import site_groups
+from cropflow.imagery.signing import PlanetaryComputer
+from cropflow.imagery.stac import StacSource
+from cropflow.regions.grid import Grid
+from cropflow.regions.sites import footprint
+from cropflow.simulation.archive import write_archive
+from cropflow.simulation.landscape import make_landscape
+
+SEASON = Season(start=datetime.date(2023, 5, 1), end=datetime.date(2023, 6, 20))
+WINDOW = (datetime.date(2023, 5, 1), datetime.date(2023, 6, 30))
+LAYERS = ("B02", "B05", SCL)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """Two landscapes of a few hundred metres, far apart: their archive and their grids."""
+    folder = tmp_path_factory.mktemp("archive")
+    squares = {"a": Landscape(centre=(2.6, 49.2), side_km=0.4), "b": Landscape(centre=(12.1, 46.2), side_km=0.2)}
+    made = Simulation(seed=6, landscapes=squares, seasons=("s",), imagery_seasons=("s",))
+    lands = [make_landscape(name, square, made) for name, square in made.landscapes.items()]
+    write_archive(folder, lands, made, {"s": SEASON})
+    return folder, {land.name: land.grid for land in lands}
+
+
+@pytest.fixture(scope="module")
+def files(flaky_http, archive):
+    """The archive's files behind an address."""
+    with flaky_http.FlakyServer() as server:
+        server.folder, server.keep_alive = archive[0], True
+        yield server
+
+
+@pytest.fixture
+def calm(files, monkeypatch):
+    """The same server, behaving and with nothing remembered; waits are short."""
+    monkeypatch.setattr("cropflow.files.remote.FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(web, "TIMEOUT_S", 0.5)
+    yield files
+    files.share, files.status, files.signatures, files.sent, files.faults = 0.0, 200, None, 0, 0
+    files.requests.clear()
+    files.plans.clear()
+    files.ranges = True
+
+
+@pytest.fixture(scope="module")
+def catalogue(archive, files, tmp_path_factory):
+    """The archive's items with absolute hrefs, as one collection of items: its path."""
+    folder, _ = archive
+    items = [item for name in ("sentinel-2-l2a", "sentinel-1-grd") for item in features(folder, name)]
+    for item in items:
+        for asset in item["assets"].values():
+            asset["href"] = f"{files.url}/{asset['href'].removeprefix('./')}"
+    path = tmp_path_factory.mktemp("items") / "items.json"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": items}))
+    return path
+
+
+def features(folder, name):
+    return json.loads((folder / f"{name}.items.json").read_text())["features"]
+
+
+@pytest.fixture(scope="module")
+def api(catalogue):
+    """``rustac serve``, a STAC API of its own making: its address."""
+    program = shutil.which("rustac")
+    if program is None:
+        pytest.skip("rustac is missing; pip install -e '.[dev]' brings it")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"127.0.0.1:{port}"
+    command = [program, "serve", str(catalogue), "--create-collections", "--addr", address]
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            try:
+                httpx.get(f"http://{address}/")
+                break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        yield f"http://{address}"
+    finally:
+        running.terminate()
+        running.wait()
+
+
+def source(url, **settings):
+    limits = Limits(settings.get("requests_at_once", 8), 10_000)
+    return StacSource(Imagery(source="stac", url=url, **settings), limits), limits
+
+
+def local(archive):
+    return LocalSource(archive[0], "items")
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(
+        np.array_equal(one[name].values, other[name].values) and one[name].resampled == other[name].resampled
+        for name in one
+    )
+
+
+def test_a_search_finds_the_scenes_of_the_sites_and_the_window_page_by_page(archive, api, calm, monkeypatch):
+    monkeypatch.setattr("cropflow.imagery.search.PAGE", 7)
+    stac, limits = source(api)
+    found = stac.find("sentinel2", archive[1], WINDOW)
+    expected = local(archive).find("sentinel2", archive[1], WINDOW)
+    assert len(found) > 14
+    key = lambda scene: scene.id  # noqa: E731
+    for one, other in zip(sorted(found, key=key), sorted(expected, key=key), strict=True):
+        assert replace(one, source="") == replace(other, source="")
+        assert one.outline.equals(other.outline)
+        assert one.layers.keys() == other.layers.keys()
+    assert len({scene.source for scene in found}) == len(found)
+    # The landing page, and the pages of two groups of sites.
+    assert limits.requests >= 1 + len(found) // 7
+
+
+def test_a_search_asks_for_the_place_and_the_time(archive, api, calm):
+    stac, _ = source(api)
+    _, grids = archive
+    alone = stac.find("sentinel2", {"b": grids["b"]}, WINDOW)
+    assert alone
+    assert all(scene.outline.intersects(footprint(grids["b"])) for scene in alone)
+    short = stac.find("sentinel2", grids, (WINDOW[0], datetime.date(2023, 5, 20)))
+    assert short
+    assert max(scene.time.date() for scene in short) <= datetime.date(2023, 5, 20)
+
+
+def test_scenes_of_both_directions_of_radar_are_kept_apart(archive, api, calm):
+    stac, _ = source(api, collections={"sentinel1": "sentinel-1-grd"}, sensors=("sentinel1_ascending",))
+    for sensor in ("sentinel1_ascending", "sentinel1_descending"):
+        found = stac.find(sensor, archive[1], WINDOW)
+        assert {scene.sensor for scene in found} == {sensor}
+        assert {scene.unit for scene in found} == {"dB"}
+
+
+def test_a_collection_of_items_behind_an_address_is_enough(archive, catalogue, calm, api):
+    calm.files["/items.json"] = catalogue.read_bytes()
+    calm.folder, folder = None, calm.folder
+    try:
+        stac, limits = source(f"{calm.url}/items.json")
+        found = stac.find("sentinel2", archive[1], WINDOW)
+    finally:
+        calm.folder = folder
+    assert limits.requests == 1
+    assert {scene.id for scene in found} == {item["id"] for item in features(archive[0], "sentinel-2-l2a")}
+
+
+def test_a_collection_that_is_not_there_is_named_with_those_that_are(archive, api, calm):
+    stac, _ = source(api, collections={"sentinel2": "sentinel-2-l3"})
+    with pytest.raises(CropflowError, match=r"no collection 'sentinel-2-l3'; it has sentinel-1-grd, sentinel-2-l2a"):
+        stac.find("sentinel2", archive[1], WINDOW)
+
+
+def test_a_season_without_scenes_is_empty_not_an_error(archive, api, calm):
+    stac, _ = source(api)
+    assert stac.find("sentinel2", archive[1], (datetime.date(2019, 1, 1), datetime.date(2019, 1, 31))) == []
+
+
+@pytest.mark.parametrize("sensor", ["sentinel2", "sentinel1_descending"])
+def test_a_service_brings_the_same_pixels_as_local_files(archive, api, calm, sensor):
+    stac, _ = source(api, collections={"sentinel1": "sentinel-1-grd"})
+    there = {scene.id: scene for scene in stac.find(sensor, archive[1], WINDOW)}
+    here = {scene.id: scene for scene in local(archive).find(sensor, archive[1], WINDOW)}
+    assert there.keys() == here.keys()
+    for name, scene in sorted(here.items()):
+        for grid in archive[1].values():
+            if scene.outline.intersects(footprint(grid)):
+                layers = [layer for layer in (*LAYERS, "VV", "angle") if layer in scene.layers]
+                assert same(stac.read(there[name], grid, layers), local(archive).read(scene, grid, layers))
+
+
+@pytest.mark.parametrize(
+    ("grid", "xmin"),
+    [
+        (Grid(32631, 470_000.0, 5_450_010.0, 30, 50, 10.0), 468_000),
+        (Grid(32632, 33_500.0, 5_469_200.0, 40, 40, 10.0), 468_000),
+        (Grid(32631, 470_000.0, 5_450_000.0, 20, 20, 10.0), 468_003),
+        (Grid(32631, 467_900.0, 5_451_900.0, 20, 20, 10.0), 468_000),
+    ],
+)
+def test_a_part_of_a_scene_is_read_as_from_local_files_whatever_its_grid(
+    archive, api, calm, tmp_path, grid, xmin, raster, monkeypatch
+):
+    monkeypatch.setattr("cropflow.imagery.sparse.HEAD", 4096)
+    values = np.random.default_rng(3).integers(1, 9000, (600, 600), dtype=np.uint16)
+    raster(tmp_path / "B02.tif", values, xmin, 5_452_000, 10.0)
+    raster(tmp_path / "B05.tif", values[:300, :300], xmin, 5_452_000, 20.0)
+    (scene, *_) = local(archive).find("sentinel2", archive[1], WINDOW)
+    here = replace(scene, layers={name: str(tmp_path / f"{name}.tif") for name in ("B02", "B05")})
+    stac, _ = source(api)
+    calm.folder, folder = tmp_path, calm.folder
+    try:
+        there = replace(scene, layers={name: f"{calm.url}/{name}.tif" for name in ("B02", "B05")})
+        read = stac.read(there, grid, ("B02", "B05"))
+    finally:
+        calm.folder = folder
+    assert same(read, local(archive).read(here, grid, ("B02", "B05")))
+    assert read["B02"].values.max() > 0
+
+
+def test_one_request_a_layer_is_planned_with_its_bytes(archive, api, calm):
+    stac, _ = source(api)
+    (scene, *_) = local(archive).find("sentinel2", archive[1], WINDOW)
+    grid = Grid(32631, 500_000.0, 5_000_000.0, 1000, 1000, 10.0)
+    planned = stac.requests(scene, grid, LAYERS)
+    assert [request.layers for request in planned] == [("B02",), ("B05",), (SCL,)]
+    assert all(
+        (request.row, request.column, request.height, request.width) == (0, 0, 1000, 1000) for request in planned
+    )
+    sizes = [request.bytes for request in planned]
+    assert sizes[0] > sizes[1] > sizes[2] > 0
+    assert 2e6 < sizes[0] < 6e6
+
+
+def read_all(stac, scenes, grid, workers=8):
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(lambda scene: stac.read(scene, grid, LAYERS), scenes))
+
+
+def test_with_a_fifth_of_the_requests_failing_the_pixels_are_the_same(archive, api, calm):
+    grid = archive[1]["a"]
+    calm_source, least = source(api)
+    scenes = calm_source.find("sentinel2", {"a": grid}, WINDOW)
+    found = least.requests
+    expected = read_all(calm_source, scenes, grid)
+    minimum = least.requests - found
+    calm.requests.clear()
+    calm.share, calm.seed = 0.2, 4
+    stac, limits = source(api)
+    read = read_all(stac, scenes, grid)
+    assert all(same(one, other) for one, other in zip(read, expected, strict=True))
+    assert calm.faults > 0.1 * minimum
+    assert minimum < limits.requests < 1.5 * minimum
+
+
+@pytest.mark.parametrize("fault", ["status:429:0", "status:500", "status:503", "stall:9", "reset", "break:50", "lie:3",
+                                   "short:3", "wrong range"])  # fmt: skip
+def test_what_fails_once_is_asked_again(archive, api, calm, fault):
+    grid = archive[1]["a"]
+    (scene, *_) = source(api)[0].find("sentinel2", {"a": grid}, WINDOW)
+    expected = source(api)[0].read(scene, grid, ("B02",))
+    stac, limits = source(api)
+    calm.plans[httpx.URL(scene.layers["B02"]).path] = [fault]
+    assert same(stac.read(scene, grid, ("B02",)), expected)
+    assert limits.requests == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "expected"),
+    [
+        ("status:404", GoneError, "is gone"),
+        ("status:410", GoneError, "is gone"),
+        ("status:403", CropflowError, "wants an account"),
+        ("status:401", CropflowError, "wants an account"),
+        ("status:451", CropflowError, "answered 451"),
+        ("page", CropflowError, "expected a GeoTIFF"),
+    ],
+)
+def test_what_is_final_is_asked_once(archive, api, calm, fault, error, expected):
+    grid = archive[1]["a"]
+    stac, limits = source(api)
+    (scene, *_) = stac.find("sentinel2", {"a": grid}, WINDOW)
+    before = limits.requests
+    calm.plans[httpx.URL(scene.layers["B02"]).path] = [fault] * 9
+    with pytest.raises(error, match=expected):
+        stac.read(scene, grid, ("B02",))
+    assert limits.requests == before + 1
+
+
+def test_a_service_that_never_answers_is_given_up_after_eight_attempts(archive, api, calm):
+    grid = archive[1]["a"]
+    stac, limits = source(api)
+    (scene, *_) = stac.find("sentinel2", {"a": grid}, WINDOW)
+    before = limits.requests
+    calm.status = 503
+    with pytest.raises(TransientError, match="503"):
+        stac.read(scene, grid, ("B02",))
+    assert limits.requests == before + 8
+
+
+def test_a_server_without_ranges_is_named(archive, api, calm, tmp_path):
+    calm.folder, folder = None, calm.folder
+    calm.files["/large.tif"] = b"II*\0" + bytes(100_000)
+    calm.ranges = False
+    try:
+        (scene, *_) = local(archive).find("sentinel2", archive[1], WINDOW)
+        stac, _ = source(api)
+        with pytest.raises(CropflowError, match="cannot be read by parts"):
+            stac.read(replace(scene, layers={"B02": f"{calm.url}/large.tif"}), archive[1]["a"], ("B02",))
+    finally:
+        calm.folder = folder
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_search_is_asked_again(archive, catalogue, calm, status):
+    content = catalogue.read_bytes()
+    calm.folder, folder = None, calm.folder
+    calm.files["/items.json"] = content
+    calm.plans["/items.json"] = [f"status:{status}", "reset", "break:100"]
+    try:
+        stac, limits = source(f"{calm.url}/items.json")
+        assert stac.find("sentinel2", archive[1], WINDOW)
+        assert limits.requests == 4
+        calm.status = status
+        with pytest.raises(CropflowError, match=f"did not answer the search .*{status}"):
+            stac.find("sentinel2", archive[1], WINDOW)
+    finally:
+        calm.folder = folder
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(b"[]", "answers no JSON object"), (b"oh", "answers no JSON"), (b'{"type": "Catalog"}', "neither the landing")],
+)
+def test_what_is_no_stac_is_named(archive, calm, content, expected):
+    calm.folder, folder = None, calm.folder
+    calm.files["/odd"] = content
+    try:
+        with pytest.raises(CropflowError, match=expected):
+            source(f"{calm.url}/odd")[0].find("sentinel2", archive[1], WINDOW)
+        with pytest.raises(CropflowError, match=r"is gone .* expected a STAC service"):
+            source(f"{calm.url}/nowhere")[0].find("sentinel2", archive[1], WINDOW)
+    finally:
+        calm.folder = folder
+
+
+@pytest.fixture
+def signed(calm, api, flaky_http, monkeypatch):
+    """Planetary Computer, with the loopback for its search, its tokens and its files."""
+
+    def signer(connection):
+        return PlanetaryComputer(connection, tokens=f"{calm.url}/token", storage="127.0.0.1")
+
+    there = replace(providers.PROVIDERS["planetary-computer"], url=api, signer=signer)
+    monkeypatch.setitem(providers.PROVIDERS, "planetary-computer", there)
+    calm.signatures = flaky_http.Signatures()
+    return calm
+
+
+def computer():
+    limits = Limits(8, 10_000)
+    return StacSource(Imagery(source="stac", provider="planetary-computer"), limits), limits
+
+
+def tokens(server):
+    return sum(path.startswith("/token/") for path, _ in server.requests)
+
+
+def test_addresses_are_signed_as_they_are_read_and_nowhere_else(archive, signed, caplog):
+    caplog.set_level(logging.DEBUG)
+    grid = archive[1]["a"]
+    stac, _ = computer()
+    scenes = stac.find("sentinel2", {"a": grid}, WINDOW)
+    assert tokens(signed) == 0
+    here = {scene.id: scene for scene in local(archive).find("sentinel2", archive[1], WINDOW)}
+    for scene, read in zip(scenes, read_all(stac, scenes, grid), strict=True):
+        assert same(read, local(archive).read(here[scene.id], grid, LAYERS))
+    assert tokens(signed) == 1
+    assert "secret" not in "".join(f"{scene}{dict(scene.layers)}" for scene in scenes)
+    assert "sig=secret" not in "".join(record.getMessage() for record in caplog.records if record.name != "httpcore")
+
+
+def test_a_token_that_the_service_forgot_is_renewed_once_for_all_threads(archive, signed):
+    grid = archive[1]["a"]
+    stac, _ = computer()
+    scenes = stac.find("sentinel2", {"a": grid}, WINDOW)
+    stac.read(scenes[0], grid, ("B02",))
+    signed.signatures.until.clear()
+    assert len(read_all(stac, scenes[1:], grid)) == len(scenes) - 1
+    assert tokens(signed) == 2
+
+
+def test_a_token_is_renewed_before_it_expires(archive, signed, monkeypatch):
+    monkeypatch.setattr("cropflow.imagery.signing.SLACK_S", 300.0)
+    signed.signatures.told_s = signed.signatures.lasts_s = 299.0
+    grid = archive[1]["a"]
+    stac, _ = computer()
+    (first, *_) = stac.find("sentinel2", {"a": grid}, WINDOW)
+    stac.read(first, grid, ("B02", "B05"))
+    # Each has less time left than a request may take; none was refused.
+    assert tokens(signed) == 2
+    assert not any(signed.status != 200 for _ in signed.requests)
+
+
+def test_tokens_that_are_always_refused_are_one_line(archive, signed):
+    signed.signatures.lasts_s = -1.0
+    grid = archive[1]["a"]
+    stac, _ = computer()
+    (scene, *_) = stac.find("sentinel2", {"a": grid}, WINDOW)
+    with pytest.raises(CropflowError, match="A new token was refused as well") as caught:
+        stac.read(scene, grid, ("B02",))
+    assert "secret" not in str(caught.value)
+    assert tokens(signed) == 2
+
+
+def test_far_apart_sites_are_asked_for_without_the_ground_between():
+    sites = [Grid(32600 + zone, 500_000.0, 5_000_000.0 + 20_000 * row, 100, 100, 10.0) for zone in (10, 31, 55)
+             for row in range(50)]  # fmt: skip
+    outlines = [footprint(grid) for grid in sites]
+    groups = site_groups(outlines)
+    assert len(groups) == 4
+    assert sum(group.area for group in groups) < 1.1 * sum(outline.area for outline in outlines)
+    assert all(any(group.covers(outline) for group in groups) for outline in outlines)
+
+
+def test_a_site_across_the_antimeridian_asks_on_both_sides():
+    grid = Grid(32660, 729_000.0, 5_000_000.0, 2000, 2000, 10.0)
+    groups = site_groups([footprint(grid)])
+    assert sum(group.area for group in groups) < 1
+    bounds = [group.bounds for group in groups]
+    assert min(west for west, *_ in bounds) == -180
+    assert max(east for _, _, east, _ in bounds) == 180
+
+
+def test_signs_are_for_their_own_hosts(monkeypatch):
+    from cropflow.imagery.signing import Copernicus
+
+    monkeypatch.setenv("CDSE_ACCESS_TOKEN", "secret")
+    signer = Copernicus()
+    assert signer.sign("https://zipper.dataspace.copernicus.eu/odata/x").headers
+    assert not signer.sign("https://example.org/x").headers
+    assert "?" not in PlanetaryComputer(None).sign("https://example.org/x").url  # type: ignore[arg-type]
