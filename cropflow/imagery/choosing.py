@@ -9,15 +9,11 @@ from collections.abc import Collection, Mapping, Sequence
 from cropflow.config.imagery import Imagery, Sensor
 from cropflow.imagery import catalog
 from cropflow.imagery.catalog import Decision
-from cropflow.imagery.scenes import SCL, Scene
+from cropflow.imagery.scenes import ANGLE, CLOUD_SCORE, POLARISATIONS, SCL, Scene
 from cropflow.regions.grid import Grid
 from cropflow.regions.sites import footprint
 
 LOG = logging.getLogger(__name__)
-
-CLOUD_SCORE = "cloud_score"
-ANGLE = "angle"
-RADAR_BANDS = ("VV", "VH")
 
 Window = tuple[datetime.date, datetime.date]
 # Site and source of a scene -> why its pixels are not there any more.
@@ -28,7 +24,7 @@ def wanted_layers(settings: Imagery, scene: Scene) -> tuple[str, ...]:
     """Layers that are read of a scene: bands and classes, or both polarisations and the angle where it is there."""
     if scene.sensor == "sentinel2":
         return (*settings.bands, SCL, *((CLOUD_SCORE,) if settings.cloud_score else ()))
-    return (*RADAR_BANDS, *((ANGLE,) if ANGLE in scene.layers else ()))
+    return (*POLARISATIONS, *((ANGLE,) if ANGLE in scene.layers else ()))
 
 
 def choose_scenes(

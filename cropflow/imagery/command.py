@@ -227,7 +227,16 @@ def _write(
     if sensor == "sentinel2":
         from cropflow.imagery.export import export_scenes
 
-        return export_scenes(store, grids, decisions, settings.bands, settings.assume_baseline, reader, workers)
+        return export_scenes(
+            store,
+            grids,
+            decisions,
+            settings.bands,
+            settings.assume_baseline,
+            reader,
+            workers,
+            cloud_score=settings.cloud_score,
+        )
     from cropflow.imagery.radar_export import export_radar
 
     table: pandas.DataFrame = export_radar(store, grids, decisions, reader, workers)

@@ -24,15 +24,13 @@ def open_source(settings: Imagery, place: Path | None, limits: Limits) -> Source
         CropflowError: If the local files are missing, or the service refuses.
     """
     if settings.source == "stac":
-        from cropflow.imagery.stac import StacSource  # type: ignore[import-not-found]
+        from cropflow.imagery.stac import StacSource
 
-        remote: Source = StacSource(settings, limits)
-        return remote
+        return StacSource(settings, limits)
     if settings.source == "earth_engine":
-        from cropflow.imagery.earth_engine import EarthEngineSource  # type: ignore[import-not-found]
+        from cropflow.imagery.earth_engine import EarthEngineSource
 
-        remote = EarthEngineSource(settings, limits)
-        return remote
+        return EarthEngineSource(settings, limits)
     from cropflow.imagery.local import LocalSource
 
     if place is None:
