@@ -36,14 +36,19 @@ def composites(
         Path,
         typer.Option(help="Output: Zarr store of composites, reflectance x 10000 per month, observations, filled."),
     ],
-    workers: Annotated[int, typer.Option(min=1, help="Threads; each holds one block of 256 x 256 pixels.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Threads; each holds the scenes of 256 x 256 pixels, 512 MiB at most.")
+    ] = 1,
 ) -> None:
-    """Take the median of the clear observations of each month and fill short gaps.
+    """Take the statistic of the clear observations of each month and fill short gaps.
 
     Input: scenes on the site grids (uint16, reflectance x 10000, 0 = nodata) with scene classes. Output: per site
     reflectance (period, band, y, x) in the same unit, observations (count, at most 255) and filled (yes or no).
     """
+    import zarr
+
     from cropflow.composites.periods import calendar_months
+    from cropflow.composites.reducers import check_bands
     from cropflow.composites.sources import check_scenes
     from cropflow.config.base import dump
     from cropflow.config.imagery import Series
@@ -59,9 +64,12 @@ def composites(
     if not catalogue.is_file():
         raise CropflowError(f"{catalogue} is missing; expected the catalogue of scenes. Run the rule that makes it.")
     sites = check_scenes(open_store(scenes), read_table(catalogue))
+    for site in sites:
+        check_bands(series, site.bands, f"site {site.site}")
     periods = calendar_months(dates.start, dates.end)
     counts: dict[str, Any] = {"periods": [period.isoformat() for period in periods], "sites": {}}
-    with atomic_folder(output) as temporary:
+    # The threads that unpack chunks are all workers' together; by default there are more than the job asked for.
+    with zarr.config.set({"threading.max_workers": workers}), atomic_folder(output) as temporary:
         store = create_store(temporary)
         for site in sites:
             pixels = _composite_site(site, store, periods, series, workers)
@@ -89,24 +97,30 @@ def _composite_site(
     import numpy as np
     from tqdm import tqdm
 
-    from cropflow.composites.blocks import Window, composite_window, windows
+    from cropflow.composites.blocks import Window, bytes_per_worker, composite_window, windows
     from cropflow.composites.periods import period_of
 
     period = period_of(site.times, periods)
     if not site.times:
         log.warning("site %s has no scene: all its composites are nodata", site.site)
     arrays = _create_arrays(site, store, periods)
+    blocks = list(windows(site.grid.shape))
+    log.info(
+        "site %s: %d blocks, %d at once; each holds %d MB of scenes at most",
+        site.site,
+        len(blocks),
+        workers,
+        bytes_per_worker(int((period >= 0).sum()), len(site.bands)) // 10**6,
+    )
 
     def work(window: Window) -> NDArray[np.int64]:
         block = composite_window(site.group, window, period, len(periods), series, site.bands, site.site)
         rows, columns = window
-        arrays["reflectance"][:, :, rows, columns] = block.reflectance
-        arrays["observations"][:, rows, columns] = block.observations
-        arrays["filled"][:, rows, columns] = block.filled
+        for name, values in block.arrays().items():
+            arrays[name][(..., rows, columns)] = values
         return block.counts()
 
     total = np.zeros((3, len(periods)), dtype=np.int64)
-    blocks = list(windows(site.grid.shape))
     with ThreadPoolExecutor(workers) as pool:
         try:
             for pixels in tqdm(pool.map(work, blocks), total=len(blocks), desc=site.site, disable=None):

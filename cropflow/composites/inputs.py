@@ -47,9 +47,7 @@ def by_period(period: NDArray[np.int64], n_periods: int) -> tuple[NDArray[np.int
     return scenes, np.searchsorted(period[scenes], np.arange(n_periods + 1))
 
 
-def count_observations(
-    valid: NDArray[np.bool_], period: NDArray[np.int64], n_periods: int
-) -> NDArray[np.uint8]:
+def count_observations(valid: NDArray[np.bool_], period: NDArray[np.int64], n_periods: int) -> NDArray[np.uint8]:
     """Count the valid observations of each period, uint8, ``(period, y, x)``, at most 255."""
     counts = np.zeros((n_periods, *valid.shape[1:]), dtype=np.uint16)
     for scene, index in enumerate(period):
