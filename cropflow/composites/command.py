@@ -36,7 +36,9 @@ def composites(
         Path,
         typer.Option(help="Output: Zarr store of composites, reflectance x 10000 per month, observations, filled."),
     ],
-    workers: Annotated[int, typer.Option(min=1, help="Threads; each holds one block of 256 x 256 pixels.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Threads; each holds the scenes of 256 x 256 pixels, 512 MiB at most.")
+    ] = 1,
 ) -> None:
     """Take the median of the clear observations of each month and fill short gaps; of Sentinel-1 the mean power.
 
@@ -66,7 +68,8 @@ def composites(
     calendar = season_calendar(dates.start, dates.end, series)
     periods = list(calendar.starts)
     counts: dict[str, Any] = {"periods": [period.isoformat() for period in periods], "sites": {}}
-    with atomic_folder(output) as temporary:
+    # The threads that unpack chunks are all workers' together; by default there are more than the job asked for.
+    with zarr.config.set({"threading.max_workers": workers}), atomic_folder(output) as temporary:
         store = create_store(temporary)
         if of_radar:
             of_scenes = {site.site: calendar.period_of(site.times) for site in of_radar}
@@ -105,17 +108,23 @@ def _composite_site(
     if not site.times:
         log.warning("site %s has no scene: all its composites are nodata", site.site)
     arrays = _create_arrays(site, store, periods)
+    blocks = list(windows(site.grid.shape))
+    log.info(
+        "site %s: %d blocks, %d at once; each holds %d MB of scenes at most",
+        site.site,
+        len(blocks),
+        workers,
+        bytes_per_worker(int((period >= 0).sum()), len(site.bands)) // 10**6,
+    )
 
     def work(window: Window) -> NDArray[np.int64]:
         block = composite_window(site.group, window, period, len(periods), series, site.bands, site.site)
         rows, columns = window
-        arrays["reflectance"][:, :, rows, columns] = block.reflectance
-        arrays["observations"][:, rows, columns] = block.observations
-        arrays["filled"][:, rows, columns] = block.filled
+        for name, values in block.arrays().items():
+            arrays[name][(..., rows, columns)] = values
         return block.counts()
 
     total = np.zeros((3, len(periods)), dtype=np.int64)
-    blocks = list(windows(site.grid.shape))
     with ThreadPoolExecutor(workers) as pool:
         try:
             for pixels in tqdm(pool.map(work, blocks), total=len(blocks), desc=site.site, disable=None):

@@ -7,7 +7,7 @@ the middle fall away. Larger ones run over rows in the cache.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numba import types
@@ -20,6 +20,8 @@ from cropflow.composites.compiling import compiled
 SEGMENT = 1024
 # Rows whose network fits into the registers of common processors.
 LARGEST = 16
+# The type of the two middle values; untyped in numba.
+PAIR: Any = cast(Any, types.UniTuple)(types.uint16, 2)
 
 
 def merge_exchange(size: int) -> list[tuple[int, int]]:
@@ -52,7 +54,7 @@ def merge_exchange(size: int) -> list[tuple[int, int]]:
 def _write_middle(_: Any, rows: Any, x: Any, size: Any) -> Any:
     """Give the compiler the instructions of a network; ``size``, even, is known to it as a number."""
     count = size.literal_value
-    signature = types.UniTuple(types.uint16, 2)(rows, x, size)
+    signature = PAIR(rows, x, size)
 
     def write(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         rows = context.make_array(signature.args[0])(context, builder, arguments[0])
@@ -71,7 +73,7 @@ def _write_middle(_: Any, rows: Any, x: Any, size: Any) -> Any:
 
 
 # middle_at(rows, x, size) -> (lower, upper) middle of rows[x + k * SEGMENT], k < size.
-_middle_at = intrinsic(prefer_literal=True)(_write_middle)
+_middle_at: Any = intrinsic(prefer_literal=True)(_write_middle)
 
 
 def _network(size: int) -> Any:
@@ -87,7 +89,7 @@ def _network(size: int) -> Any:
 
 
 @compiled
-def _mean(low: int, high: int) -> int:
+def _mean(low: np.uint16, high: np.uint16) -> Any:
     """Mean of two values, halves up, without leaving 16 bits."""
     return (low | high) - ((low ^ high) >> np.uint16(1))
 
@@ -159,14 +161,14 @@ def middle(
 
 
 @compiled
-def _mark(marks: NDArray[np.uint16], codes: NDArray[np.uint8], clear: int) -> bool:
+def _mark(marks: NDArray[np.uint16], codes: NDArray[np.uint8], clear: np.uint32) -> bool:
     """Put 1 where a pixel's class is clear, else 0; tell whether there was any."""
     found = np.uint32(0)
     for x in range(codes.size):
         mark = (clear >> np.uint32(codes[x])) & np.uint32(1)
         marks[x] = mark
         found |= mark
-    return found != 0
+    return bool(found)
 
 
 @compiled
@@ -229,7 +231,7 @@ def _load(
 def median_kernel(
     reflectance: NDArray[np.uint16],
     codes: NDArray[np.uint8],
-    clear: int,
+    clear: np.uint32,
     zeros: bool,
     scenes: NDArray[np.int64],
     starts: NDArray[np.int64],

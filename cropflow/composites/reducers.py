@@ -26,6 +26,7 @@ def check_bands(series: Series, bands: Sequence[str], where: str) -> None:
     Raises:
         CropflowError: If one is missing.
     """
+    needed: tuple[str, ...]
     if series.statistic == "max_ndvi":
         option, needed = "statistic: max_ndvi", ("B04", "B08")
     elif series.pair == "darker":

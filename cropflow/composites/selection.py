@@ -96,8 +96,8 @@ def darken_pairs(
         blue: Position of the blue band, B02.
 
     Raises:
-        ValueError: If shapes or dtypes do not match, a period is outside those of the composite, or the composite is not
-            contiguous.
+        ValueError: If shapes or dtypes do not match, a period is outside those of the composite, or the composite
+            is not contiguous.
     """
     n_periods = composite.shape[0]
     values, marks, scenes, starts = _flat(reflectance, valid, period, n_periods)
@@ -171,8 +171,7 @@ def _add_distances(
 ) -> None:
     """Add the distance of two observations to the sums of both, where both are valid."""
     for x in range(squares.size):
-        distance = math.floor(math.sqrt(squares[x]) * 256.0 + 0.5)
-        distance = distance if valid_a[x] & valid_b[x] else 0.0
+        distance = math.floor(math.sqrt(squares[x]) * 256.0 + 0.5) if valid_a[x] & valid_b[x] else 0
         a[x] += distance
         b[x] += distance
 

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cropflow.composites import fill_gaps, monthly_median, season_calendar
-from cropflow.composites.blocks import windows
+from cropflow.composites.blocks import BLOCK, MEMORY, bytes_per_worker, composite_window, strips, windows
 from cropflow.composites.command import app
 from cropflow.config.imagery import Series
 from cropflow.config.sections import Season
@@ -154,6 +154,59 @@ def test_scene_classes_of_another_type_are_refused(scenes, tmp_path: Path):
     group.create_array("scl", shape=(6, 5, 7), dtype="int16")
     with pytest.raises(CropflowError, match=r"Array scl of site a is .*int16.*expected uint8"):
         run(store, catalogue, tmp_path / "out.zarr")
+
+
+def test_a_statistic_without_its_band_is_refused_before_anything_is_written(scenes, tmp_path: Path):
+    with pytest.raises(CropflowError, match=r"max_ndvi needs B04 and B08; site a has B00, B01, B02"):
+        run(*scenes({"a": cube(1)}), tmp_path / "out.zarr", series={"statistic": "max_ndvi"})
+    assert not (tmp_path / "out.zarr").exists()
+
+
+def test_the_log_says_how_much_memory_the_scenes_take(scenes, tmp_path: Path, caplog):
+    with caplog.at_level(logging.INFO, "cropflow.composites"):
+        run(*scenes({"a": cube(1)}), tmp_path / "out.zarr", "--workers", "2")
+    assert "site a: 1 blocks, 2 at once; each holds 3 MB of scenes at most" in caplog.text
+
+
+def test_strips_fit_into_memory_and_cover_the_window():
+    window = (slice(256, 300), slice(0, 256))
+    found = list(strips(window, 10, 75))
+    assert [(rows.start, rows.stop) for rows, _ in found] == [
+        (256, 263), (263, 270), (270, 277), (277, 284), (284, 291), (291, 298), (298, 300),
+    ]  # fmt: skip
+    assert all(columns == slice(0, 256) for _, columns in found)
+    assert [rows.stop - rows.start for rows, _ in strips(window, 10, 0)] == [1] * 44
+    assert list(strips(window, 1, 10**9)) == [window]
+
+
+@pytest.mark.parametrize("n_scenes", [0, 1, 140, 400, 5000])
+def test_a_worker_never_holds_more_than_its_share(n_scenes: int):
+    assert bytes_per_worker(n_scenes, 10) <= MEMORY
+    assert bytes_per_worker(140, 10) == 140 * BLOCK * BLOCK * 22
+
+
+def test_strips_give_what_the_whole_block_gives(scenes, tmp_path: Path, monkeypatch):
+    from cropflow.composites import blocks
+
+    store = open_store(scenes({"a": cube(1, 9, 8)})[0])["a"]
+    period, window = np.array([0, 0, 0, 1, 3, 3]), (slice(0, 9), slice(0, 8))
+    arguments = (store, window, period, 4, Series(), ("B00", "B01", "B02"), "a")
+    whole = composite_window(*arguments)
+    monkeypatch.setattr(blocks, "strips", lambda window, row: strips(window, row, 2 * row))
+    for name, values in composite_window(*arguments).arrays().items():
+        np.testing.assert_array_equal(values, whole.arrays()[name])
+
+
+def test_scenes_of_no_period_are_left_out(scenes):
+    reflectance, scl, times = cube(1)
+    store = open_store(scenes({"a": (reflectance, scl, times)})[0])["a"]
+    window, series = (slice(0, 5), slice(0, 7)), Series(fill="none")
+    found = composite_window(store, window, np.array([-1, 0, 0, 1, -1, 1]), 2, series, ("B00", "B01", "B02"), "a")
+    kept = [1, 2, 3, 5]
+    valid = np.isin(scl[kept], [4, 5, 6, 7]) & (reflectance[kept] != 0).all(axis=1)
+    expected, observations = monthly_median(reflectance[kept], valid, np.array([0, 0, 1, 1]), 2)
+    np.testing.assert_array_equal(found.reflectance, expected)
+    np.testing.assert_array_equal(found.observations, observations)
 
 
 def test_windows_cover_each_pixel_once():

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import os
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from cropflow.composites import fill_gaps, monthly_median, valid_observations
+from cropflow.composites import fill_gaps, masked_median, monthly_median, valid_observations
+from cropflow.composites.networks import merge_exchange
 from cropflow.errors import CropflowError
 
 # Few different values make ties; the extremes are what the kernel uses itself.
@@ -69,7 +74,90 @@ def test_the_median_equals_its_definition(cube):
     np.testing.assert_array_equal(observations, counts)
 
 
-@pytest.mark.parametrize("width", [255, 256, 257, 600])
+@settings(deadline=None, max_examples=200)
+@given(cubes(), st.integers(0, 2**32 - 1), st.sets(st.integers(0, 11), min_size=1), st.integers(1, 3))
+def test_the_median_masks_as_it_goes(cube, seed: int, classes: set[int], workers: int):
+    reflectance, _, period, n_periods = cube
+    scl = np.random.default_rng(seed).integers(0, 12, (len(period), *reflectance.shape[2:]), dtype=np.uint8)
+    valid = valid_observations(reflectance, scl, classes)
+    composite, observations = masked_median(reflectance, scl, classes, period, n_periods, workers)
+    expected, counts = plain_median(reflectance, valid, period, n_periods)
+    np.testing.assert_array_equal(composite, expected)
+    np.testing.assert_array_equal(observations, counts)
+
+
+@pytest.mark.parametrize("n_bands", [1, 4, 5, 6, 10, 11])
+def test_a_zero_in_any_band_leaves_the_observation_out_of_all(n_bands: int):
+    for band in range(n_bands):
+        reflectance = np.full((2, n_bands, 1, 3), 7, dtype=np.uint16)
+        reflectance[1] = 9
+        reflectance[0, band, 0, 1] = 0
+        composite, observations = masked_median(
+            reflectance, np.full((2, 1, 3), 4, np.uint8), (4,), np.zeros(2, np.int64), 1
+        )
+        assert observations[0, 0].tolist() == [2, 1, 2]
+        assert (composite[0, :, 0] == [8, 9, 8]).all()
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(15, 45), st.integers(0, 2**32 - 1), st.floats(0, 1))
+def test_a_month_of_many_scenes_has_the_median_of_those_that_are_clear(n_scenes: int, seed: int, clear: float):
+    rng = np.random.default_rng(seed)
+    reflectance = rng.integers(1, 30, (n_scenes, 2, 3, 5), dtype=np.uint16)
+    valid = rng.random((n_scenes, 3, 5)) < clear
+    cube = reflectance, valid, np.zeros(n_scenes, np.int64), 1
+    composite, observations = monthly_median(*cube)
+    expected, counts = plain_median(*cube)
+    np.testing.assert_array_equal(composite, expected)
+    np.testing.assert_array_equal(observations, counts)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 5])
+def test_threads_share_the_pixels_without_a_seam(workers: int):
+    rng = np.random.default_rng(workers)
+    reflectance = rng.integers(1, 99, (7, 2, 3, 1000), dtype=np.uint16)
+    valid = rng.random((7, 3, 1000)) < 0.6
+    cube = reflectance, valid, rng.integers(0, 2, 7), 2
+    for given_one, expected in zip(monthly_median(*cube, workers), plain_median(*cube), strict=True):
+        np.testing.assert_array_equal(given_one, expected)
+
+
+@pytest.mark.parametrize("size", range(1, 41))
+def test_the_network_sorts_and_so_does_its_beginning(size: int):
+    rng = np.random.default_rng(size)
+    steps = merge_exchange(size)
+    for n in range(1, size + 1):
+        values = rng.integers(0, 9, (n, 200))
+        expected = np.sort(values, axis=0)
+        for i, j in steps:
+            if j < n:
+                values[i], values[j] = np.minimum(values[i], values[j]), np.maximum(values[i], values[j])
+        np.testing.assert_array_equal(values, expected)
+
+
+def test_the_steps_of_the_network_become_vector_instructions(tmp_path: Path):
+    import subprocess
+    import sys
+
+    from llvmlite import binding
+
+    if "+avx2" not in binding.get_host_cpu_features().flatten().split(","):
+        pytest.skip("needs a processor with AVX2")
+    # In a process and a cache of its own: a kernel that was read from a cache has no assembly.
+    code = (
+        "import numpy as np\n"
+        "from cropflow.composites import monthly_median, networks\n"
+        "monthly_median(np.ones((6, 1, 1, 9), 'u2'), np.ones((6, 1, 9), bool), np.zeros(6, int), 1)\n"
+        "for kernel in (networks._six, networks._exchange):\n"
+        "    print(*kernel.inspect_asm().values())\n"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    for instruction in ("vpminuw", "vpmaxuw"):
+        assert len(re.findall(instruction + r"\s.*%[yz]mm", found.stdout)) >= 8
+
+
+@pytest.mark.parametrize("width", [1023, 1024, 1025, 2500])
 def test_rows_longer_than_a_segment_are_whole(width: int):
     rng = np.random.default_rng(width)
     reflectance = rng.integers(1, 65536, (9, 2, 2, width), dtype=np.uint16)
@@ -164,6 +252,26 @@ def test_arrays_that_do_not_match_are_refused(change: dict, message: str):
     }
     with pytest.raises(ValueError, match=message):
         monthly_median(**(good | change))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"scl": np.zeros((2, 1, 1), bool)}, "scl is bool"),
+        ({"scl": np.full((2, 1, 1), 32, np.uint8)}, "scene classes reach 32"),
+        ({"classes": (4, 40)}, "scene classes reach 40"),
+    ],
+)
+def test_classes_that_do_not_fit_are_refused(change: dict, message: str):
+    good = {
+        "reflectance": np.zeros((2, 1, 1, 1), np.uint16),
+        "scl": np.zeros((2, 1, 1), np.uint8),
+        "classes": (4,),
+        "period": np.array([0, 1]),
+        "n_periods": 2,
+    }
+    with pytest.raises(ValueError, match=message):
+        masked_median(**(good | change))
 
 
 @st.composite
