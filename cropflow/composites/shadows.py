@@ -63,10 +63,10 @@ def shadows(scl: NDArray[np.uint8], ground: NDArray[np.uint16], pixel_m: float) 
 
     Source:
         Dark near infrared within 1 km of a cloud, without water: J. Braaten, "Sentinel-2 cloud masking with
-        s2cloudless" (Earth Engine tutorials), there towards the sun's shadow and at 0.15. Here 0.18, since crops stay
-        bright in a shadow, with a bound on the short-wave infrared that keeps clear dark ground. Chosen on the
-        simulated archive, where the rule finds 0.4 to 0.5 of the shadow pixels that count as clear and takes 0.1 to
-        0.4 % of the clear ones.
+        s2cloudless" (Earth Engine tutorials), there away from the sun and at 0.15. Here 0.18, since crops stay bright
+        in a shadow, with a bound on the short-wave infrared that spares clear dark ground. Chosen on one simulated
+        landscape; on eight others the rule finds 26 to 82 % of the shadow that the classes count as clear, and takes
+        0.1 to 1.7 % of the clear ground of scenes with clouds.
     """
     if ground.shape != (scl.shape[0], len(SHADOW_BANDS), *scl.shape[1:]):
         raise ValueError(f"ground has the shape {ground.shape}, scl {scl.shape}; expected B03, B08, B11 of its pixels")
