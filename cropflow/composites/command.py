@@ -46,7 +46,7 @@ def composites(
     """
     from cropflow.composites.periods import calendar_months, period_of
     from cropflow.composites.radar_gaps import month_middles
-    from cropflow.composites.radar_store import write_radar
+    from cropflow.composites.radar_store import SitePeriods, write_radar
     from cropflow.composites.sources import check_radar, check_scenes, is_radar
     from cropflow.config.base import dump
     from cropflow.config.imagery import Series
@@ -69,9 +69,9 @@ def composites(
     with atomic_folder(output) as temporary:
         store = create_store(temporary)
         if of_radar:
-            of_scenes = {site.site: period_of(site.times, periods) for site in of_radar}
             middles = month_middles(periods)
-            counts["sites"] = write_radar(store, of_radar, periods, middles, of_scenes, series, workers)
+            dated = {site.site: SitePeriods(periods, middles, period_of(site.times, periods)) for site in of_radar}
+            counts["sites"] = write_radar(store, of_radar, dated, series, workers)
         for site in sites:
             pixels = _composite_site(site, store, periods, series, workers)
             counts["sites"][site.site] = {
