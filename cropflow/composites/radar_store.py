@@ -6,6 +6,7 @@ import datetime
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,12 +25,25 @@ from cropflow.files.cubes import add_array, add_site
 LOG = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class SitePeriods:
+    """The periods of a site.
+
+    Attributes:
+        starts: First day of each period.
+        middles: Middle of each period, days, float64, ``(period,)``.
+        of_scenes: Period of each scene, int, ``(scene,)``; negative: left out.
+    """
+
+    starts: Sequence[datetime.date]
+    middles: NDArray[np.float64]
+    of_scenes: NDArray[np.int64]
+
+
 def write_radar(
     store: zarr.Group,
     sites: Sequence[RadarScenes],
-    starts: Sequence[datetime.date],
-    middles: NDArray[np.float64],
-    periods: Mapping[str, NDArray[np.int64]],
+    periods: Mapping[str, SitePeriods],
     series: Series,
     workers: int,
 ) -> dict[str, Any]:
@@ -38,9 +52,7 @@ def write_radar(
     Args:
         store: An empty store.
         sites: The sites of a region, one direction of Sentinel-1.
-        starts: First day of each period.
-        middles: Middle of each period, days, float64, ``(period,)``.
-        periods: Site -> period of each scene, int, ``(scene,)``; negative: left out.
+        periods: Site -> its periods.
         series: The settings.
         workers: Threads; each holds one block.
 
@@ -51,28 +63,30 @@ def write_radar(
     Raises:
         CropflowError: If the scenes lack what the settings ask for.
     """
-    plans = plan_sites(sites, periods, series.radar)
+    plans = plan_sites(sites, {name: one.of_scenes for name, one in periods.items()}, series.radar)
     LOG.info("relative orbits (%s) by sites: %s", series.radar.orbits, tell_orbits(plans))
     if series.radar.orbits == "normalised" and not any(plan.normalised for plan in plans.values()):
         LOG.info("gamma0 has the angle of incidence in its definition: orbits are averaged as they are")
-    return {site.site: _write_site(store, site, plans[site.site], starts, middles, series, workers) for site in sites}
+    return {
+        site.site: _write_site(store, site, plans[site.site], periods[site.site], series, workers) for site in sites
+    }
 
 
 def _write_site(
     store: zarr.Group,
     site: RadarScenes,
     plan: RadarPlan,
-    starts: Sequence[datetime.date],
-    middles: NDArray[np.float64],
+    periods: SitePeriods,
     series: Series,
     workers: int,
 ) -> dict[str, Any]:
+    starts = periods.starts
     if not plan.scenes.size:
         LOG.warning("site %s has no scene: all its composites are nodata", site.site)
     arrays = _create_arrays(store, site, plan, starts, series)
 
     def work(window: Window) -> tuple[NDArray[np.int64], int]:
-        block = composite_radar_window(site.group, window, plan, middles, series)
+        block = composite_radar_window(site.group, window, plan, periods.middles, series)
         rows, columns = window
         arrays["backscatter"][:, :, rows, columns] = block.backscatter
         arrays["observations"][:, rows, columns] = block.observations

@@ -71,8 +71,11 @@ def read_radar(read: Reader, scene: Scene, grid: Grid) -> RadarPixels:
     wanted = (*POLARISATIONS, ANGLE) if ANGLE in scene.layers else POLARISATIONS
     layers = read(scene, grid, wanted)
     stored = np.stack([layers[name].values for name in POLARISATIONS])
-    there = np.isfinite(stored)
-    decibel = _decibel(stored, scene.unit)
+    # Not every reader knows the nodata of a file that declares none: -32768 is what terrain-corrected products use.
+    there = np.isfinite(stored) & (stored != NODATA)
+    if scene.unit == "linear":
+        there &= stored != 0
+    decibel = _decibel(np.where(there, stored, np.float32(np.nan)), scene.unit)
     with np.errstate(invalid="ignore"):
         inside = (decibel > LOWEST_DB) & (decibel <= HIGHEST_DB)
         foreign = (decibel < FOREIGN_DB) | (decibel > HIGHEST_DB)

@@ -52,6 +52,13 @@ def test_linear_power_gives_the_same_as_its_decibels():
     )
 
 
+def test_nodata_that_a_file_does_not_declare_is_no_measurement():
+    power = [[-32768, 0, 0.1, -32768]]
+    pixels = read(power, power, unit="linear")
+    assert (pixels.valid, pixels.outside, pixels.fault) == (1, 0, "")
+    assert pixels.backscatter[0, 0].tolist() == [NODATA, NODATA, -1000, NODATA]
+
+
 def test_a_pixel_without_one_polarisation_has_none():
     pixels = read([[np.nan, -10, -10]], [[-17, np.nan, -17]])
     np.testing.assert_array_equal(pixels.backscatter, [[[NODATA, NODATA, -1000]], [[NODATA, NODATA, -1700]]])
