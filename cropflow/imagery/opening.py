@@ -12,6 +12,11 @@ from cropflow.imagery.scenes import Scene
 from cropflow.imagery.sources import Source
 
 
+def asks_service(settings: Imagery) -> bool:
+    """Whether scenes come from a service and not from local files."""
+    return settings.source in ("stac", "earth_engine")
+
+
 def open_source(settings: Imagery, place: Path | None, limits: Limits) -> Source:
     """Open a source of scenes; the client of a service is imported only where it is asked for.
 
