@@ -9,6 +9,7 @@ import importlib.resources
 import io
 import json
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -38,6 +39,9 @@ class EarthEngineServer(ThreadingHTTPServer):
         self.statuses: list[int] = []
         self.first_statuses: list[int] = []
         self.broken = False
+        # Body of a request -> content: what ``earth_engine_compute.answer`` makes of it.
+        self.compute: Callable[[dict[str, Any]], bytes] | None = None
+        self.computed: list[dict[str, Any]] = []
         self.asked: list[str] = []
         self.grids: list[dict[str, Any]] = []
         self.accounts: set[str | None] = set()
@@ -101,8 +105,23 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         path = unquote(urlsplit(self.path).path).removesuffix(":getPixels")
+        if path.endswith("image:computePixels"):
+            return self._compute(body)
         if not self._refused(path):
             self._pixels(path.removeprefix(PREFIX), body)
+
+    def _compute(self, body: dict[str, Any]) -> None:
+        self.server.computed.append(body)
+        status = self.server.statuses.pop(0) if self.server.statuses else 200
+        if status != 200:
+            return self._refuse(status, f"answer {status} as told")
+        try:
+            content = self.server.compute(body)
+        except KeyError as error:
+            return self._refuse(404, f"Image asset {error} not found.")
+        except ValueError as error:
+            return self._refuse(400, str(error))
+        self._send(200, content[: -5 if self.server.broken else None], "application/octet-stream")
 
     def _refused(self, path: str) -> bool:
         self.server.asked.append(path)
