@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import email.utils
 import json
 import logging
 import os
+import re
+import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
-
 from cropflow.config.addresses import public
 from cropflow.errors import CropflowError
+from cropflow.files.earth_engine_transport import Transport, in_turn
+from cropflow.files.remote import ATTEMPTS, GONE, TRANSIENT, GoneError, Limits, TooLargeError, TransientError, asked_again
 
 logger = logging.getLogger(__name__)
 
@@ -22,25 +26,29 @@ PROJECT = "CROPFLOW_EE_PROJECT"
 ADDRESS = "CROPFLOW_EE_URL"
 # The variable that Google's clients read.
 KEY_FILE = "GOOGLE_APPLICATION_CREDENTIALS"
-ATTEMPTS = 8
-FIRST_WAIT_S = 1.0
-LONGEST_WAIT_S = 60.0
-# A part of a map takes seconds; the service itself gives up after five minutes.
-DEADLINE_S = 300
-TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+# Made for many small requests of programs.
+HIGH_VOLUME = "https://earthengine-highvolume.googleapis.com"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+# What the service says, with status 400, of a request that it would answer in smaller parts.
+TOO_LARGE = re.compile(
+    r"memory limit exceeded|request size .* must be less than|grid dimensions .* must be less than|timed out",
+    re.IGNORECASE,
+)
+# What it says, whatever the status, where waiting for seconds is of no use.
+USED_UP = re.compile(r"EECU|non-?commercial|per (?:day|month)|(?:daily|monthly) (?:limit|quota)", re.IGNORECASE)
+# What the client says where it expected JSON.
+CUT_SHORT = "Unexpected response type"
+
+_connecting = threading.Lock()
 
 
-class _TransientError(Exception):
-    """What may be gone when asked again."""
-
-
-def asked(name: str, call: Callable[[Any], Any]) -> Any:
-    """Make a call, with an account, and again where the service is busy or out of reach.
+def asked(name: str, call: Callable[[Any], Any], limits: Limits | None = None) -> Any:
+    """Make a call, with an account, and again where the service is busy or out of reach; every failure is one line.
 
     Args:
         name: What is asked for, as messages call it.
         call: Is given the client, the module ``ee``.
+        limits: Where given, every request waits for its turn.
 
     Returns:
         What the call returns.
@@ -48,87 +56,132 @@ def asked(name: str, call: Callable[[Any], Any]) -> Any:
     Raises:
         CropflowError: If there is no account, or the service refuses or does not answer in eight attempts.
     """
-    attempts = Retrying(
-        retry=retry_if_exception_type(_TransientError),
-        wait=wait_exponential_jitter(multiplier=FIRST_WAIT_S, max=LONGEST_WAIT_S),
-        stop=stop_after_attempt(ATTEMPTS),
-        before_sleep=_tell,
-        reraise=True,
-    )
     try:
-        return attempts(_once, name, call)
-    except _TransientError as error:
+        return called(name, call, limits)
+    except TransientError as error:
         raise CropflowError(
             f"{name} cannot be read from Earth Engine ({error}), asked {ATTEMPTS} times. Try again later."
         ) from None
+    except GoneError as error:
+        raise CropflowError(
+            f"{name} does not exist on Earth Engine, or not for this account ({error}); check the asset's id. Named "
+            f"instead, its collection, such as JRC/D5/EUCROPMAP/V1, tells its images."
+        ) from None
+    except TooLargeError as error:
+        raise CropflowError(_refusal(name, HTTPStatus.BAD_REQUEST, str(error))) from None
 
 
-def _tell(state: RetryCallState) -> None:
-    outcome, action = state.outcome, state.next_action
-    if outcome is not None and action is not None:
-        logger.info("%s: %s; asking again in %.0f s", state.args[0], outcome.exception(), action.sleep)
+def called(name: str, call: Callable[[Any], Any], limits: Limits | None = None) -> Any:
+    """Make a call as :func:`asked` does, and leave it to the caller what a failure means.
+
+    Args:
+        name: What is asked for, as messages call it.
+        call: Is given the client, the module ``ee``; may raise :class:`TransientError` to be made again.
+        limits: Where given, every request waits for its turn.
+
+    Raises:
+        CropflowError: If there is no account, or the service refuses for good.
+        GoneError: If what is asked for does not exist.
+        TooLargeError: If less must be asked for.
+        TransientError: The last failure, after eight attempts.
+    """
+
+    def once() -> Any:
+        with in_turn(limits):
+            return _once(name, call)
+
+    return asked_again(name, once)
 
 
 def _once(name: str, call: Callable[[Any], Any]) -> Any:
     # The client takes a second to import and is needed for its assets alone.
     import ee
     from google.auth.exceptions import GoogleAuthError, TransportError
-    from googleapiclient.errors import HttpError
+    from googleapiclient.errors import HttpError, InvalidJsonError
 
     try:
-        if not ee.data.is_initialized():
-            _initialise(ee)
+        with _connecting:
+            if not ee.data.is_initialized():
+                _initialise(ee)
         return call(ee)
     except (ee.EEException, HttpError) as error:
-        status = _status(error, HttpError)
         reason = _line(error.reason if isinstance(error, HttpError) else error)
-        if status in TRANSIENT:
-            raise _TransientError(f"{status}: {reason}") from None
-        raise CropflowError(_refusal(name, status, reason)) from None
-    except (TransportError, ConnectionError, TimeoutError) as error:
-        raise _TransientError(f"{type(error).__name__}: {_line(error)}") from None
+        raise _kind(name, _answer(error, HttpError), reason) from None
+    except (TransportError, ConnectionError, TimeoutError, InvalidJsonError, json.JSONDecodeError) as error:
+        raise TransientError(f"{type(error).__name__}: {_line(error)}") from None
     except GoogleAuthError as error:
         raise CropflowError(_refusal(name, None, _line(error))) from None
 
 
+def _kind(name: str, answer: Any, reason: str) -> Exception:
+    """What a failure means, by the answer behind it and what is told."""
+    status = None if answer is None else int(answer.status)
+    if status is None:
+        cut_short = reason.startswith(CUT_SHORT)
+        return TransientError("the answer is no JSON") if cut_short else CropflowError(_refusal(name, None, reason))
+    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.FORBIDDEN) and USED_UP.search(reason):
+        return CropflowError(
+            f"{name} cannot be read: the project has used up what Earth Engine computes for it ({reason}). The free "
+            f"tier has 150 EECU-hours a month: wait for the next one, name another project in {PROJECT}, or apply for "
+            f"a larger tier."
+        )
+    if status in TRANSIENT:
+        return TransientError(f"{status}: {reason}", _wait(answer.get("retry-after", "")))
+    if status in GONE:
+        return GoneError(reason)
+    if status == HTTPStatus.BAD_REQUEST and TOO_LARGE.search(reason):
+        return TooLargeError(reason)
+    return CropflowError(_refusal(name, status, reason))
+
+
+def _wait(told: str) -> float | None:
+    """Seconds that a Retry-After asks for, as a number or as a date; None where it is neither."""
+    if told.strip().isdigit():
+        return float(told)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(told).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
 def _initialise(ee: Any) -> None:
     """Connect the client; after a failure it is as it was, so that it can be tried again."""
-    url = os.environ.get(ADDRESS, "").rstrip("/") or None
+    url = os.environ.get(ADDRESS, "").rstrip("/") or HIGH_VOLUME
     with ExitStack() as undone:
         undone.callback(ee.Reset)
+        account = _account(ee, url)
         # Waiting is done above, where the log tells of it.
         ee.data.setMaxRetries(0)
-        try:
-            ee.Initialize(_account(ee, url), url=url, project=os.environ.get(PROJECT) or None)
-        except json.JSONDecodeError as error:
-            raise CropflowError(
-                f"The store of the Earth Engine client is no JSON ({error}). Run `earthengine authenticate`."
-            ) from None
-        ee.data.setDeadline(DEADLINE_S * 1000)
+        ee.Initialize(account, url=url, project=os.environ.get(PROJECT) or None, http_transport=Transport())
         undone.pop_all()
 
 
-def _account(ee: Any, url: str | None) -> Any:
+def _account(ee: Any, url: str) -> Any:
     """The key file that the environment names, or what the client's own store holds; none without encryption."""
     import google.auth
     from google.auth.credentials import AnonymousCredentials
 
-    place = urlsplit(url or "https:")
+    place = urlsplit(url)
     if place.scheme == "http" and place.hostname in LOOPBACK:
         return AnonymousCredentials()  # type: ignore[no-untyped-call]
     if place.scheme != "https":
         raise CropflowError(f"{ADDRESS} is {public(url)!r}; expected an https address, as an account goes with it.")
     if os.environ.get(KEY_FILE):
         return google.auth.default(scopes=ee.oauth.SCOPES)[0]
-    return "persistent"
+    try:
+        return ee.data.get_persistent_credentials()
+    except json.JSONDecodeError as error:
+        raise CropflowError(
+            f"The store of the Earth Engine client is no JSON ({error}). Run `earthengine authenticate`."
+        ) from None
 
 
-def _status(error: BaseException, kind: type[Any]) -> int | None:
-    """The status of the answer behind an error: the client raises its own while it handles the answer's."""
+def _answer(error: BaseException, kind: type[Any]) -> Any:
+    """The answer behind an error, None where there is none: the client raises its own while it handles the answer's."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, kind):
         cause = cause.__context__
-    return None if cause is None else int(cause.resp.status)
+    return None if cause is None else cause.resp
 
 
 def _line(error: Any) -> str:
@@ -137,11 +190,6 @@ def _line(error: Any) -> str:
 
 
 def _refusal(name: str, status: int | None, reason: str) -> str:
-    if status == HTTPStatus.NOT_FOUND:
-        return (
-            f"{name} does not exist on Earth Engine, or not for this account ({reason}); check the asset's id. Named "
-            f"instead, its collection, such as JRC/D5/EUCROPMAP/V1, tells its images."
-        )
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, None):
         return (
             f"{name} cannot be read without an account of Earth Engine that may ({reason}). Run `earthengine "

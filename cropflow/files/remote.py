@@ -100,7 +100,7 @@ def asked_again(name: str, call: Callable[[], Answer], limits: Limits | None = N
         if outcome is not None and action is not None:
             logger.info("%s: %s; asking again in %.1f s", name, outcome.exception(), action.sleep)
 
-    growing = wait_exponential_jitter(initial=FIRST_WAIT_S, max=LONGEST_WAIT_S, jitter=FIRST_WAIT_S)
+    growing = wait_exponential_jitter(multiplier=FIRST_WAIT_S, max=LONGEST_WAIT_S, jitter=FIRST_WAIT_S)
 
     def wait(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None

@@ -49,7 +49,7 @@ def earth_engine(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A stand-in for Earth Engine on the loopback; see ``tests/servers/earth_engine_http.py``."""
     import ee
 
-    from cropflow.files import earth_engine_calls
+    from cropflow.files import earth_engine_calls, remote
 
     path = root / "tests" / "servers" / "earth_engine_http.py"
     spec = importlib.util.spec_from_file_location("earth_engine_http", path)
@@ -59,7 +59,7 @@ def earth_engine(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     with module.EarthEngineServer() as running:
         monkeypatch.setenv(earth_engine_calls.ADDRESS, running.url)
         monkeypatch.setenv(earth_engine_calls.PROJECT, "mine")
-        monkeypatch.setattr(earth_engine_calls, "FIRST_WAIT_S", 0.01)
-        monkeypatch.setattr(earth_engine_calls, "LONGEST_WAIT_S", 0.02)
+        monkeypatch.setattr(remote, "FIRST_WAIT_S", 0.01)
+        monkeypatch.setattr(remote, "LONGEST_WAIT_S", 0.02)
         yield running
     ee.Reset()
