@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from cropflow.errors import CropflowError
 
@@ -26,6 +27,18 @@ if TYPE_CHECKING:
     from cropflow.regions.grid import Grid
 
 log = logging.getLogger(__name__)
+
+# What the room does where no verb is given: `cropflow composites --scenes ...`.
+VERB = "make"
+
+
+class OneVerbOrMore(TyperGroup):
+    """The verbs of a room, one of which need not be said."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Say it, where options follow at once."""
+        verb = [VERB] if args and args[0].startswith("--") and args[0] != "--help" else []
+        return super().parse_args(ctx, [*verb, *args])
 
 
 def fetch(

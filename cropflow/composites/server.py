@@ -20,6 +20,8 @@ from cropflow.imagery.names import has_offset
 from cropflow.imagery.scenes import SCL, Scene
 from cropflow.regions.grid import Grid
 
+# Radiometry of scenes whose provider took the offset off.
+HARMONISED = "harmonised"
 OBSERVATIONS = "observations"
 COUNT_MAXIMUM = 255
 # Above the scenes that any period can have: up to so many values the service sorts, and beyond it draws a histogram.
@@ -53,13 +55,18 @@ def stored_image(scene: Scene, assumed_baseline: str | None) -> StoredImage:
         assumed_baseline: Processing baseline of scenes that carry none.
 
     Raises:
-        CropflowError: If the scene carries no baseline and none is assumed.
+        CropflowError: If the scene carries no baseline and none is assumed, or its values carry an offset.
     """
     baseline = scene.baseline or assumed_baseline
     if baseline is None:
         raise CropflowError(
             f"Scene {scene.id} carries no processing baseline, which tells whether a value of 0 was clipped; expected "
             "one such as '02.07'. Set imagery.<name>.assume_baseline."
+        )
+    if has_offset(baseline) and scene.radiometry != HARMONISED:
+        raise CropflowError(
+            f"Scene {scene.id} has baseline {baseline}, and its collection keeps the offset of +1000; expected one "
+            "without, such as COPERNICUS/S2_SR_HARMONIZED. Change imagery.<name>.collections, or set reduce to 'local'."
         )
     return StoredImage(scene.source, dict(scene.layers), has_offset(baseline))
 

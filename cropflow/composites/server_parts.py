@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import logging
-import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,16 +17,13 @@ from numpy.typing import NDArray
 
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import atomic_file, write_json
-from cropflow.files.earth_engine_calls import asked
-from cropflow.files.remote import Limits, TooLargeError
+from cropflow.files.earth_engine_calls import called
+from cropflow.files.remote import ATTEMPTS, GoneError, Limits, TooLargeError, TransientError
+from cropflow.imagery.requests import MASK_BYTES, MOST_BANDS, Sent, plan_requests
 from cropflow.regions.grid import Grid
 
 log = logging.getLogger(__name__)
 
-# What the service sends at once; a byte of mask per pixel and band counts.
-LARGEST_BYTES = 48 * 2**20
-LONGEST_SIDE = 32_768
-MOST_BANDS = 1_024
 # A part that the service cannot compute is halved down to this side.
 SMALLEST_SIDE = 16
 
@@ -57,7 +53,7 @@ class Part:
 
 
 def cut_parts(shape: tuple[int, int], pixel_bytes: int) -> list[Part]:
-    """Cut a grid into as few parts of about one size as the service's limits allow.
+    """Cut a grid into as few parts as the service's limits allow.
 
     Args:
         shape: Rows and columns of the grid.
@@ -65,36 +61,13 @@ def cut_parts(shape: tuple[int, int], pixel_bytes: int) -> list[Part]:
 
     Returns:
         The parts, row by row; together they cover the grid once.
+
+    Raises:
+        CropflowError: If a single pixel is too large.
     """
-    height, width = shape
-    most = LARGEST_BYTES // pixel_bytes
-    best: tuple[int, int] | None = None
-    for down in range(max(1, math.ceil(height / LONGEST_SIDE)), height + 1):
-        rows = math.ceil(height / down)
-        columns = min(most // rows, LONGEST_SIDE)
-        if columns == 0:
-            continue
-        across = math.ceil(width / columns)
-        if best is None or down * across < best[0] * best[1]:
-            best = down, across
-        if across == 1:
-            break
-    if best is None:
-        raise CropflowError(
-            f"A pixel takes {pixel_bytes} bytes, all periods and bands; expected at most {LARGEST_BYTES}. Ask for "
-            "fewer bands or periods."
-        )
-    rows, columns = _edges(height, best[0]), _edges(width, best[1])
-    return [
-        Part(top, left, bottom - top, right - left)
-        for top, bottom in zip(rows[:-1], rows[1:], strict=True)
-        for left, right in zip(columns[:-1], columns[1:], strict=True)
-    ]
-
-
-def _edges(size: int, count: int) -> list[int]:
-    """Edges of stretches whose sizes differ by one pixel at most."""
-    return [size * index // count for index in range(count + 1)]
+    # All bands of a pixel come together, so the stack is one layer to the planner.
+    stack = {"composite": Sent(pixel_bytes - MASK_BYTES)}
+    return [Part(one.row, one.column, one.height, one.width) for one in plan_requests(stack, *shape)]
 
 
 class PartStore:
@@ -139,7 +112,7 @@ class PartStore:
             try:
                 return self._fetched(name, build, grid.window(part.row, part.column, part.height, part.width), place)
             except TooLargeError as error:
-                if min(part.height, part.width) < 2 * SMALLEST_SIDE:
+                if max(part.height, part.width) < 2 * SMALLEST_SIDE:
                     raise CropflowError(
                         f"{name} cannot be computed by Earth Engine, not even {part.height} x {part.width} pixels at "
                         f"once ({error}). Set imagery.<name>.reduce to 'local'."
@@ -165,19 +138,29 @@ class PartStore:
         return _pixels(content, (part.height, part.width), str(file))
 
     def _fetched(self, name: str, build: Callable[[Any], Any], grid: Grid, place: Path) -> NDArray[Any]:
-        def compute(ee: Any) -> bytes:
+        def compute(ee: Any) -> tuple[bytes, NDArray[Any]]:
             request = {"expression": build(ee), "fileFormat": "NPY", "grid": request_grid(grid)}
-            with self.limits.turn():
-                content: bytes = ee.data.computePixels(request)
+            content: bytes = ee.data.computePixels(request)
             try:
-                np.load(io.BytesIO(content), allow_pickle=False)
+                return content, _pixels(content, grid.shape, name)
             except (ValueError, EOFError) as error:
-                # Cut short on its way: asked for again, like a connection that broke.
-                raise ConnectionError(f"pixels that cannot be read: {error}") from None
-            return content
+                # Cut short on its way.
+                raise TransientError(f"pixels that cannot be read: {error}") from None
 
-        content = asked(name, compute)
-        pixels = _pixels(content, grid.shape, name)
+        try:
+            content: bytes
+            pixels: NDArray[Any]
+            content, pixels = called(name, compute, self.limits)
+        except TransientError as error:
+            raise CropflowError(
+                f"{name} cannot be computed by Earth Engine ({error}), asked {ATTEMPTS} times. Try again later: what "
+                "was fetched is kept."
+            ) from None
+        except GoneError as error:
+            raise CropflowError(
+                f"{name} rests on an image that Earth Engine has no more ({error}). Delete the plan of the imagery and "
+                "run again, to find what is there now."
+            ) from None
         with atomic_file(place.with_suffix(".npy")) as temporary:
             temporary.write_bytes(content)
         # After the pixels: a part without its note is fetched again.
