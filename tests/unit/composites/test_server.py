@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import importlib.util
 import io
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -45,18 +43,6 @@ SITES = {
     "edge": Grid(32631, 470_510.0, 5_450_130.0, 17, 23, 10.0),
 }
 MARCH = "_202303"
-
-
-@pytest.fixture(scope="module")
-def compute(root):
-    spec = importlib.util.spec_from_file_location(
-        "earth_engine_compute", root / "tests" / "servers" / "earth_engine_compute.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses look their module up.
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def change(folder, item, layer, edit):
@@ -119,7 +105,7 @@ def archive(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def images(archive, compute):
-    """Id of an asset -> its bands as Earth Engine has them: harmonised, cut off at 0, masked where nothing is stored."""
+    """Id of an asset -> its bands as Earth Engine has them: harmonised, clipped at 0, masked where nothing is."""
     found = {}
     for scene in find_items(archive):
         bands = {}
