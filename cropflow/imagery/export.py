@@ -143,10 +143,12 @@ def _catalogue(sites: Sequence[StoredSite], assumed: str | None) -> pandas.DataF
                 {
                     "scene": scene.id,
                     "site": site.name,
+                    "sensor": scene.sensor,
                     "time": scene.stamp,
                     "platform": scene.platform,
                     "tile": scene.tile,
                     "relative_orbit": scene.relative_orbit,
+                    "radiometry": scene.radiometry,
                     "baseline": scene.baseline or (assumed or ""),
                     "offset": facts.get("offset", 0),
                     "offset_reason": facts.get("offset_reason", ""),

@@ -118,7 +118,7 @@ def raster():
 
 @pytest.fixture
 def export(tmp_path: Path):
-    """Run the export of a collection or folder and return the catalogue and the site groups of the store."""
+    """Run search and export of a collection or folder; the catalogue and the site groups of the store."""
     import zarr
     from typer.testing import CliRunner
 
@@ -135,19 +135,23 @@ def export(tmp_path: Path):
         workers=1,
         name="run",
         reader="items",
+        sensor="sentinel2",
         **settings,
     ):
         folder = tmp_path / name
         write_table(folder / "sites.parquet", sites_table(grid if isinstance(grid, dict) else {"one": grid}))
-        content = {"source": reader, "path": "x", "bands": list(bands), **settings}
-        arguments = ["export", "--source", str(source), "--sites", str(folder / "sites.parquet")]
-        arguments += ["--settings", json.dumps(content)]
-        arguments += ["--season", json.dumps({"start": season[0], "end": season[1]})]
-        arguments += ["--scenes", str(folder / "scenes.parquet"), "--output", str(folder / "sentinel2.zarr")]
-        arguments += ["--workers", str(workers)]
-        result = CliRunner().invoke(app, arguments)
-        if result.exception is not None:
-            raise result.exception
-        return read_table(folder / "scenes.parquet"), zarr.open_group(str(folder / "sentinel2.zarr"), mode="r")
+        content = {"source": reader, "path": "x", "bands": list(bands), "sensors": [sensor], **settings}
+        common = ["--source", str(source), "--sites", str(folder / "sites.parquet"), "--settings", json.dumps(content)]
+        common += ["--season", json.dumps({"start": season[0], "end": season[1]})]
+        export = ["export", "--sensor", sensor, *common, "--work", str(folder / "work"), "--workers", str(workers)]
+        export += ["--catalogue", str(folder / f"{sensor}.parquet"), "--output", str(folder / f"{sensor}.zarr")]
+        export += ["--found", str(folder / "found" / f"{sensor}.parquet")]
+        export += ["--completeness", str(folder / f"{sensor}.json")]
+        find = ["find", "--sensor", sensor, *common, "--output", str(folder / "found" / f"{sensor}.parquet")]
+        for arguments in (find, export):
+            result = CliRunner().invoke(app, arguments)
+            if result.exception is not None:
+                raise result.exception
+        return read_table(folder / f"{sensor}.parquet"), zarr.open_group(str(folder / f"{sensor}.zarr"), mode="r")
 
     return run
