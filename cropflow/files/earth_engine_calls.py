@@ -18,7 +18,16 @@ from urllib.parse import urlsplit
 from cropflow.config.addresses import public
 from cropflow.errors import CropflowError
 from cropflow.files.earth_engine_transport import Transport, in_turn
-from cropflow.files.remote import ATTEMPTS, GONE, TRANSIENT, GoneError, Limits, TooLargeError, TransientError, asked_again
+from cropflow.files.remote import (
+    ATTEMPTS,
+    GONE,
+    TRANSIENT,
+    GoneError,
+    Limits,
+    TooLargeError,
+    TransientError,
+    asked_again,
+)
 
 logger = logging.getLogger(__name__)
 

@@ -16,6 +16,7 @@ from cropflow.errors import CropflowError
 from cropflow.imagery.catalog import Decision
 from cropflow.imagery.names import has_offset
 from cropflow.imagery.offsets import Evidence, count_verdicts, decide_offset, harmonise, strongest
+from cropflow.imagery.scenes import HARMONISED
 from cropflow.imagery.sentinel2 import BRIGHT_SHARE, BRIGHTEST, Reader, bright_share
 from cropflow.imagery.stored import EMPTY, StoredSite, told, write_stored
 from cropflow.regions.grid import Grid
@@ -89,9 +90,17 @@ def _offsets(sites: Sequence[StoredSite], assumed: str | None) -> dict[str, tupl
     for source, scene in scenes.items():
         baseline = baselines[source]
         decided[source] = decide_offset(
-            baseline, evidence[source], consensus[has_offset(baseline)], assumed=not scene.baseline
+            baseline,
+            evidence[source],
+            consensus[has_offset(baseline)],
+            assumed=not scene.baseline,
+            harmonised=scene.radiometry == HARMONISED,
         )
-    against = [source for source in scenes if (decided[source][0] != 0) != has_offset(baselines[source])]
+    against = [
+        source
+        for source, scene in scenes.items()
+        if scene.radiometry != HARMONISED and (decided[source][0] != 0) != has_offset(baselines[source])
+    ]
     if against:
         LOG.warning(
             "in %d of %d scenes the pixels speak against the offset that the baseline implies, and win (first: %s, %s)",
@@ -120,7 +129,7 @@ def _harmonise(site: StoredSite, offsets: Mapping[str, tuple[int, str]]) -> None
         site.facts[position] |= {
             "offset": offset,
             "offset_reason": reason,
-            "clipped": clipped,
+            "clipped": site.facts[position]["clipped"] + clipped,
             "sha256": digest.hexdigest(),
         }
         if bright_share(values) > BRIGHT_SHARE:

@@ -107,16 +107,20 @@ def count_verdicts(evidence: Iterable[Evidence]) -> Consensus:
     return Consensus(verdicts.count("present"), verdicts.count("absent"))
 
 
-def decide_offset(baseline: str, evidence: Evidence, consensus: Consensus, *, assumed: bool) -> tuple[int, str]:
+def decide_offset(
+    baseline: str, evidence: Evidence, consensus: Consensus, *, assumed: bool, harmonised: bool = False
+) -> tuple[int, str]:
     """Decide the offset of a scene.
 
-    Bright pixels overrule a baseline before 04.00 only where it is assumed: deserts are bright without an offset.
+    Bright pixels overrule a baseline before 04.00 only where it is assumed, and a provider who harmonised its
+    collection never: deserts are bright without an offset.
 
     Args:
         baseline: Processing baseline such as ``05.10``.
         evidence: What the scene's own pixels say.
         consensus: What the scenes on the same side of baseline 04.00 say, this one included.
         assumed: The baseline is the user's guess, not the record's.
+        harmonised: The provider took the offset off the whole collection.
 
     Returns:
         0 or -1000, what is to be added to stored values, and the reason.
@@ -125,6 +129,9 @@ def decide_offset(baseline: str, evidence: Evidence, consensus: Consensus, *, as
     source = f"{'assumed ' if assumed else ''}baseline {baseline}"
     expected = "present" if implied else "absent"
     pixels = _describe(evidence)
+    if harmonised:
+        told = "confirmed" if evidence.verdict == "absent" else "not confirmed"
+        return 0, f"harmonised by the provider, {source}, {told} by the pixels: {pixels}"
     if evidence.verdict == expected:
         return (-OFFSET if implied else 0), f"{source}, confirmed by the pixels: {pixels}"
     if implied and evidence.verdict == "absent":
@@ -158,3 +165,25 @@ def harmonise(stored: NDArray[np.uint16], offset: int) -> tuple[NDArray[np.uint1
     moved = stored.astype(np.int32) + offset
     clipped = int((valid & (moved < 1)).sum())
     return np.where(valid, np.maximum(moved, 1), 0).astype(np.uint16), clipped
+
+
+def restore_clipped(reflectance: NDArray[np.uint16], scl: NDArray[np.uint8]) -> tuple[NDArray[np.uint16], int]:
+    """Give back their value to dark pixels that a provider clipped to 0 when it took the offset off.
+
+    Unsigned integers hold nothing below 0: of a stored value of 1000 or less nothing is left but the 0 that elsewhere
+    is nodata. Where the SCL tells that the pixel was seen, and any other band does too, such a 0 becomes 1, as
+    :func:`harmonise` has it.
+
+    Args:
+        reflectance: Harmonised values, uint16, ``(band, y, x)``, 0 = nodata or clipped.
+        scl: Scene classes 0..11, uint8, ``(y, x)``, 0 = nodata.
+
+    Returns:
+        The values, and how many became 1.
+    """
+    seen = scl > 0
+    if len(reflectance) > 1:
+        # Nothing in any band is no darkness: a pixel that the sensor did not reach.
+        seen &= (reflectance > 0).any(axis=0)
+    clipped = (reflectance == 0) & seen
+    return np.where(clipped, np.uint16(1), reflectance), int(clipped.sum())

@@ -9,6 +9,13 @@ from dataclasses import dataclass, field
 from shapely.geometry.base import BaseGeometry
 
 SCL = "SCL"
+# Layers of Sentinel-1: the two polarisations that every scene must have, and the angle of incidence to the ellipsoid.
+POLARISATIONS = ("VV", "VH")
+ANGLE = "angle"
+# Cloud Score+ of Earth Engine.
+CLOUD_SCORE = "cloud_score"
+# The radiometry of Sentinel-2 scenes without an offset, whatever their baseline.
+HARMONISED = "harmonised"
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,8 @@ class Scene:
             a band of an Earth Engine asset.
         source: Where the record comes from, relative to the source; no two scenes of a source share it.
         sensor: ``sentinel2``, ``sentinel1_ascending`` or ``sentinel1_descending``.
-        radiometry: Sentinel-1: ``sigma0`` or ``gamma0``; empty where the record does not tell, and for Sentinel-2.
+        radiometry: Sentinel-1: ``sigma0`` or ``gamma0``; empty where the record does not tell. Sentinel-2:
+            ``harmonised`` where the collection is one whose provider took the offset off, else empty.
         unit: Sentinel-1: ``dB`` or ``linear``, of the stored values; empty for Sentinel-2.
     """
 

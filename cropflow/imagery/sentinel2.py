@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cropflow.errors import CropflowError
-from cropflow.imagery.scenes import SCL, Scene
+from cropflow.imagery.names import has_offset
+from cropflow.imagery.offsets import restore_clipped
+from cropflow.imagery.scenes import HARMONISED, SCL, Scene
 from cropflow.imagery.sources import Layer
 from cropflow.regions.grid import Grid
 
@@ -28,6 +30,7 @@ class Pixels:
         reflectance: Stored values, uint16, ``(band, y, x)``, 0 = nodata.
         scl: Scene classes 0..11, uint8, ``(y, x)``, 0 = nodata.
         valid: Pixels where every band and the SCL hold a value.
+        clipped: Values that the provider clipped to 0 with the offset, raised to 1.
         bytes: Size of the pixels read, uncompressed.
         resampled: Layers whose own grid did not agree with the site's.
     """
@@ -35,6 +38,7 @@ class Pixels:
     reflectance: NDArray[np.uint16]
     scl: NDArray[np.uint8]
     valid: int
+    clipped: int
     bytes: int
     resampled: tuple[str, ...]
 
@@ -59,11 +63,16 @@ def read_scene(read: Reader, scene: Scene, grid: Grid, bands: tuple[str, ...]) -
     classes = layers[SCL].values
     check_classes(classes, scene.id)
     reflectance = np.stack([layers[band].values for band in bands])
+    scl = classes.astype(np.uint8)
+    clipped = 0
+    if scene.radiometry == HARMONISED and scene.baseline and has_offset(scene.baseline):
+        reflectance, clipped = restore_clipped(reflectance, scl)
     valid = (classes > 0) & (reflectance > 0).all(axis=0)
     return Pixels(
         reflectance,
-        classes.astype(np.uint8),
+        scl,
         int(valid.sum()),
+        clipped,
         sum(layer.bytes for layer in layers.values()),
         tuple(name for name, layer in layers.items() if layer.resampled),
     )

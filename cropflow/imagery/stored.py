@@ -152,7 +152,8 @@ def write_stored(
         site.reflectance[len(site.kept)] = pixels.reflectance
         site.scl[len(site.kept)] = pixels.scl
         site.kept.append(scene)
-        site.facts.append({"valid_share": pixels.valid / math.prod(grid.shape), "bytes": pixels.bytes})
+        share = pixels.valid / math.prod(grid.shape)
+        site.facts.append({"valid_share": share, "clipped": pixels.clipped, "bytes": pixels.bytes})
         site.evidence.append(weigh_pixels(pixels.reflectance, pixels.scl, bands))
         resampled += bool(pixels.resampled)
     # The arrays were made for all scenes; the empty ones left no chunk behind.
