@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from cropflow.errors import CropflowError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     import zarr
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from cropflow.composites.server_fetch import ServerSite
     from cropflow.composites.server_parts import PartStore
     from cropflow.config.imagery import Imagery, Series
+    from cropflow.imagery.catalog import Decision
+    from cropflow.imagery.choosing import Window
     from cropflow.imagery.scenes import Scene
     from cropflow.regions.grid import Grid
 
@@ -42,16 +44,25 @@ class OneVerbOrMore(TyperGroup):
 
 
 def fetch(
-    found: Annotated[Path, typer.Option(help="Input: scenes found by `cropflow imagery plan`, parquet.")],
+    found: Annotated[Path, typer.Option(help="Input: scenes found by `cropflow imagery find`, parquet.")],
     sites: Annotated[Path, typer.Option(help="Input: sites of the region, GeoParquet.")],
     imagery: Annotated[str, typer.Option(help="Entry of imagery, JSON; its reduce is server.")],
     settings: Annotated[str, typer.Option(help="Entry of series, JSON.")],
     season: Annotated[str, typer.Option(help="Season as JSON: start and end, inclusive, UTC; widened to periods.")],
     work: Annotated[Path, typer.Option(help="Folder that keeps fetched parts until the store is finished.")],
+    catalogue: Annotated[
+        Path, typer.Option(help="Output: parquet, one row per scene and site, taken or not, and why.")
+    ],
     output: Annotated[
         Path,
         typer.Option(help="Output: Zarr store of composites, reflectance x 10000 per period, observations, filled."),
     ],
+    requests_at_once: Annotated[
+        int | None, typer.Option(min=1, max=40, help="Requests in flight, in place of the settings'.")
+    ] = None,
+    requests_per_second: Annotated[
+        float | None, typer.Option(min=0.001, max=100, help="Requests a second, in place of the settings'.")
+    ] = None,
 ) -> None:
     """Let Earth Engine mask and composite the scenes of a season, and fetch the composites alone.
 
@@ -59,6 +70,7 @@ def fetch(
     statistic and counts; gaps are filled here. Needs an account; a resumed run asks for no part again.
     """
     from cropflow.composites.periods import season_calendar
+    from cropflow.composites.server_catalogue import server_catalogue
     from cropflow.composites.server_fetch import plan_site
     from cropflow.composites.server_parts import PartStore
     from cropflow.config.base import dump
@@ -70,7 +82,10 @@ def fetch(
     from cropflow.files.cubes import create_store
     from cropflow.files.manifest import write_manifest
     from cropflow.files.remote import Limits
+    from cropflow.files.tables import write_table
+    from cropflow.imagery.catalog import reasons
     from cropflow.imagery.found import read_found
+    from cropflow.imagery.seasons import whole_months
     from cropflow.regions.sites import read_sites
 
     series, chosen = parse_json(Series, settings), parse_json(Imagery, imagery, "--imagery")
@@ -81,20 +96,22 @@ def fetch(
     if refused:
         raise CropflowError(f"{refused}.")
     calendar = season_calendar(dates.start, dates.end, series)
-    scenes = [scene for scene in read_found(found) if scene.sensor == "sentinel2"]
-    grids = read_sites(sites)
-    taken = _taken(scenes, grids, (dates.start, dates.end), chosen)
-    planned = [plan_site(name, grid, taken[name], calendar, chosen) for name, grid in sorted(grids.items())]
-    parts = PartStore(work, Limits(chosen.requests_at_once, chosen.requests_per_second))
+    scenes, grids = read_found(found), read_sites(sites)
+    decisions = _choose(scenes, grids, whole_months(dates.start, dates.end), calendar, chosen)
+    kept = {name: [decision.scene for decision in judged if decision.kept] for name, judged in decisions.items()}
+    planned = [plan_site(name, grid, kept[name], calendar, chosen) for name, grid in sorted(grids.items())]
+    at_once = requests_at_once or chosen.requests_at_once
+    parts = PartStore(work, Limits(at_once, requests_per_second or chosen.requests_per_second))
     with atomic_folder(output) as temporary:
-        pixels = _write(create_store(temporary), planned, calendar, chosen, series, parts)
+        pixels = _write(create_store(temporary), planned, calendar, chosen, series, parts, at_once)
+    write_table(catalogue, server_catalogue(decisions, chosen.assume_baseline))
     counts: dict[str, Any] = {
         "periods": [period.isoformat() for period in calendar.starts],
         "scenes_found": len(scenes),
         "sites": {
             site.name: {
-                "scenes": int(site.images.sum()),
-                "after_the_cut": len(taken[site.name]) - int(site.images.sum()),
+                "scenes": len(kept[site.name]),
+                "dropped": reasons(decisions[site.name]),
                 "pixels": site.grid.height * site.grid.width,
                 "without_observation": pixels[site.name][0].tolist(),
                 "filled": pixels[site.name][1].tolist(),
@@ -103,44 +120,36 @@ def fetch(
             for site in planned
         },
     }
-    write_manifest(
-        output,
-        {"found": found, "sites": sites},
-        {"series": dump(series), "imagery": dump(chosen), "season": dump(dates)},
-        counts,
-    )
+    content = {"series": dump(series), "imagery": dump(chosen), "season": dump(dates)}
+    for result in (output, catalogue):
+        write_manifest(result, {"found": found, "sites": sites}, content, counts)
     log.info("fetched %d parts, %d were there from an earlier run", parts.fetched, parts.found)
     shutil.rmtree(work)
 
 
-def _taken(
-    scenes: Sequence[Scene], grids: dict[str, Grid], season: tuple[Any, Any], imagery: Imagery
-) -> dict[str, list[Scene]]:
-    """Site -> scenes that the plan takes for it, in order of time."""
+def _choose(
+    scenes: Sequence[Scene], grids: Mapping[str, Grid], window: Window, calendar: Calendar, imagery: Imagery
+) -> dict[str, list[Decision]]:
+    """Site -> decision on every scene, those that fall into no period dropped."""
+    from cropflow.composites.server_catalogue import leave_out_unseen
     from cropflow.imagery import catalog
-    from cropflow.imagery.seasons import whole_months
-    from cropflow.regions.sites import footprint
+    from cropflow.imagery.choosing import check_taken, choose_scenes, taken
 
-    window = whole_months(*season)
-    taken = {}
-    for name, grid in grids.items():
-        decisions = catalog.judge_scenes(scenes, footprint(grid), window, imagery.maximum_cloud_percent)
-        taken[name] = [decision.scene for decision in decisions if decision.kept]
-        dropped = ", ".join(f"{kind} {count}" for kind, count in catalog.reasons(decisions).items())
-        log.info(
-            "site %s: %d of %d scenes%s", name, len(taken[name]), len(scenes), f" (dropped: {dropped})" * bool(dropped)
-        )
-        if not taken[name]:
+    judged = choose_scenes(imagery, "sentinel2", scenes, grids, window)
+    decisions = {name: leave_out_unseen(found, calendar) for name, found in judged.items()}
+    for name, found in decisions.items():
+        left = sum(decision.kept for decision in found)
+        dropped = ", ".join(f"{kind} {count}" for kind, count in catalog.reasons(found).items())
+        log.info("site %s: kept %d of %d scenes%s", name, left, len(found), f" (dropped: {dropped})" if dropped else "")
+        if not left:
             log.warning("site %s has no scene: all its composites are nodata", name)
-    wanted = list({scene.source: scene for kept in taken.values() for scene in kept}.values())
-    if not wanted:
+    if not taken(decisions):
         raise CropflowError(
             f"No scene is left of {len(scenes)} found for {len(grids)} sites; expected at least one. Check the season, "
             "imagery.<name>.maximum_cloud_percent and the places of the sites."
         )
-    catalog.check_layers(wanted, imagery.bands)
-    catalog.check_unknown_clouds(wanted, imagery.maximum_cloud_percent)
-    return taken
+    check_taken(imagery, "sentinel2", decisions)
+    return decisions
 
 
 def _write(
@@ -150,6 +159,7 @@ def _write(
     imagery: Imagery,
     series: Series,
     parts: PartStore,
+    workers: int,
 ) -> dict[str, NDArray[np.int64]]:
     """Write the composites of all sites; returns site -> pixels ``(without observation, filled, nodata)``."""
     import numpy as np
@@ -160,7 +170,7 @@ def _write(
     arrays = {site.name: _create_arrays(site, store, calendar, imagery) for site in sites}
     total = {site.name: np.zeros((3, len(calendar)), dtype=np.int64) for site in sites}
     progress = tqdm(
-        fetch_sites(sites, imagery, series, parts, imagery.requests_at_once),
+        fetch_sites(sites, imagery, series, parts, workers),
         "parts",
         sum(len(site_parts(site, imagery.bands)) for site in sites),
         disable=None,
@@ -207,6 +217,6 @@ def _log_periods(site: ServerSite, calendar: Calendar, pixels: NDArray[np.int64]
     for index, day in enumerate(calendar.starts):
         missing, filled, nodata = (100 * int(count) / total for count in pixels[:, index])
         log.info(
-            "site %s, %s: %d scenes; of %d pixels %.1f %% without an observation (%.1f %% filled, %.1f %% nodata)",
-            site.name, day, site.images[index], total, missing, filled, nodata,
+            "site %s, %s: %d overpasses; of %d pixels %.1f %% without an observation (%.1f %% filled, %.1f %% nodata)",
+            site.name, day, len(site.overpasses.get(index, ())), total, missing, filled, nodata,
         )  # fmt: skip

@@ -17,11 +17,9 @@ from numpy.typing import NDArray
 
 from cropflow.errors import CropflowError
 from cropflow.imagery.names import has_offset
-from cropflow.imagery.scenes import SCL, Scene
+from cropflow.imagery.scenes import HARMONISED, SCL, Scene
 from cropflow.regions.grid import Grid
 
-# Radiometry of scenes whose provider took the offset off.
-HARMONISED = "harmonised"
 OBSERVATIONS = "observations"
 COUNT_MAXIMUM = 255
 # Above the scenes that any period can have: up to so many values the service sorts, and beyond it draws a histogram.

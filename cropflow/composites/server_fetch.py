@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cropflow.composites import server
 from cropflow.composites.blocks import Block
@@ -39,14 +38,12 @@ class ServerSite:
         grid: Its grid.
         overpasses: Period -> its overpasses, each with the images that saw the site; periods without any are left out.
         n_periods: Number of periods of the series.
-        images: Images per period, int, ``(period,)``.
     """
 
     name: str
     grid: Grid
     overpasses: Mapping[int, Overpasses]
     n_periods: int
-    images: NDArray[np.int64]
 
 
 def plan_site(name: str, grid: Grid, scenes: Sequence[Scene], calendar: Calendar, imagery: Imagery) -> ServerSite:
@@ -55,8 +52,9 @@ def plan_site(name: str, grid: Grid, scenes: Sequence[Scene], calendar: Calendar
     Args:
         name: Name of the site.
         grid: Its grid.
-        scenes: The scenes taken, in order of time: the first of an overpass counts where several see a pixel.
-        calendar: The periods; scenes after the last day seen are left out.
+        scenes: The scenes taken, in order of time: the first of an overpass counts where several see a pixel. Each
+            falls into a period.
+        calendar: The periods.
         imagery: Baseline of scenes that carry none.
 
     Raises:
@@ -65,13 +63,10 @@ def plan_site(name: str, grid: Grid, scenes: Sequence[Scene], calendar: Calendar
     times = [scene.stamp for scene in scenes]
     days = solar_days(times, centre(grid)[0])
     found: dict[int, dict[datetime.date, list[Any]]] = {}
-    images = np.zeros(len(calendar), dtype=np.int64)
     for scene, period, day in zip(scenes, calendar.period_of(times).tolist(), days, strict=True):
-        if period >= 0:
-            found.setdefault(period, {}).setdefault(day, []).append(stored_image(scene, imagery.assume_baseline))
-            images[period] += 1
+        found.setdefault(period, {}).setdefault(day, []).append(stored_image(scene, imagery.assume_baseline))
     overpasses = {period: list(by_day.values()) for period, by_day in found.items()}
-    return ServerSite(name, grid, overpasses, len(calendar), images)
+    return ServerSite(name, grid, overpasses, len(calendar))
 
 
 def site_parts(site: ServerSite, bands: Sequence[str]) -> list[Part]:

@@ -22,7 +22,7 @@ from cropflow.config.sections import Season
 from cropflow.config.simulation import Landscape, Simulation
 from cropflow.errors import CropflowError
 from cropflow.files.cubes import create_store
-from cropflow.files.tables import write_table
+from cropflow.files.tables import read_table, write_table
 from cropflow.imagery.catalog import judge_scenes
 from cropflow.imagery.export import export_scenes
 from cropflow.imagery.found import write_found
@@ -160,7 +160,14 @@ def fetch(tmp_path, scenes, images, compute, earth_engine):
         arguments = ["fetch", "--found", str(tmp_path / "found.parquet"), "--sites", str(tmp_path / "sites.parquet")]
         arguments += ["--imagery", json.dumps(settings), "--settings", json.dumps(series)]
         arguments += ["--season", json.dumps({"start": START.isoformat(), "end": END.isoformat()})]
-        arguments += ["--work", str(tmp_path / "work"), "--output", str(tmp_path / name)]
+        arguments += [
+            "--work",
+            str(tmp_path / "work"),
+            "--catalogue",
+            str(tmp_path / "catalogue.parquet"),
+            "--output",
+            str(tmp_path / name),
+        ]
         result = CliRunner().invoke(app, arguments)
         if result.exception is not None:
             raise result.exception
@@ -337,11 +344,17 @@ def test_a_site_without_a_scene_is_nodata_without_a_request(fetch, scenes, earth
     assert not group["observations"][:].any()
 
 
-def test_scenes_after_the_cut_are_left_out(fetch, tmp_path):
+def test_scenes_after_the_cut_are_left_out(fetch, scenes, tmp_path):
     group = fetch(cut="02-15")["inside"]
     assert group.attrs["periods"] == ["2023-01-01", "2023-02-01"]
     counts = json.loads((tmp_path / "out.manifest.json").read_text())["counts"]["sites"]["inside"]
-    assert counts["after_the_cut"] > 0
+    assert counts["dropped"]["cut"] > 0
+    catalogue = read_table(tmp_path / "catalogue.parquet")
+    assert len(catalogue) == len(scenes) * len(SITES)
+    late = catalogue[catalogue["time"] >= "2023-02-16"]
+    assert not late["kept"].any()
+    assert set(late["reason"]) >= {"cut: outside 2023-01-01 to 2023-02-15"}
+    assert counts["scenes"] == (catalogue["kept"] & (catalogue["site"] == "inside")).sum()
 
 
 def test_no_scene_at_all_is_an_error(fetch, tmp_path):
