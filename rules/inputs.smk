@@ -388,10 +388,21 @@ def sensor_settings(wildcards):
     return as_json({**mine, "sensors": [wildcards.sensor], "collections": collections})
 
 
-def catalogues_of(places):
-    """Catalogues of the scenes of places, all sensors."""
+def composited_by(reduce):
+    """Pattern of the regions whose scenes are composited here (local) or by Earth Engine (server)."""
+    found = [region for region in config["regions"] if imagery_of(region)["reduce"] == reduce]
+    return "|".join(found) or "none^"
+
+
+def catalogues_of(experiment, places):
+    """Catalogues of the scenes of places, all sensors; composites of the server come with their own."""
+    series = sample_set(experiment)[1]["series"]
     return [
-        f"<results>/imagery/{region}/{season}/{sensor}.parquet"
+        (
+            f"<results>/composites/{series}/{region}/{season}/{sensor}.parquet"
+            if imagery_of(region)["reduce"] == "server"
+            else f"<results>/imagery/{region}/{season}/{sensor}.parquet"
+        )
         for region, season in places
         for sensor in imagery_of(region)["sensors"]
     ]

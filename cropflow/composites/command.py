@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cropflow.composites.fetch_command import VERB, OneVerbOrMore, fetch
 from cropflow.errors import CropflowError
 
 if TYPE_CHECKING:
@@ -20,11 +21,14 @@ if TYPE_CHECKING:
     from cropflow.composites.sources import Scenes
     from cropflow.config.imagery import Series
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = typer.Typer(
+    cls=OneVerbOrMore, rich_markup_mode=None, add_completion=False, help="Turn scenes into an evenly spaced series."
+)
+app.command()(fetch)
 log = logging.getLogger(__name__)
 
 
-@app.command()
+@app.command(VERB)
 def composites(
     scenes: Annotated[
         Path, typer.Option(help="Input: Zarr store of scenes, reflectance x 10000 and scene classes per site.")

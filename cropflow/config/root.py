@@ -17,6 +17,7 @@ from cropflow.config.messages import one_line
 from cropflow.config.regions import Clusters, Region
 from cropflow.config.registers import Register
 from cropflow.config.sections import Experiment, Place, SampleSet, Season
+from cropflow.config.server import refused_option
 from cropflow.config.shipped import legend_key, legend_names, own_file, own_table_path, table_names
 from cropflow.config.simulation import Simulation
 from cropflow.errors import CropflowError, listing
@@ -129,6 +130,12 @@ class Config(Section):
                     f"experiments.{name}.train.season is {place.season!r}; "
                     f"register {region.register_!r} has: {listing(known)}"
                 )
+        series = self.sets[experiment.set_].series
+        for place in (*experiment.train, *experiment.map):
+            imagery = self.regions[place.region].imagery
+            refused = refused_option(series, self.series[series], imagery, self.imagery[imagery])
+            if refused:
+                raise ValueError(refused)
         for role, places in (("train", experiment.train), ("map", experiment.map)):
             for place in places:
                 self._check_place(f"experiments.{name}.{role}", place, self.sets[experiment.set_].legend)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cropflow.imagery.preview_command import preview
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -29,6 +31,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Find scenes, say what they cost, and write them to the site grids.",
 )
+
+app.command()(preview)
 
 Sites = Annotated[Path, typer.Option(help="Sites of the region, GeoParquet.")]
 Settings = Annotated[str, typer.Option(help="Entry of imagery, as JSON.")]

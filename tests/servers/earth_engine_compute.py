@@ -50,7 +50,7 @@ class PixelGrid:
     def centres(self, crs: str) -> tuple[np.ndarray, np.ndarray]:
         """Centres of the pixels in a CRS, x and y, ``(y, x)``."""
         columns, rows = np.meshgrid(np.arange(self.width) + 0.5, np.arange(self.height) + 0.5)
-        x, y = self.transform * (columns, rows)
+        x, y = self.transform @ (columns, rows)
         if crs == self.crs:
             return x, y
         return pyproj.Transformer.from_crs(self.crs, crs, always_xy=True).transform(x, y)
@@ -67,7 +67,7 @@ class StoredBand:
 
     def on(self, grid: PixelGrid) -> tuple[np.ndarray, np.ndarray]:
         """Values and mask on another grid: those of the pixel that holds each centre; masked beyond the edge."""
-        columns, rows = ~self.transform * grid.centres(self.crs)
+        columns, rows = ~self.transform @ grid.centres(self.crs)
         # A centre on an edge, but for the rounding of the reprojection, belongs to the pixel right of or below it.
         row, column = (np.floor(part + 1e-9).astype(np.int64) for part in (rows, columns))
         inside = (row >= 0) & (column >= 0) & (row < self.values.shape[0]) & (column < self.values.shape[1])
@@ -228,7 +228,7 @@ def _projection(run: _Evaluation, crs: str) -> _Projection:
 def _reproject(run: _Evaluation, image: Image, crs: _Projection, crsTransform: Sequence[float]) -> Image:
     """Nothing moves: a grid that has the pixels of the one asked for, and no other."""
     pinned, asked = Affine(*crsTransform), run.grid.transform
-    shift = ~pinned * (asked.c, asked.f)
+    shift = ~pinned @ (asked.c, asked.f)
     same = crs.crs == run.grid.crs and (pinned.a, pinned.b, pinned.d, pinned.e) == (asked.a, asked.b, asked.d, asked.e)
     if not same or any(abs(part - round(part)) > 1e-9 for part in shift):
         raise RefusedError("Image.reproject: another grid than that of the request is unknown here")

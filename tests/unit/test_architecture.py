@@ -17,7 +17,13 @@ import yaml
 
 ROOMS = ["labels", "regions", "imagery", "composites", "samples", "models", "evaluation", "maps", "report"]
 GROUND = ["config", "errors", "files", "lazy"]
-COMMAND_ENTRIES = {"labels.command": {"labels.history_command", "labels.legend_command"}}
+COMMAND_ENTRIES = {
+    "labels.command": {"labels.history_command", "labels.legend_command"},
+    "imagery.command": {"imagery.preview_command"},
+    "composites.command": {"composites.fetch_command"},
+}
+# What draws the preview is an extra: heavy, and nothing else needs it.
+EXTRA = {"geemap", "folium"}
 LONGEST_MODULE = 320
 # Where the name of a distribution is not the name that is imported.
 DISTRIBUTIONS = {"yaml": "pyyaml", "PIL": "pillow", "sklearn": "scikit-learn"}
@@ -178,7 +184,8 @@ def test_the_project_declares_what_the_package_imports_and_nothing_else(root, kn
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     declared = {pin.split("==")[0] for pin in project["dependencies"]}
     needed = {package for file in known.values() for package in outside(file)}
-    assert {DISTRIBUTIONS.get(package, package) for package in needed} == declared - {"xarray"}
+    assert {DISTRIBUTIONS.get(package, package) for package in needed - EXTRA} == declared - {"xarray"}
+    assert {pin.split("==")[0] for pin in project["optional-dependencies"]["preview"]} == EXTRA
 
 
 def test_every_declared_package_stands_in_the_table_of_dependencies(root):

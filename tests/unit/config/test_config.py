@@ -49,7 +49,7 @@ def test_every_key_of_every_section_has_a_description():
 
 def test_the_environments_carry_the_versions_of_the_project(root):
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    pins = dict(pin.split("==") for pin in project["dependencies"])
+    pins = dict(pin.split("==") for pin in [*project["dependencies"], *project["optional-dependencies"]["preview"]])
     for file in sorted((root / "envs").glob("*.yaml")):
         environment = yaml.safe_load(file.read_text())
         assert environment["channels"] == ["conda-forge", "nodefaults"]

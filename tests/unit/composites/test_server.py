@@ -1,0 +1,363 @@
+"""Composites that Earth Engine computes, by a stand-in that shares no code with ours: equal to the local ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import io
+import json
+
+import numpy as np
+import pytest
+import rasterio
+import zarr
+from typer.testing import CliRunner
+
+from cropflow.composites import fill_gaps, monthly_median, season_calendar, valid_observations
+from cropflow.composites.command import app
+from cropflow.composites.overpasses import first_of_day
+from cropflow.composites.periods import solar_days
+from cropflow.config.imagery import Series
+from cropflow.config.sections import Season
+from cropflow.config.simulation import Landscape, Simulation
+from cropflow.errors import CropflowError
+from cropflow.files.cubes import create_store
+from cropflow.files.tables import read_table, write_table
+from cropflow.imagery.catalog import judge_scenes
+from cropflow.imagery.export import export_scenes
+from cropflow.imagery.found import write_found
+from cropflow.imagery.items import find_items
+from cropflow.imagery.local import LocalSource
+from cropflow.imagery.seasons import whole_months
+from cropflow.regions.grid import Grid
+from cropflow.regions.sites import centre, footprint, sites_table
+from cropflow.simulation.archive import write_archive
+from cropflow.simulation.landscape import make_landscape
+
+COLLECTION = "COPERNICUS/S2_SR_HARMONIZED"
+START, END = datetime.date(2023, 1, 1), datetime.date(2023, 6, 30)
+BANDS = ("B02", "B04", "B05", "B8A")
+SITES = {
+    # The second lies on no multiple of 20 m, and beyond an edge of the scenes.
+    "inside": Grid(32631, 470_600.0, 5_449_960.0, 40, 36, 10.0),
+    "edge": Grid(32631, 470_510.0, 5_450_130.0, 17, 23, 10.0),
+}
+MARCH = "_202303"
+
+
+def change(folder, item, layer, edit):
+    path = folder / item["assets"][layer]["href"]
+    with rasterio.open(path) as raster:
+        values, place, crs = raster.read(1), raster.transform, raster.crs
+    edit(values)
+    height, width = values.shape
+    with rasterio.open(
+        path, "w", driver="GTiff", height=height, width=width, count=1, dtype=values.dtype, crs=crs, transform=place
+    ) as raster:
+        raster.write(values, 1)
+
+
+def set_to(rows, columns, value):
+    def edit(values):
+        values[rows, columns] = value
+
+    return edit
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """Half a year of scenes of both sides of baseline 04.00; March is all cloud; dark pixels, nodata in one band."""
+    folder = tmp_path_factory.mktemp("archive")
+    square = Landscape(centre=(2.6, 49.2), side_km=0.3)
+    made = Simulation(seed=6, landscapes={"a": square}, seasons=("s",), imagery_seasons=("s",))
+    write_archive(folder, [make_landscape("a", square, made)], made, {"s": Season(start=START, end=END)})
+    path = folder / "sentinel-2-l2a.items.json"
+    content = json.loads(path.read_text())
+    everywhere, clear = slice(None), slice(12, 30)
+    for item in content["features"]:
+        if MARCH in item["id"]:
+            change(folder, item, "SCL", set_to(everywhere, everywhere, 9))
+        if item["properties"]["s2:processing_baseline"] >= "04.00":
+            # Below the offset: stored as 0 by Earth Engine.
+            change(folder, item, "B04", set_to(clear, slice(20, 26), 500))
+            change(folder, item, "B02", set_to(clear, slice(27, 29), 1000))
+        change(folder, item, "B05", set_to(slice(8, 10), slice(8, 10), 0))
+    # The neighbouring tile repeats what an overpass saw, and sees a little more.
+    twins = []
+    for item in [item for item in content["features"] if MARCH not in item["id"]][::3]:
+        twin = json.loads(json.dumps(item))
+        twin["id"] = item["id"].replace("31UDQ", "31UEQ")
+        twin["properties"] |= {"s2:mgrs_tile": "31UEQ"}
+        for layer, asset in twin["assets"].items():
+            source = folder / asset["href"]
+            asset["href"] = asset["href"].replace("31UDQ", "31UEQ")
+            target = folder / asset["href"]
+            target.parent.mkdir(exist_ok=True)
+            target.write_bytes(source.read_bytes())
+            if layer != "SCL":
+                change(folder, twin, layer, lambda values: np.add(values, 40, out=values, where=values > 0))
+        change(folder, item, "SCL", set_to(slice(4, 9), everywhere, 8))
+        twins.append(twin)
+    content["features"] += twins
+    path.write_text(json.dumps(content))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def images(archive, compute):
+    """Id of an asset -> its bands as Earth Engine has them: harmonised, clipped at 0, masked where nothing is."""
+    found = {}
+    for scene in find_items(archive):
+        bands = {}
+        for layer in (*BANDS, "SCL"):
+            with rasterio.open(scene.layers[layer]) as raster:
+                stored, place = raster.read(1), raster.transform
+            offset = 1000 if layer != "SCL" and scene.baseline >= "04.00" else 0
+            values = np.maximum(stored.astype(np.int32) - offset, 0).astype(stored.dtype)
+            bands[layer.replace("B0", "B")] = compute.StoredBand(values, stored > 0, "EPSG:32631", place)
+        found[f"{COLLECTION}/{scene.id}"] = bands
+    return found
+
+
+@pytest.fixture(scope="module")
+def scenes(archive):
+    """The scenes as the source of Earth Engine finds them."""
+    names = {layer: layer.replace("B0", "B") for layer in (*BANDS, "SCL")}
+    return [
+        dataclasses.replace(scene, source=f"{COLLECTION}/{scene.id}", layers=names, radiometry="harmonised")
+        for scene in find_items(archive)
+    ]
+
+
+def local_composites(archive, tmp_path, site, series):
+    """What is composited here: scenes exported, masked, one observation per overpass, reduced, gaps filled."""
+    grid = SITES[site]
+    source = LocalSource(archive, "items")
+    decisions = judge_scenes(find_items(archive), footprint(grid), whole_months(START, END), 100)
+    store = create_store(tmp_path / f"{site}.zarr")
+    export_scenes(store, {site: grid}, {site: decisions}, BANDS, None, source.read)
+    reflectance, scl = store[site]["reflectance"][:], store[site]["scl"][:]
+    times = store[site].attrs["times"]
+    valid = valid_observations(reflectance, scl, series.mask.classes)
+    repeated = first_of_day(valid, solar_days(times, centre(grid)[0]))
+    calendar = season_calendar(START, END, series)
+    period = calendar.period_of(times)
+    seen = period >= 0
+    composite, observations = monthly_median(reflectance[seen], valid[seen], period[seen], len(calendar))
+    filled_composite, filled = fill_gaps(composite, observations, series.max_gap)
+    return filled_composite, observations, filled, repeated
+
+
+@pytest.fixture
+def fetch(tmp_path, scenes, images, compute, earth_engine):
+    """Run the command against the stand-in; returns the store."""
+    earth_engine.compute = lambda body: compute.answer(body, lambda name: images[name])
+    write_found(tmp_path / "found.parquet", scenes)
+    write_table(tmp_path / "sites.parquet", sites_table(SITES))
+
+    def run(imagery=None, name="out", **series):
+        settings = {"source": "earth_engine", "reduce": "server", "bands": list(BANDS)} | (imagery or {})
+        arguments = ["fetch", "--found", str(tmp_path / "found.parquet"), "--sites", str(tmp_path / "sites.parquet")]
+        arguments += ["--imagery", json.dumps(settings), "--settings", json.dumps(series)]
+        arguments += ["--season", json.dumps({"start": START.isoformat(), "end": END.isoformat()})]
+        arguments += [
+            "--work",
+            str(tmp_path / "work"),
+            "--catalogue",
+            str(tmp_path / "catalogue.parquet"),
+            "--output",
+            str(tmp_path / name),
+        ]
+        result = CliRunner().invoke(app, arguments)
+        if result.exception is not None:
+            raise result.exception
+        return zarr.open_group(str(tmp_path / name), mode="r")
+
+    return run
+
+
+@pytest.mark.parametrize("options", [{}, {"period": "dekad", "max_gap": 2, "mask": {"classes": [4, 5]}}])
+@pytest.mark.parametrize("site", SITES)
+def test_the_server_composites_equal_the_local_ones(fetch, archive, tmp_path, site, options):
+    series = Series.model_validate(options)
+    composite, observations, filled, repeated = local_composites(archive, tmp_path, site, series)
+    group = fetch(**options)[site]
+    assert np.array_equal(group["observations"][:], observations)
+    assert np.array_equal(group["reflectance"][:], composite)
+    assert np.array_equal(group["filled"][:], filled)
+    assert group.attrs["bands"] == list(BANDS)
+    # What the data are there to test.
+    assert repeated > 0
+    assert filled.any()
+    assert (composite == 1).any() or site == "edge"
+    assert {1, 2} <= set(np.unique(observations).tolist())
+
+
+def test_a_month_of_clouds_is_filled_and_counted(fetch, tmp_path):
+    fetch()
+    manifest = json.loads((tmp_path / "out.manifest.json").read_text())
+    inside = manifest["counts"]["sites"]["inside"]
+    march = manifest["counts"]["periods"].index("2023-03-01")
+    assert inside["without_observation"][march] == inside["pixels"]
+    assert inside["filled"][march] + inside["nodata"][march] == inside["pixels"]
+
+
+def test_an_offset_that_the_collection_keeps_is_refused(fetch, scenes, tmp_path):
+    write_found(tmp_path / "found.parquet", [dataclasses.replace(scene, radiometry="") for scene in scenes])
+    with pytest.raises(CropflowError, match="keeps the offset"):
+        fetch()
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("imagery", "series", "told"),
+    [
+        ({}, {"statistic": "medoid"}, "series.<name>.statistic is 'medoid'.*expected median or mean"),
+        ({}, {"mask": {"dilate_m": 40}}, r"mask.dilate_m is 40.0"),
+        ({}, {"mask": {"tiered": True}}, r"mask.tiered is True"),
+        ({"sensors": ["sentinel1_ascending"]}, {}, r"imagery.<name>.sensors is \['sentinel1_ascending'\]"),
+        ({"reduce": "local"}, {}, "reduce is 'local'"),
+    ],
+)
+def test_what_the_server_cannot_do_is_refused_by_name(fetch, imagery, series, told):
+    with pytest.raises(CropflowError, match=told):
+        fetch(imagery, **series)
+
+
+def test_a_mean_is_rounded_with_halves_up(fetch, archive, tmp_path):
+    group = fetch(statistic="mean", fill="none")["inside"]
+    grid = SITES["inside"]
+    decisions = judge_scenes(find_items(archive), footprint(grid), whole_months(START, END), 100)
+    store = create_store(tmp_path / "local.zarr")
+    export_scenes(store, {"s": grid}, {"s": decisions}, BANDS, None, LocalSource(archive, "items").read)
+    reflectance, times = store["s"]["reflectance"][:].astype(np.int64), store["s"].attrs["times"]
+    valid = valid_observations(store["s"]["reflectance"][:], store["s"]["scl"][:], (4, 5, 6, 7))
+    first_of_day(valid, solar_days(times, centre(grid)[0]))
+    several = False
+    for month in range(1, 7):
+        mine = np.array([time.startswith(f"2023-{month:02d}") for time in times])
+        count = valid[mine].sum(axis=0)
+        total = np.where(valid[mine][:, np.newaxis], reflectance[mine], 0).sum(axis=0)
+        expected = np.where(count > 0, (2 * total + count) // np.maximum(2 * count, 1), 0)
+        assert np.array_equal(group["reflectance"][month - 1], expected)
+        several |= bool((count == 2).any())
+    assert several
+
+
+def test_a_resumed_run_asks_for_no_part_again_and_gives_the_same_bytes(fetch, earth_engine, tmp_path):
+    whole = fetch(name="whole")
+    asked = len(earth_engine.computed)
+    assert asked == len(SITES)
+    # Nothing but the last part is missing when the service refuses.
+    earth_engine.statuses = [200, 403]
+    with pytest.raises(CropflowError, match="without an account"):
+        fetch({"requests_at_once": 1})
+    kept = sorted(path.name for path in (tmp_path / "work").glob("*.npy"))
+    assert len(kept) == 1
+    assert not (tmp_path / "out").exists()
+    earth_engine.computed.clear()
+    again = fetch({"requests_at_once": 1})
+    assert len(earth_engine.computed) == len(SITES) - 1
+    assert not (tmp_path / "work").exists()
+    for site in SITES:
+        assert np.array_equal(whole[site]["reflectance"][:], again[site]["reflectance"][:])
+
+
+def test_a_damaged_part_is_fetched_again(fetch, earth_engine, tmp_path):
+    earth_engine.statuses = [200, 403]
+    with pytest.raises(CropflowError):
+        fetch({"requests_at_once": 1})
+    (part,) = (tmp_path / "work").glob("*.npy")
+    part.write_bytes(part.read_bytes()[:-3])
+    earth_engine.computed.clear()
+    fetch({"requests_at_once": 1})
+    assert len(earth_engine.computed) == len(SITES)
+
+
+def test_what_the_server_cannot_hold_in_memory_is_asked_for_in_halves(fetch, earth_engine, compute, images, tmp_path):
+    def forgetful(body):
+        size = body["grid"]["dimensions"]
+        if size["width"] * size["height"] > 700:
+            raise compute.RefusedError("User memory limit exceeded.")
+        return compute.answer(body, lambda name: images[name])
+
+    whole = fetch(name="whole")
+    earth_engine.compute = forgetful
+    earth_engine.computed.clear()
+    again = fetch()
+    # 40 x 36 pixels, their halves, the halves of those; and the smaller site at once.
+    assert len(earth_engine.computed) == 1 + 2 + 4 + 1
+    for site in SITES:
+        assert np.array_equal(whole[site]["reflectance"][:], again[site]["reflectance"][:])
+
+
+def test_what_cannot_be_halved_any_more_is_told(fetch, earth_engine, compute):
+    def never(body):
+        raise compute.RefusedError("Computation timed out.")
+
+    earth_engine.compute = never
+    with pytest.raises(CropflowError, match=r"not even \d+ x \d+ pixels at once .Computation timed out"):
+        fetch()
+
+
+def test_an_image_that_is_gone_is_told(fetch, earth_engine, compute):
+    earth_engine.compute = lambda body: compute.answer(body, {}.__getitem__)
+    with pytest.raises(CropflowError, match=r"rests on an image that Earth Engine has no more"):
+        fetch()
+
+
+def test_busy_answers_and_broken_ones_are_asked_again(fetch, earth_engine, compute, images):
+    cut_short = [7]
+
+    def stumbling(body):
+        missing = cut_short.pop() if cut_short else 0
+        content = compute.answer(body, lambda name: images[name])
+        return content[: len(content) - missing]
+
+    earth_engine.compute = stumbling
+    earth_engine.statuses = [429, 503]
+    fetch()
+    assert len(earth_engine.computed) == len(SITES) + 3
+
+
+def test_a_count_that_no_scene_explains_is_refused(fetch, earth_engine, compute, images):
+    def generous(body):
+        pixels = np.load(io.BytesIO(compute.answer(body, lambda name: images[name])))
+        for name in pixels.dtype.names:
+            if name.endswith("observations"):
+                pixels[name] += 40
+        content = io.BytesIO()
+        np.save(content, pixels)
+        return content.getvalue()
+
+    earth_engine.compute = generous
+    with pytest.raises(CropflowError, match="observations in period 0"):
+        fetch()
+
+
+def test_a_site_without_a_scene_is_nodata_without_a_request(fetch, scenes, earth_engine, tmp_path):
+    far = Grid(32631, 600_000.0, 5_449_960.0, 5, 5, 10.0)
+    write_table(tmp_path / "sites.parquet", sites_table({**SITES, "far": far}))
+    group = fetch()["far"]
+    assert len(earth_engine.computed) == len(SITES)
+    assert not group["reflectance"][:].any()
+    assert not group["observations"][:].any()
+
+
+def test_scenes_after_the_cut_are_left_out(fetch, scenes, tmp_path):
+    group = fetch(cut="02-15")["inside"]
+    assert group.attrs["periods"] == ["2023-01-01", "2023-02-01"]
+    counts = json.loads((tmp_path / "out.manifest.json").read_text())["counts"]["sites"]["inside"]
+    assert counts["dropped"]["cut"] > 0
+    catalogue = read_table(tmp_path / "catalogue.parquet")
+    assert len(catalogue) == len(scenes) * len(SITES)
+    late = catalogue[catalogue["time"] >= "2023-02-16"]
+    assert not late["kept"].any()
+    assert set(late["reason"]) >= {"cut: outside 2023-01-01 to 2023-02-15"}
+    assert counts["scenes"] == (catalogue["kept"] & (catalogue["site"] == "inside")).sum()
+
+
+def test_no_scene_at_all_is_an_error(fetch, tmp_path):
+    write_found(tmp_path / "found.parquet", [])
+    with pytest.raises(CropflowError, match="No scene is left of 0 found for 2 sites"):
+        fetch()
