@@ -132,6 +132,7 @@ class Config(Section):
         for role, places in (("train", experiment.train), ("map", experiment.map)):
             for place in places:
                 self._check_place(f"experiments.{name}.{role}", place, self.sets[experiment.set_].legend)
+                self._check_sensors(experiment.set_, place.region)
         for other in experiment.compare:
             if other == name:
                 raise ValueError(f"experiments.{name}.compare is {other!r}, the experiment itself; expected others")
@@ -158,6 +159,17 @@ class Config(Section):
             raise ValueError(
                 f"registers.{region.register_}.table is {register.table!r}; legend {legend!r} has: "
                 f"{listing(table_names(legend)) or 'none'}, or give the path of a .csv file"
+            )
+
+    def _check_sensors(self, set_name: str, region: str) -> None:
+        """Check that the imagery of a place brings every sensor of the set."""
+        imagery = self.regions[region].imagery
+        offered = self.imagery[imagery].sensors
+        missing = [sensor for sensor in self.sets[set_name].sensors if sensor not in offered]
+        if missing:
+            raise ValueError(
+                f"sets.{set_name}.sensors names {listing(missing)}; imagery.{imagery}.sensors of the region {region!r} "
+                f"has: {listing(offered)}"
             )
 
     def labelled_seasons(self, register: str) -> tuple[str, ...]:
