@@ -18,7 +18,7 @@ SIZE, PERIODS, BANDS = 16, 4, ("B04", "B08")
 CROPS = (3, 7)
 RADAR = "sentinel1_ascending"
 RADAR_BANDS = ("VV", "VH", "VH-VV")
-# Four crops: optics tell the first two apart and nothing else, radar the last two.
+# Four crops: optics tell the second from the others and nothing else, radar the last two from each other and the rest.
 FUSED_CROPS = (3, 7, 21, 44)
 SEASON = np.array([[500, 1500, 2500, 3500], [3500, 2500, 1500, 500]])
 RADAR_SEASON = np.array([[-1800, -1500, -1200, -900], [-900, -1200, -1500, -1800]])
@@ -47,12 +47,13 @@ def write_patches(folder: Path, seed: int = 0, count: int = 15, **changes: Any) 
     return save(folder, arrays)
 
 
-def write_fused(folder: Path, seed: int = 0, count: int = 15, **changes: Any) -> Path:
-    """Write patches of two sensors and four crops, two of which each sensor takes for one another."""
+def write_fused(folder: Path, seed: int = 0, count: int = 15, without: str = "", **changes: Any) -> Path:
+    """Write patches of two sensors and four crops, some of which each sensor takes for one another."""
     generator = np.random.default_rng(seed)
     stripe = np.broadcast_to(np.arange(SIZE) // 4, (count, SIZE, SIZE))
-    crop = (stripe + generator.integers(4, size=(count, 1, 1))) % 4
-    # Crops 0 and 1 differ in optics, 2 and 3 look like 0 there; the other way round by radar.
+    # Drawn stripe by stripe: the neighbours of a parcel tell nothing about it.
+    crop = np.take_along_axis(generator.integers(4, size=(count, 1, 4)).repeat(SIZE, axis=1), stripe, axis=2)
+    # By optics the second crop alone differs; by radar the first two are alike, and the last two are told apart.
     optics = SEASON[np.where(crop == 1, 1, 0)][..., None] + np.array([0, 300])
     radar = RADAR_SEASON[np.where(crop == 3, 1, 0)] - 300 * (crop >= 2)[..., None]
     radar = np.stack([radar, radar - 600, np.full_like(radar, -600)], axis=-1)
@@ -65,6 +66,7 @@ def write_fused(folder: Path, seed: int = 0, count: int = 15, **changes: Any) ->
     }
     for name, change in changes.items():
         arrays[name] = change(arrays[name])
+    arrays.pop(without, None)
     return save(folder, arrays)
 
 
