@@ -82,12 +82,21 @@ def fold_tables(experiment):
     ]
 
 
-def composites_of(experiment, places):
-    """Composites of places, as the experiment's set asks for them."""
-    series = sample_set(experiment)[1]["series"]
+def composites_of_place(samples, region, season):
+    """Composites of a place as the entry of a sample set asks for them, sensor by sensor."""
     return [
-        f"<results>/composites/{series}/{region}/{season}/sentinel2.zarr"
+        f"<results>/composites/{samples['series']}/{region}/{season}/{sensor}.zarr"
+        for sensor in samples["sensors"]
+    ]
+
+
+def composites_of(experiment, places):
+    """Composites of places, place by place and in each of them sensor by sensor."""
+    _, samples = sample_set(experiment)
+    return [
+        store
         for region, season in places
+        for store in composites_of_place(samples, region, season)
     ]
 
 
@@ -115,8 +124,7 @@ def files_of_choice(wildcards):
 
 def composites_of_set(wildcards):
     """Composites of a place, as a sample set asks for them."""
-    series = config["sets"][wildcards.set]["series"]
-    return f"<results>/composites/{series}/{wildcards.region}/{wildcards.season}/sentinel2.zarr"
+    return composites_of_place(config["sets"][wildcards.set], wildcards.region, wildcards.season)
 
 
 def legend_table(experiment, region, season):

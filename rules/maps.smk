@@ -24,6 +24,7 @@ rule maps:
         mem=lambda wildcards, attempt: f"{4 * attempt} GiB",
         runtime="4h",
     params:
+        composites=lambda wildcards, input: options("--composites", input.composites),
         models=lambda wildcards, input: options("--model", input.models),
         predictions=lambda wildcards, input: options("--predictions", input.predictions),
         folds=lambda wildcards, input: options("--folds", input.folds),
@@ -35,7 +36,7 @@ rule maps:
         r"""
         python -m cropflow maps \
             --place {wildcards.region:q}/{wildcards.season:q} \
-            --sites {input.sites:q} --composites {input.composites:q} \
+            --sites {input.sites:q} {params.composites} \
             {params.models} {params.predictions} {params.folds} {params.parcels} {params.crops} \
             --settings {params.settings:q} --threads {threads} --output {output:q} 2>{log:q}
         """

@@ -51,11 +51,12 @@ rule samples:
         runtime="1h",
     params:
         settings=entry("sets"),
+        composites=lambda wildcards, input: options("--composites", input.composites),
         code=room_code("samples", "labels", "regions"),
     shell:
         r"""
         python -m cropflow samples build \
-            --composites {input.composites:q} --sites {input.sites:q} \
+            {params.composites} --sites {input.sites:q} \
             --parcels {input.parcels:q} --crops {input.crops:q} --folds {input.folds:q} \
             --settings {params.settings:q} --output {output:q} 2>{log:q}
         """

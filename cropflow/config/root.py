@@ -140,6 +140,7 @@ class Config(Section):
             for place in places:
                 self._check_place(f"experiments.{name}.{role}", place, self.sets[experiment.set_].legend)
                 self._check_bands(self.sets[experiment.set_], self.regions[place.region].imagery)
+                self._check_sensors(experiment.set_, place.region)
         for other in experiment.compare:
             if other == name:
                 raise ValueError(f"experiments.{name}.compare is {other!r}, the experiment itself; expected others")
@@ -183,6 +184,17 @@ class Config(Section):
             raise ValueError(
                 f"{key}.mask.cloud_score is {series.mask.cloud_score}; expected imagery.{imagery}.cloud_score: true, "
                 "with source earth_engine, or none in the series"
+            )
+
+    def _check_sensors(self, set_name: str, region: str) -> None:
+        """Check that the imagery of a place brings every sensor of the set."""
+        imagery = self.regions[region].imagery
+        offered = self.imagery[imagery].sensors
+        missing = [sensor for sensor in self.sets[set_name].sensors if sensor not in offered]
+        if missing:
+            raise ValueError(
+                f"sets.{set_name}.sensors names {listing(missing)}; imagery.{imagery}.sensors of the region {region!r} "
+                f"has: {listing(offered)}"
             )
 
     def labelled_seasons(self, register: str) -> tuple[str, ...]:

@@ -61,6 +61,12 @@ class SampleSet(Section):
     folds: Folds = Folds()
     shuffle_crops: bool = Field(default=False, description="Sanity check: deal the crops out to the parcels at random.")
 
+    @model_validator(mode="after")
+    def _each_sensor_once(self) -> Self:
+        if len(set(self.sensors)) != len(self.sensors):
+            raise ValueError(f"sensors {list(self.sensors)} name a sensor twice")
+        return self
+
 
 class Place(Section):
     """A region in a season."""

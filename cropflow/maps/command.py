@@ -17,7 +17,9 @@ logger = logging.getLogger(__name__)
 def maps(
     place: str = typer.Option(..., help="Place to map, as region/season."),
     sites: Path = typer.Option(..., help="sites.parquet of the region."),
-    composites: Path = typer.Option(..., help="Zarr store of composites: reflectance x 10000, 0 = nodata."),
+    composites: list[Path] = typer.Option(
+        ..., help="Zarr store of composites; once per sensor, in the order of the models'."
+    ),
     model: list[Path] = typer.Option(..., help="Model folder, one per fold, in any order."),
     predictions: list[Path] = typer.Option(
         [], help="Zarr store of predictions, one per fold; read where it holds the place."
@@ -50,7 +52,7 @@ def maps(
         raise CropflowError(f"--place is {place!r}; expected region/season, such as beauce/2022.")
     if crops is not None and parcels is None:
         raise CropflowError("--crops was given without --parcels; expected both, or none.")
-    inputs = MapInputs(place, sites, composites, tuple(model), tuple(predictions), folds, parcels, crops)
+    inputs = MapInputs(place, sites, tuple(composites), tuple(model), tuple(predictions), folds, parcels, crops)
     with atomic_folder(output) as folder:
         counts = map_place(inputs, folder, threads)
     write_manifest(output, inputs.roles(), dump(experiment), counts)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +14,16 @@ from numpy.typing import NDArray
 from cropflow.errors import CropflowError, listing
 from cropflow.evaluation.inputs import Predictions, read_predictions
 from cropflow.evaluation.places import Cube
-from cropflow.files.cubes import open_store, site_grid
 from cropflow.files.tables import read_table
 from cropflow.maps.assembly import FoldModel
 from cropflow.regions.grid import Grid
 
 if TYPE_CHECKING:
     import pandas
-    import zarr
 
     from cropflow.labels.legend import Legend
     from cropflow.models.prediction import Predictor
+    from cropflow.samples.sources import Composites, SiteComposites
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class MapInputs:
 
     place: str
     sites: Path
-    composites: Path
+    composites: tuple[Path, ...]
     models: tuple[Path, ...]
     predictions: tuple[Path, ...]
     folds: Path | None
@@ -42,7 +41,8 @@ class MapInputs:
 
     def roles(self) -> dict[str, Path | str]:
         """Role -> path of every input, for the manifest."""
-        roles: dict[str, Path | str] = {"sites": self.sites, "composites": self.composites}
+        roles: dict[str, Path | str] = {"sites": self.sites}
+        roles |= {f"composites {number}": path for number, path in enumerate(self.composites)}
         roles |= {f"model {fold}": path for fold, path in enumerate(self.models)}
         roles |= {f"predictions {fold}": path for fold, path in enumerate(self.predictions)}
         for name, path in (("folds", self.folds), ("parcels", self.parcels), ("crops", self.crops)):
@@ -60,15 +60,20 @@ class Sources:
     legend: Legend
     predictions: tuple[Predictions, ...]
     fold_table: pandas.DataFrame | None
-    composites: zarr.Group
+    composites: Composites
 
 
-def open_sources(inputs: MapInputs, threads: int) -> Sources:
+def open_sources(inputs: MapInputs, grids: Mapping[str, Grid], threads: int) -> Sources:
     """Open models, stored predictions, folds and composites.
 
+    Args:
+        inputs: Where they lie.
+        grids: Site -> grid.
+        threads: Processor threads of the models.
+
     Raises:
-        CropflowError: If models, predictions and folds are not of one experiment, or folds are missing where models
-            learnt.
+        CropflowError: If models, predictions and folds are not of one experiment, folds are missing where models
+            learnt, or the composites lack a site, lie on another grid, or are not what the models were trained with.
     """
     from cropflow.labels.legend import read_legend
 
@@ -100,7 +105,20 @@ def open_sources(inputs: MapInputs, threads: int) -> Sources:
             f"{len(here)} of {len(predictions)} stores of predictions hold {inputs.place}; expected all or none. "
             "Predict again."
         )
-    return Sources(inputs, predictors, read_legend(legends[0]), here, fold_table, open_store(inputs.composites))
+    composites = _read_composites(inputs, predictors, grids)
+    return Sources(inputs, predictors, read_legend(legends[0]), here, fold_table, composites)
+
+
+def _read_composites(inputs: MapInputs, predictors: Sequence[Predictor], grids: Mapping[str, Grid]) -> Composites:
+    from cropflow.models.prediction import check_series
+    from cropflow.samples.sensors import by_place
+    from cropflow.samples.sources import read_composites
+
+    stores = by_place(inputs.composites, [layout.sensor for layout in predictors[0].layouts])[0]
+    composites = read_composites(stores, grids)
+    for predictor in predictors:
+        check_series(predictor, composites.layouts, inputs.place)
+    return composites
 
 
 def _load_models(folders: Sequence[Path], threads: int) -> tuple[Predictor, ...]:
@@ -124,61 +142,34 @@ def block_folds(sources: Sources, grid: Grid) -> NDArray[np.uint8] | None:
     return None if sources.fold_table is None else block_fold(grid, sources.fold_table)
 
 
-def site_models(sources: Sources, site: str, grid: Grid) -> list[FoldModel]:
-    """Each fold's model, ready to predict a site.
-
-    Raises:
-        CropflowError: If the composites lack the site, lie on another grid, or have other bands or another number of
-            periods than the models expect.
-    """
-    from cropflow.models.prediction import check_series
-
-    name = f"{sources.inputs.composites}, site {site},"
-    if site not in sources.composites:
-        raise CropflowError(f"{sources.inputs.composites} lacks the site {site!r}. Make the composites again.")
-    group = cast("zarr.Group", sources.composites[site])
-    if site_grid(group) != grid:
-        raise CropflowError(f"{name} lies on {site_grid(group)}, the site on {grid}. Make the composites again.")
-    attributes: Mapping[str, Any] = group.attrs.asdict()
-    for predictor in sources.predictors:
-        check_series(predictor, attributes["bands"], len(attributes["periods"]), name)
-    return [FoldModel(found.classes, partial(_predict, found, group["reflectance"])) for found in sources.predictors]
+def site_models(sources: Sources, site: str) -> list[FoldModel]:
+    """Each fold's model, ready to predict a site."""
+    series = sources.composites.sites[site]
+    return [FoldModel(found.classes, partial(_predict, found, series)) for found in sources.predictors]
 
 
 def filled_share(sources: Sources, site: str, mapped: NDArray[np.bool_]) -> float | None:
     """Share of the values behind a site's map that the composites interpolated.
 
     Args:
-        sources: Where the composites lie.
+        sources: What the site is mapped from.
         site: The site.
         mapped: Pixels that have a prediction, bool, ``(y, x)``.
 
     Returns:
-        Share of all periods of the mapped pixels, in [0, 1]; None where no pixel is mapped.
-
-    Raises:
-        CropflowError: If the composites do not say what was filled, or not for this grid.
+        Share of all periods of all sensors of the mapped pixels, in [0, 1]; None where no pixel is mapped.
     """
-    group = cast("zarr.Group", sources.composites[site])
-    attributes: Mapping[str, Any] = group.attrs.asdict()
-    shape = (len(attributes["periods"]), *mapped.shape)
-    if "filled" not in group or (layer := cast("zarr.Array[Any]", group["filled"])).shape != shape:
-        raise CropflowError(
-            f"{sources.inputs.composites}, site {site}, lacks 'filled' of the shape {shape}. Make the composites again."
-        )
     if not mapped.any():
         return None
-    filled, step = 0, layer.chunks[1]
-    for row in range(0, len(mapped), step):
-        rows = slice(row, row + step)
-        filled += int((np.asarray(layer[:, rows]) & mapped[rows]).sum())
-    return filled / (len(attributes["periods"]) * int(mapped.sum()))
+    composites = sources.composites.sites[site]
+    periods = sum(len(layout.periods) for layout in composites.layouts)
+    return composites.filled_values(mapped) / (periods * int(mapped.sum()))
 
 
-def _predict(predictor: Predictor, reflectance: Any, where: NDArray[np.bool_]) -> NDArray[np.uint16]:
+def _predict(predictor: Predictor, series: SiteComposites, where: NDArray[np.bool_]) -> NDArray[np.uint16]:
     from cropflow.models import predict_site
 
-    return predict_site(predictor, reflectance, where=where)
+    return predict_site(predictor, series, where=where)
 
 
 def stored_predictions(sources: Sources, site: str, grid: Grid) -> dict[int, Cube] | None:

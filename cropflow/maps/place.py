@@ -61,8 +61,8 @@ def map_place(inputs: MapInputs, folder: Path, threads: int) -> dict[str, int]:
 
     from cropflow.regions.sites import read_sites
 
-    sources = open_sources(inputs, threads)
     grids = dict(sorted(read_sites(inputs.sites).items()))
+    sources = open_sources(inputs, grids, threads)
     declared: dict[str, SiteParcels] = {}
     if inputs.parcels is not None:
         declared = read_declared(inputs.parcels, inputs.crops, grids, sources.fold_table)
@@ -110,7 +110,7 @@ def map_place(inputs: MapInputs, folder: Path, threads: int) -> dict[str, int]:
 
 def _map_site(sources: Sources, site: str, grid: Grid, pixel_fold: NDArray[np.uint8] | None) -> SiteMap:
     return map_site(
-        site_models(sources, site, grid),
+        site_models(sources, site),
         sources.legend,
         grid.shape,
         pixel_fold,

@@ -1,7 +1,7 @@
 """Networks and baselines: how they are built, trained on a fold, kept, and applied to whole sites.
 
 ``create(name, **settings)`` builds a model, ``load_predictor(folder)`` reads a trained one, and
-``predict_site(predictor, reflectance)`` applies it. Torch and scikit-learn load with the first call.
+``predict_site(predictor, series)`` applies it. Torch and scikit-learn load with the first call.
 """
 
 from __future__ import annotations

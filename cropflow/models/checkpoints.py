@@ -16,13 +16,14 @@ from cropflow.config.sections import RandomForest, TemporalUnet
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import read_json, write_json, write_text
 from cropflow.models.statistics import Statistics, Survey
+from cropflow.samples.sensors import KINDS, Layout, layout_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from cropflow.models.dataset import Samples, Split
 
-FORMAT = 1
+FORMAT = 2
 _SOFTWARE = ("numpy", "torch", "lightning", "scikit-learn", "skops", "safetensors")
 NETWORK_FILE, FOREST_FILE = "model.safetensors", "model.skops"
 HISTORY_COLUMNS = (
@@ -43,21 +44,20 @@ class Description:
         settings: Its config section.
         legend: Legend of the classes.
         classes: Legend ids in the order of the outputs.
-        bands: Bands it expects, in this order.
-        periods: Start of each period of the first training place, ISO dates; only their number binds.
+        layouts: Sensors, bands and periods it expects, in this order; of the periods, those of the first training
+            place, only their number binds.
         patch_size: Rows and columns of a training patch.
         fold: The fold that it was not to see.
-        statistics: Normalisation.
+        statistics: Normalisation of each sensor.
     """
 
     settings: TemporalUnet | RandomForest
     legend: str
     classes: tuple[int, ...]
-    bands: tuple[str, ...]
-    periods: tuple[str, ...]
+    layouts: tuple[Layout, ...]
     patch_size: int
     fold: int
-    statistics: Statistics
+    statistics: tuple[Statistics, ...]
 
 
 def describe(settings: TemporalUnet | RandomForest, samples: Samples, survey: Survey, split: Split) -> Description:
@@ -66,8 +66,7 @@ def describe(settings: TemporalUnet | RandomForest, samples: Samples, survey: Su
         settings,
         samples.legend,
         survey.classes,
-        samples.bands,
-        samples.periods,
+        samples.layouts,
         samples.patch_size,
         split.fold,
         survey.statistics,
@@ -94,8 +93,7 @@ def write_description(
             "settings": dump(description.settings),
             "legend": description.legend,
             "classes": list(description.classes),
-            "bands": list(description.bands),
-            "periods": list(description.periods),
+            "sensors": [layout.told() for layout in description.layouts],
             "patch_size": description.patch_size,
             "fold": split.fold,
             "validation_fold": split.validation,
@@ -107,7 +105,10 @@ def write_description(
             **outcome,
         },
     )
-    write_json(folder / "statistics.json", {"unit": "reflectance x 10000", **asdict(description.statistics)})
+    write_json(
+        folder / "statistics.json",
+        {"sensors": [{"unit": KINDS[found.sensor].unit, **asdict(found)} for found in description.statistics]},
+    )
 
 
 def versions() -> dict[str, str]:
@@ -137,12 +138,16 @@ def read_description(folder: Path) -> Description:
         settings=parse(section, content["settings"], f"{folder}/model.json"),
         legend=content["legend"],
         classes=tuple(content["classes"]),
-        bands=tuple(content["bands"]),
-        periods=tuple(content["periods"]),
+        layouts=tuple(layout_of(entry) for entry in content["sensors"]),
         patch_size=int(content["patch_size"]),
         fold=int(content["fold"]),
-        statistics=Statistics(*(tuple(statistics[key]) for key in ("bands", "mean", "deviation", "values"))),
+        statistics=tuple(_read_statistics(entry) for entry in statistics["sensors"]),
     )
+
+
+def _read_statistics(content: Mapping[str, Any]) -> Statistics:
+    columns = (tuple(content[key]) for key in ("bands", "mean", "deviation", "values", "shifts"))
+    return Statistics(str(content["sensor"]), *columns)
 
 
 def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:

@@ -35,10 +35,11 @@ def train(
     work: Path = typer.Option(..., help="Folder for the resume file; emptied at the end."),
     output: Path = typer.Option(..., help="Folder of the trained model."),
 ) -> None:
-    """Train on patches (reflectance uint16, x 10000, 0 = nodata) of the training folds.
+    """Train on patches of the training folds, all sensors of the sample set together.
 
-    Writes model.safetensors (network) or model.skops (forest), model.json, statistics.json
-    (reflectance x 10000) and history.csv. Interrupted, the same command goes on after its last epoch.
+    Writes model.safetensors (network) or model.skops (forest), model.json, statistics.json (mean and spread
+    of each sensor's bands: reflectance x 10000, dB x 100) and history.csv. Interrupted, the same command goes on
+    after its last epoch.
     """
     # Torch asks for large pages, which halves the time that fresh memory costs; it reads this at import.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
@@ -60,14 +61,16 @@ def train(
 def predict(
     place: list[str] = _PLACE,
     samples: list[Path] = _SAMPLES,
-    composites: list[Path] = typer.Option(..., help="Zarr store of composites of each place."),
+    composites: list[Path] = typer.Option(
+        ..., help="Zarr store of composites of each place, sensor by sensor in the model's order."
+    ),
     folds: list[Path] = typer.Option(..., help="folds.parquet of each place's region."),
     model: Path = typer.Option(..., help="Folder of the trained model."),
     fold: int = typer.Option(..., min=0, help="Test fold: its blocks are predicted."),
     threads: int = _THREADS,
     output: Path = typer.Option(..., help="Zarr store to write."),
 ) -> None:
-    """Predict the blocks of the test fold from composites (reflectance uint16, x 10000, 0 = nodata).
+    """Predict the blocks of the test fold from the composites of all sensors that the model was trained with.
 
     Writes per site probability (class, y, x), uint16, x 10000; 65535 = not predicted: other folds'
     blocks, and pixels with a period without a value.
@@ -77,7 +80,7 @@ def predict(
     from cropflow.files.manifest import write_manifest
     from cropflow.models.held_out import predict_places
 
-    options = {"--samples": samples, "--composites": composites, "--folds": folds}
+    options = {"--samples": samples, "--folds": folds}
     for name, values in options.items():
         if len(values) != len(place):
             raise CropflowError(
@@ -87,4 +90,7 @@ def predict(
     inputs = {"model": model}
     for name, values in options.items():
         inputs |= {f"{name[2:]} {where}": path for where, path in zip(place, values, strict=True)}
+    # As many of each place: predict_places has checked it.
+    each = len(composites) // len(place)
+    inputs |= {f"composites {place[number // each]} {path.stem}": path for number, path in enumerate(composites)}
     write_manifest(output, inputs, {"fold": fold}, counts)

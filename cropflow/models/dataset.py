@@ -1,4 +1,4 @@
-"""The patches of one or several places, read through memory maps and checked once."""
+"""The patches of one or several places, of all their sensors, read through memory maps and checked once."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from cropflow.errors import CropflowError, refuse
 from cropflow.files.atomic import read_json
 from cropflow.files.tables import read_table
 from cropflow.samples.labels import BACKGROUND, UNKNOWN
+from cropflow.samples.sensors import Layout, differences, layout_of
+from cropflow.samples.stack import Stack
 
 NO_CLASS = -1
 
-_ARRAYS = {"reflectance": "uint16", "crops": "uint16", "folds": "uint8", "parcels": "uint32"}
+_LABELS = {"crops": "uint16", "folds": "uint8", "parcels": "uint32"}
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class PlacePatches:
 
     Attributes:
         place: ``region/season``.
-        reflectance: uint16, x 10000, 0 = nodata, ``(N, T, C, P, P)``.
+        series: Per sensor ``(N, T, C, P, P)``, in its dtype, unit and nodata.
         crops: uint16 legend ids, 0 background, 65534 unknown, 65535 ignore, ``(N, P, P)``.
         folds: uint8 fold in which the pixel may be used, 255 = none, ``(N, P, P)``.
         parcels: uint32 index in the site, 0 = none, ``(N, P, P)``.
@@ -34,14 +36,14 @@ class PlacePatches:
     """
 
     place: str
-    reflectance: NDArray[np.uint16]
+    series: Stack
     crops: NDArray[np.uint16]
     folds: NDArray[np.uint8]
     parcels: NDArray[np.uint32]
     sites: tuple[str, ...]
 
     def __len__(self) -> int:
-        return len(self.reflectance)
+        return len(self.crops)
 
 
 @dataclass(frozen=True)
@@ -50,15 +52,14 @@ class Samples:
 
     Attributes:
         places: In the order of the command.
-        bands: Names of the bands.
-        periods: Start of each period of the first place, ISO dates; the others have as many.
+        layouts: Axes of each sensor's series, in the order of the sensors; the periods are those of the first place,
+            the others have as many.
         legend: Legend of the crops.
         patch_size: Rows and columns of a patch.
     """
 
     places: tuple[PlacePatches, ...]
-    bands: tuple[str, ...]
-    periods: tuple[str, ...]
+    layouts: tuple[Layout, ...]
     legend: str
     patch_size: int
 
@@ -118,17 +119,6 @@ class Split:
         return known if self.background else known & (crops != BACKGROUND)
 
 
-def complete(reflectance: NDArray[np.uint16], axes: tuple[int, int]) -> NDArray[np.bool_]:
-    """True where a series has a value in every period and band.
-
-    Args:
-        reflectance: 0 = nodata.
-        axes: The axes of period and band.
-    """
-    whole: NDArray[np.bool_] = (reflectance != 0).all(axis=axes)
-    return whole
-
-
 def read_samples(places: Sequence[str], folders: Sequence[Path]) -> Samples:
     """Open the patches of several places.
 
@@ -137,53 +127,64 @@ def read_samples(places: Sequence[str], folders: Sequence[Path]) -> Samples:
         folders: Its folder of samples, which holds ``patches/``.
 
     Raises:
-        CropflowError: If a file is missing, or the places differ in bands, periods, legend or patch size.
+        CropflowError: If a file is missing, or the places differ in sensors, bands, periods, legend or patch size.
     """
     if len(places) != len(folders) or not places:
         raise CropflowError(f"{len(places)} places and {len(folders)} folders of samples; expected one folder each.")
     opened = [_read_place(place, Path(folder) / "patches") for place, folder in zip(places, folders, strict=True)]
-    first, layout = opened[0][0].place, opened[0][1]
-    for patches, other in opened[1:]:
-        for key in ("bands", "periods", "legend", "patch_size"):
-            ours, theirs = layout[key], other[key]
-            if (len(ours) != len(theirs)) if key == "periods" else (ours != theirs):
+    first, layouts, about = opened[0]
+    for patches, other, told in opened[1:]:
+        different = differences(other, layouts)
+        if different:
+            raise CropflowError(
+                f"{patches.place} has {different}, as {first.place} has. "
+                "Train on places of one sample set whose seasons are equally long."
+            )
+        for key in ("legend", "patch_size"):
+            if told[key] != about[key]:
                 raise CropflowError(
-                    f"{key} of {patches.place} are {theirs}, those of {first} {ours}; expected the same. "
-                    "Train on places of one sample set whose seasons are equally long."
+                    f"{key} of {patches.place} is {told[key]!r}, that of {first.place} {about[key]!r}; expected the "
+                    "same. Train on places of one sample set."
                 )
     return Samples(
-        places=tuple(patches for patches, _ in opened),
-        bands=tuple(layout["bands"]),
-        periods=tuple(layout["periods"]),
-        legend=str(layout["legend"]),
-        patch_size=int(layout["patch_size"]),
+        places=tuple(patches for patches, _, _ in opened),
+        layouts=layouts,
+        legend=str(about["legend"]),
+        patch_size=int(about["patch_size"]),
     )
 
 
-def _read_place(place: str, folder: Path) -> tuple[PlacePatches, dict[str, Any]]:
+def _read_place(place: str, folder: Path) -> tuple[PlacePatches, tuple[Layout, ...], dict[str, Any]]:
     if not (folder / "patches.json").is_file():
         raise CropflowError(f"{folder} holds no patches.json; expected the patches of {place}. Run its samples rule.")
-    layout: dict[str, Any] = read_json(folder / "patches.json")
-    arrays = {name: _open_array(folder / f"{name}.npy") for name in _ARRAYS}
-    count, size = len(arrays["crops"]), int(layout["patch_size"])
-    for name, dtype in _ARRAYS.items():
-        series = (len(layout["periods"]), len(layout["bands"])) if name == "reflectance" else ()
-        expected = (count, *series, size, size)
-        found = arrays[name]
-        if found.dtype != dtype or found.shape != expected:
-            raise CropflowError(
-                f"{folder / name}.npy holds {found.dtype} {found.shape}; expected {dtype} {expected}. "
-                "Build the samples again."
-            )
+    about: dict[str, Any] = read_json(folder / "patches.json")
+    if "sensors" not in about:
+        raise CropflowError(f"{folder}/patches.json names no sensors; expected at least one. Build the samples again.")
+    layouts = tuple(layout_of(entry) for entry in about["sensors"])
     sites = tuple(str(site) for site in read_table(folder / "index.parquet", ["site"])["site"])
-    if len(sites) != count:
-        raise CropflowError(f"{folder}/index.parquet has {len(sites)} rows; expected {count}. Build the samples again.")
-    return PlacePatches(place=place, sites=sites, **arrays), layout
+    count, size = len(sites), int(about["patch_size"])
+    labels = {name: _open_array(folder / f"{name}.npy", dtype, (count, size, size)) for name, dtype in _LABELS.items()}
+    series = {
+        layout.sensor: _open_array(
+            folder / layout.sensor / "values.npy",
+            layout.kind.dtype,
+            (count, len(layout.periods), len(layout.bands), size, size),
+        )
+        for layout in layouts
+    }
+    return PlacePatches(place=place, series=Stack(series), sites=sites, **labels), layouts, about
 
 
-def _open_array(path: Path) -> NDArray[Any]:
+def _open_array(path: Path, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Map an array into memory, once it is what the layout and the index of patches say."""
+    if not path.is_file():
+        raise CropflowError(f"{path} is missing; expected {dtype} {shape}. Build the samples again.")
     # An array without a single patch cannot be mapped.
     array: NDArray[Any] = np.load(path, allow_pickle=False)[:0] if _is_empty(path) else np.load(path, mmap_mode="r")
+    if array.dtype != dtype or array.shape != shape:
+        raise CropflowError(
+            f"{path} holds {array.dtype} {array.shape}; expected {dtype} {shape}. Build the samples again."
+        )
     return array
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cropflow.config.sections import RandomForest
-from cropflow.models.dataset import PlacePatches, Samples, Split, complete
+from cropflow.models.dataset import PlacePatches, Samples, Split
 from cropflow.models.random_split import RandomSplit, fit_scored
 from cropflow.models.registry import build_forest
 from cropflow.models.statistics import Survey
+from cropflow.samples.sensors import Layout
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ class Pixels:
     """Pixels drawn from parcels.
 
     Attributes:
-        features: Reflectance in [0, 1], float32, ``(n, T * C)``, period by period.
+        features: See :func:`to_features`, float32, ``(n, feature)``.
         classes: Position of the class, int64, ``(n,)``.
         parcels: Number of parcels they come from.
     """
@@ -57,11 +58,25 @@ class TrainedForest:
     random_split: RandomSplit
 
 
-def to_features(reflectance: NDArray[np.uint16]) -> NDArray[np.float32]:
-    """Series ``(n, T, C)`` of reflectance x 10000 to features ``(n, T * C)`` in [0, 1]."""
-    return (reflectance.reshape(len(reflectance), math.prod(reflectance.shape[1:])) / np.float32(10_000)).astype(
-        np.float32
-    )
+def to_features(series: Mapping[str, NDArray[Any]], layouts: Sequence[Layout]) -> NDArray[np.float32]:
+    """Flatten the series of pixels: sensor by sensor, period by period.
+
+    Args:
+        series: Sensor -> values as stored, ``(n, T, C)``.
+        layouts: Axes of each sensor's series.
+
+    Returns:
+        float32, ``(n, feature)``: reflectance in [0, 1]; indices; backscatter in bels, the logarithm of linear power
+        to base 10, about -3 to 0, so that no sensor's numbers dwarf another's.
+    """
+    parts = []
+    for layout in layouts:
+        values = series[layout.sensor]
+        if any(layout.shifts):
+            values = values.astype(np.int32) - np.array(layout.shifts, dtype=np.int32)
+        flat = values.reshape(len(values), math.prod(values.shape[1:]))
+        parts.append((flat / np.float32(layout.kind.per_feature)).astype(np.float32))
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
 def draw_pixels(
@@ -96,20 +111,21 @@ def draw_pixels(
         parts.append(part)
     found = _Draw.joined(parts)
     found = found.taken(np.sort(np.argsort(found.key, kind="stable")[:most]))
-    return Pixels(to_features(found.series), found.classes, parcels)
+    return Pixels(to_features(found.series, samples.layouts), found.classes, parcels)
 
 
 @dataclass(frozen=True)
 class _Draw:
-    """Pixels with the number of their parcel, their random key, class and series ``(n, T, C)``."""
+    """Pixels with the number of their parcel, their random key, class and series ``(n, T, C)`` per sensor."""
 
     group: NDArray[np.int64]
     key: NDArray[np.float64]
     classes: NDArray[np.int64]
-    series: NDArray[np.uint16]
+    series: dict[str, NDArray[Any]]
 
     def taken(self, positions: NDArray[np.int64]) -> _Draw:
-        return _Draw(self.group[positions], self.key[positions], self.classes[positions], self.series[positions])
+        series = {sensor: values[positions] for sensor, values in self.series.items()}
+        return _Draw(self.group[positions], self.key[positions], self.classes[positions], series)
 
     @staticmethod
     def joined(parts: Sequence[_Draw]) -> _Draw:
@@ -117,7 +133,7 @@ class _Draw:
             np.concatenate([part.group for part in parts]),
             np.concatenate([part.key for part in parts]),
             np.concatenate([part.classes for part in parts]),
-            np.concatenate([part.series for part in parts]),
+            {sensor: np.concatenate([part.series[sensor] for part in parts]) for sensor in parts[0].series},
         )
 
 
@@ -131,16 +147,15 @@ def _draw_patch(
     seed: tuple[int, int],
 ) -> _Draw:
     """The pixels of a patch that may be kept."""
-    reflectance, crops = np.asarray(place.reflectance[row]), np.asarray(place.crops[row])
-    usable = split.labelled(crops) & np.isin(place.folds[row], folds) & complete(reflectance, (0, 1))
+    series, crops = place.series[row].read(), np.asarray(place.crops[row])
+    usable = split.labelled(crops) & np.isin(place.folds[row], folds) & series.complete()
     usable &= lookup[crops] >= 0
     # Keys for the whole patch: which pixels are labelled must not shift the keys of the others.
     key = np.random.default_rng([*seed, row]).random(crops.shape)[usable]
     parcel = np.asarray(place.parcels[row])[usable].astype(np.int64)
     site = sorted(set(place.sites)).index(place.sites[row])
     group = np.where(parcel > 0, (site << 33) + parcel, (site << 33) + (1 << 32) + row)
-    series = np.moveaxis(reflectance, (0, 1), (-2, -1))[usable]
-    return _Draw(group, key, lookup[crops[usable]], series).taken(_smallest(group, key, per_parcel))
+    return _Draw(group, key, lookup[crops[usable]], series.pixels(usable)).taken(_smallest(group, key, per_parcel))
 
 
 def _smallest(group: NDArray[np.int64], key: NDArray[np.float64], count: int) -> NDArray[np.int64]:
@@ -205,7 +220,7 @@ def predict_pixels(forest: Any, features: NDArray[np.float32], classes: int, thr
 
     Args:
         forest: Fitted on positions of classes.
-        features: ``(n, T * C)``.
+        features: ``(n, feature)``.
         classes: Number of classes.
         threads: Chunks at a time.
     """

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import zarr
 
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import atomic_folder
-from cropflow.files.cubes import add_array, add_site, create_store, open_store, site_grid
+from cropflow.files.cubes import add_array, add_site, create_store
 from cropflow.files.tables import read_table
 from cropflow.models.checkpoints import read_description
 from cropflow.models.prediction import Predictor, check_series, load_predictor
 from cropflow.models.windows import NOT_PREDICTED, predict_site
 from cropflow.regions.grid import Grid
+from cropflow.samples.sensors import by_place
+from cropflow.samples.sources import read_composites
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +41,7 @@ def predict_places(
     Args:
         places: ``region/season`` of each.
         samples: Its folder of samples, which says which sites have labels.
-        composites: Its store of composites.
+        composites: Its stores of composites, sensor by sensor in the order of the model's.
         folds: Table of the blocks of its region.
         model: Folder of the trained model.
         fold: The test fold.
@@ -58,36 +60,35 @@ def predict_places(
             f"{model} was trained with test fold {kept_out}; expected {fold}, or its score means nothing."
         )
     predictor = load_predictor(model, threads)
+    per_place = by_place(composites, [layout.sensor for layout in predictor.layouts], len(places))
     counts: dict[str, Any] = {}
     with atomic_folder(output) as temporary:
         store = create_store(temporary, {"classes": list(predictor.classes), "legend": predictor.legend, "fold": fold})
-        for place, folder, composite, blocks in zip(places, samples, composites, folds, strict=True):
-            counts[place] = _predict_place(predictor, store, place, folder, composite, blocks, fold)
+        for place, folder, stores, blocks in zip(places, samples, per_place, folds, strict=True):
+            counts[place] = _predict_place(predictor, store, place, folder, stores, blocks, fold)
     return counts
 
 
 def _predict_place(
-    predictor: Predictor, store: zarr.Group, place: str, samples: Path, composites: Path, folds: Path, fold: int
+    predictor: Predictor,
+    store: zarr.Group,
+    place: str,
+    samples: Path,
+    stores: Mapping[str, Path],
+    folds: Path,
+    fold: int,
 ) -> dict[str, dict[str, int]]:
     from cropflow.samples.blocks import block_fold
 
     region, _, season = place.partition("/")
     group = store.require_group(region).require_group(season)
-    source, table = open_store(composites), read_table(folds)
+    grids, table = _labelled_sites(samples), read_table(folds)
+    composites = read_composites(stores, grids)
+    check_series(predictor, composites.layouts, place)
     counts = {}
-    for site, grid in _labelled_sites(samples).items():
-        if site not in source:
-            raise CropflowError(f"{composites} lacks the site {site!r}; expected one per labelled site. Make it again.")
-        composite = cast("zarr.Group", source[site])
-        if site_grid(composite) != grid:
-            raise CropflowError(
-                f"The composites of {place}/{site} lie on {site_grid(composite)}, its labels on {grid}; "
-                "expected one grid. Build the samples again."
-            )
-        attributes: dict[str, Any] = composite.attrs.asdict()
-        check_series(predictor, attributes["bands"], len(attributes["periods"]), f"{composites}/{site}")
+    for site, grid in grids.items():
         where = block_fold(grid, table) == fold
-        probability = predict_site(predictor, composite["reflectance"], where=where)
+        probability = predict_site(predictor, composites.sites[site], where=where)
         array = add_array(
             add_site(group, site, grid),
             "probability",

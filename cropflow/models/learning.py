@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cropflow.models.dataset import NO_CLASS
-from cropflow.models.loading import DROPOUT, random
+from cropflow.models.loading import DROPOUT, Item, random
 from cropflow.models.normalisation import Normalise
 from cropflow.models.statistics import Statistics
 
@@ -74,7 +75,7 @@ class PixelLearner(LightningModule):
 
     Args:
         network: ``(B, T, C, H, W)`` to scores ``(B, class, H, W)``.
-        statistics: Normalisation.
+        statistics: Normalisation of each sensor.
         class_weights: Weight of each class in the loss.
         learning_rate: Adam's step.
         weight_decay: Adam's decay.
@@ -87,7 +88,7 @@ class PixelLearner(LightningModule):
     def __init__(
         self,
         network: nn.Module,
-        statistics: Statistics,
+        statistics: Sequence[Statistics],
         class_weights: NDArray[np.float32],
         *,
         learning_rate: float,
@@ -108,15 +109,15 @@ class PixelLearner(LightningModule):
         self.training_scores: Scores | None = None
         self.validation_scores: Scores | None = None
 
-    def forward(self, reflectance: Tensor) -> Tensor:
-        """Scores of reflectance uint16 ``(B, T, C, H, W)``."""
-        scores: Tensor = self.network(self.normalise(reflectance))
+    def forward(self, series: dict[str, Tensor]) -> Tensor:
+        """Scores of the series of each sensor, as stored, ``(B, T, C, H, W)``."""
+        scores: Tensor = self.network(self.normalise(series))
         return scores
 
-    def _step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        reflectance, targets = batch
+    def _step(self, batch: Item) -> Tensor:
+        series, targets = batch
         # Pixels as rows: the cross-entropy of maps has no deterministic kernel on GPUs.
-        scores = self(reflectance).permute(0, 2, 3, 1).flatten(0, 2)
+        scores = self(series).permute(0, 2, 3, 1).flatten(0, 2)
         flat = targets.flatten()
         total = functional.cross_entropy(scores, flat, self.class_weights, ignore_index=NO_CLASS, reduction="sum")
         used = flat != NO_CLASS
@@ -141,7 +142,7 @@ class PixelLearner(LightningModule):
             confusion = self.trainer.strategy.reduce(confusion.to(self.device), reduce_op="sum").cpu()
         return score(float(sums[0]), float(sums[1]), confusion.view(count, count).numpy())
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: Item, batch_idx: int) -> Tensor:
         """Mean loss of a batch."""
         # Dropout depends on the step alone, not on what this process drew before it.
         draw = random(self.seed, DROPOUT, self.current_epoch, self.global_rank, batch_idx).integers(2**63)
@@ -152,7 +153,7 @@ class PixelLearner(LightningModule):
         """Close the sums of training: Lightning validates inside the epoch."""
         self.training_scores = self._collect()
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: Item, batch_idx: int) -> None:
         """Add a batch to the sums."""
         self._step(batch)
 

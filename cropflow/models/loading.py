@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from cropflow.models.dataset import NO_CLASS, PlacePatches, Samples, Split, complete
+from cropflow.models.dataset import NO_CLASS, PlacePatches, Samples, Split
 from cropflow.models.statistics import Survey
 
 SHUFFLE, AUGMENT, DROPOUT = range(3)
@@ -42,7 +43,11 @@ class Augmentation:
     cutouts: int
 
 
-class PatchDataset(Dataset[tuple[Tensor, Tensor]]):
+# Sensor -> values as stored, (T, C, S, S), with a leading axis in batches; and classes.
+Item = tuple[dict[str, Tensor], Tensor]
+
+
+class PatchDataset(Dataset[Item]):
     """Series and targets of patches, or of squares that training cuts from them.
 
     Args:
@@ -71,8 +76,8 @@ class PatchDataset(Dataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.samples) * self.items_per_patch
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Series uint16 ``(T, C, S, S)`` and classes int64 ``(S, S)``, -1 where there is no target.
+    def __getitem__(self, index: int) -> Item:
+        """Series of each sensor ``(T, C, S, S)`` and classes int64 ``(S, S)``, -1 where there is no target.
 
         Item ``i`` belongs to patch ``i // items_per_patch``. The bitwise complement of a number is the
         same item without targets.
@@ -86,20 +91,20 @@ class PatchDataset(Dataset[tuple[Tensor, Tensor]]):
         generator = random(drawn.seed, AUGMENT, drawn.epoch, item) if drawn else None
         if drawn and generator and drawn.cutout:
             window = cut_out(self._usable(place, row, window), drawn.cutout, generator)
-        reflectance = np.array(place.reflectance[row][:, :, *window])
+        series = place.series[row].window(*window).read()
         crops = np.asarray(place.crops[row][window])
         targets = np.where(self._usable(place, row, window) & counted, self.lookup[crops], NO_CLASS)
         if drawn and generator and drawn.flips:
             quarter, flip = generator.integers((4, 2))
-            reflectance, targets = (_turn(array, int(quarter), bool(flip)) for array in (reflectance, targets))
-        return torch.from_numpy(reflectance), torch.from_numpy(targets)
+            series = series.changed(lambda _, values: _turn(values, int(quarter), bool(flip)))
+            targets = _turn(targets, int(quarter), bool(flip))
+        return {sensor: torch.from_numpy(values) for sensor, values in series.values.items()}, torch.from_numpy(targets)
 
     def _usable(self, place: PlacePatches, row: int, window: tuple[slice, slice]) -> NDArray[np.bool_]:
         """True where a pixel of a window is a target."""
         labelled = self.split.labelled(np.asarray(place.crops[row][window]))
         in_folds = np.isin(place.folds[row][window], self.folds)
-        usable: NDArray[np.bool_] = labelled & in_folds & complete(place.reflectance[row][:, :, *window], (0, 1))
-        return usable
+        return labelled & in_folds & place.series[row].window(*window).complete()
 
 
 def cut_out(usable: NDArray[np.bool_], side: int, generator: np.random.Generator) -> tuple[slice, slice]:
@@ -116,7 +121,7 @@ def cut_out(usable: NDArray[np.bool_], side: int, generator: np.random.Generator
     return slice(int(corner[0]), int(corner[0]) + side), slice(int(corner[1]), int(corner[1]) + side)
 
 
-def _turn(array: NDArray[np.generic], quarter: int, flip: bool) -> NDArray[np.generic]:
+def _turn(array: NDArray[Any], quarter: int, flip: bool) -> NDArray[Any]:
     turned = np.rot90(array, quarter, axes=(-2, -1))
     return np.ascontiguousarray(turned[..., ::-1] if flip else turned)
 
@@ -197,12 +202,12 @@ class PatchBatches(LightningDataModule):
         self.epoch = epoch
         self.workers = workers
 
-    def _loader(self, dataset: PatchDataset, batches: list[list[int]]) -> DataLoader[tuple[Tensor, Tensor]]:
+    def _loader(self, dataset: PatchDataset, batches: list[list[int]]) -> DataLoader[Item]:
         return DataLoader(
             dataset, batch_sampler=batches, num_workers=self.workers, pin_memory=torch.cuda.is_available()
         )
 
-    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+    def train_dataloader(self) -> DataLoader[Item]:
         """Batches of the current epoch; Lightning asks again in every epoch."""
         trainer = self.trainer
         assert trainer is not None  # Lightning attaches it before it asks
@@ -215,7 +220,7 @@ class PatchBatches(LightningDataModule):
             dataset, draw_batches(items, self.batch_size, order, trainer.global_rank, trainer.world_size)
         )
 
-    def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+    def val_dataloader(self) -> DataLoader[Item]:
         """Batches of whole patches of the validation fold in a fixed order, each once over all processes."""
         trainer = self.trainer
         assert trainer is not None

@@ -1,4 +1,4 @@
-"""Trained models behind one face: reflectance in, probabilities out."""
+"""Trained models behind one face: series of all sensors in, probabilities out."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ from cropflow.models.checkpoints import (
     read_weights,
 )
 from cropflow.models.forest import predict_pixels, to_features
-from cropflow.models.registry import build_network
+from cropflow.models.registry import build_network, channels
 from cropflow.models.skops_files import read_skops
+from cropflow.samples.sensors import Layout, differences
+from cropflow.samples.stack import Stack
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,8 +34,7 @@ class Predictor(Protocol):
 
     Attributes:
         classes: Legend ids in the order of its outputs.
-        bands: Bands that it expects, in this order.
-        periods: Number of periods that it expects.
+        layouts: Sensors and bands that it expects, in this order, and how many periods of each.
         legend: Legend of the classes.
         patch_size: Rows and columns of a window; what a network was trained with.
         pixelwise: Whether a pixel's neighbours do not matter.
@@ -44,10 +45,7 @@ class Predictor(Protocol):
     def classes(self) -> tuple[int, ...]: ...  # noqa: D102
 
     @property
-    def bands(self) -> tuple[str, ...]: ...  # noqa: D102
-
-    @property
-    def periods(self) -> int: ...  # noqa: D102
+    def layouts(self) -> tuple[Layout, ...]: ...  # noqa: D102
 
     @property
     def legend(self) -> str: ...  # noqa: D102
@@ -61,11 +59,11 @@ class Predictor(Protocol):
     @property
     def batch(self) -> int: ...  # noqa: D102
 
-    def probability(self, reflectance: NDArray[np.uint16]) -> NDArray[np.float32]:
+    def probability(self, series: Stack) -> NDArray[np.float32]:
         """Predict windows.
 
         Args:
-            reflectance: uint16, x 10000, 0 = nodata, ``(..., T, C, H, W)``.
+            series: Per sensor values as stored, ``(..., T, C, H, W)``.
 
         Returns:
             Probability in [0, 1], float32, ``(..., K, H, W)``.
@@ -83,14 +81,9 @@ class _Trained:
         return self.description.classes
 
     @property
-    def bands(self) -> tuple[str, ...]:
-        """Expected bands."""
-        return self.description.bands
-
-    @property
-    def periods(self) -> int:
-        """Expected number of periods."""
-        return len(self.description.periods)
+    def layouts(self) -> tuple[Layout, ...]:
+        """Expected sensors, bands and periods."""
+        return self.description.layouts
 
     @property
     def legend(self) -> str:
@@ -120,15 +113,17 @@ class NetworkPredictor(_Trained):
         """Windows at a time."""
         return 4 if self.device == "cpu" else 32
 
-    def probability(self, reflectance: NDArray[np.uint16]) -> NDArray[np.float32]:
+    def probability(self, series: Stack) -> NDArray[np.float32]:
         """Softmax of the scores; shapes as in :class:`Predictor`."""
         import torch
 
-        leading = reflectance.shape[:-4]
-        windows = torch.from_numpy(np.ascontiguousarray(reflectance).reshape(-1, *reflectance.shape[-4:]))
+        leading = next(iter(series.values.values())).shape[:-4]
+        windows = {
+            sensor: torch.from_numpy(np.ascontiguousarray(values).reshape(-1, *values.shape[-4:])).to(self.device)
+            for sensor, values in series.values.items()
+        }
         with torch.inference_mode():
-            scores = self.network(windows.to(self.device))
-            found: NDArray[np.float32] = scores.softmax(1).cpu().numpy()
+            found: NDArray[np.float32] = self.network(windows).softmax(1).cpu().numpy()
         return found.reshape(*leading, *found.shape[1:])
 
 
@@ -149,16 +144,12 @@ class ForestPredictor(_Trained):
         """Windows at a time."""
         return 1
 
-    def probability(self, reflectance: NDArray[np.uint16]) -> NDArray[np.float32]:
+    def probability(self, series: Stack) -> NDArray[np.float32]:
         """Share of the trees; shapes as in :class:`Predictor`."""
-        series = np.moveaxis(reflectance, (-4, -3), (-2, -1))
-        found = predict_pixels(
-            self.forest,
-            to_features(series.reshape(-1, *series.shape[-2:])),
-            len(self.classes),
-            self.threads,
-        )
-        return np.moveaxis(found.reshape(*series.shape[:-2], -1), -1, -3)
+        everywhere = np.ones(series.pixel_shape, dtype=np.bool_)
+        features = to_features(series.pixels(everywhere), self.layouts)
+        found = predict_pixels(self.forest, features, len(self.classes), self.threads)
+        return np.moveaxis(found.reshape(*everywhere.shape, -1), -1, -3)
 
 
 def load_predictor(folder: Path | str, threads: int = 1) -> Predictor:
@@ -183,7 +174,7 @@ def _load_forest(folder: Path, description: Description, threads: int) -> Forest
     if not (folder / FOREST_FILE).is_file():
         raise CropflowError(f"{folder} holds no {FOREST_FILE}; expected a forest. Run its models rule.")
     forest = read_skops(folder / FOREST_FILE)
-    expected = len(description.periods) * len(description.bands)
+    expected = sum(layout.features for layout in description.layouts)
     if forest.n_features_in_ != expected or forest.classes_.max() >= len(description.classes):
         raise CropflowError(
             f"{folder / FOREST_FILE} expects {forest.n_features_in_} features; its model.json says {expected} of "
@@ -198,7 +189,7 @@ def _load_network(folder: Path, description: Description, settings: TemporalUnet
     from cropflow.models.normalisation import Normalise
 
     torch.set_num_threads(threads)
-    network = build_network(settings, len(description.bands), len(description.classes))
+    network = build_network(settings, channels(description.layouts), len(description.classes))
     try:
         network.load_state_dict(read_weights(folder / NETWORK_FILE))
     except RuntimeError as error:
@@ -211,25 +202,20 @@ def _load_network(folder: Path, description: Description, settings: TemporalUnet
     return NetworkPredictor(description, whole, device)
 
 
-def check_series(predictor: Predictor, bands: Sequence[str], periods: int, where: str) -> None:
-    """Refuse composites that a model was not trained for.
+def check_series(predictor: Predictor, layouts: Sequence[Layout], where: str) -> None:
+    """Refuse series that a model was not trained for.
 
     Args:
         predictor: A trained model.
-        bands: Bands of the composites.
-        periods: Number of their periods.
+        layouts: Axes of each sensor's series, in order.
         where: What they are called in the message.
 
     Raises:
-        CropflowError: If bands or their order, or the number of periods, differ.
+        CropflowError: If sensors, bands or their order, or the numbers of periods, differ.
     """
-    if tuple(bands) != tuple(predictor.bands):
+    different = differences(layouts, predictor.layouts)
+    if different:
         raise CropflowError(
-            f"{where} has the bands {', '.join(bands)}; the model expects {', '.join(predictor.bands)}. "
-            "Export the bands that the model was trained with."
-        )
-    if periods != predictor.periods:
-        raise CropflowError(
-            f"{where} has {periods} periods; the model expects {predictor.periods}. Choose a season as long as "
-            "the one it was trained on."
+            f"{where} has {different}, which the model was trained with. Give composites of its sensors and bands, "
+            "and a season as long as the one it was trained on."
         )

@@ -49,7 +49,7 @@ def fit_scored(forest: Any, features: NDArray[np.float32], classes: NDArray[np.i
 
     Args:
         forest: Unfitted scikit-learn forest with bootstraps; fitted in place.
-        features: ``(n, T * C)``.
+        features: ``(n, feature)``.
         classes: Positions of classes, ``(n,)``.
     """
     forest.oob_score = True

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from cropflow.config.root import parse
 from cropflow.config.sections import RandomForest, TemporalUnet
-from cropflow.errors import refuse
+from cropflow.errors import CropflowError, refuse
+from cropflow.samples.sensors import Layout
 
 NAMES = ("temporal_unet", "random_forest")
 
@@ -21,7 +23,7 @@ def create(name: str, **settings: Any) -> Any:
 
     Returns:
         A ``torch.nn.Module`` that maps ``(B, T, C, H, W)`` to scores ``(B, outputs, H, W)``, or a
-        scikit-learn classifier of pixels ``(n, T * C)``.
+        scikit-learn classifier of pixels ``(n, feature)``.
 
     Raises:
         CropflowError: If the name or a setting is unknown.
@@ -42,12 +44,32 @@ def _positive(settings: dict[str, Any], key: str) -> int:
     return value
 
 
+def channels(layouts: Sequence[Layout]) -> int:
+    """Channels of a network that sees the bands of all sensors side by side.
+
+    Args:
+        layouts: Axes of each sensor's series.
+
+    Raises:
+        CropflowError: If the sensors do not share one axis of time.
+    """
+    first = layouts[0]
+    for other in layouts[1:]:
+        if other.periods != first.periods:
+            raise CropflowError(
+                f"The series of {other.sensor} have {len(other.periods)} periods from {other.periods[0]}, those of "
+                f"{first.sensor} {len(first.periods)} from {first.periods[0]}; a temporal_unet needs the same periods "
+                "of all sensors. Choose a series with calendar periods."
+            )
+    return sum(len(layout.bands) for layout in layouts)
+
+
 def build_network(settings: TemporalUnet, bands: int, outputs: int) -> Any:
     """The network of a config section.
 
     Args:
         settings: Its config section; the keys of training do not matter here.
-        bands: Bands per period.
+        bands: Bands per period, of all sensors.
         outputs: Number of classes.
     """
     from cropflow.models.networks.temporal_unet import TemporalUnet as Network

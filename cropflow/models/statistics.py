@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cropflow.errors import CropflowError, listing
-from cropflow.models.dataset import NO_CLASS, PlacePatches, Samples, Split, complete
+from cropflow.models.dataset import NO_CLASS, PlacePatches, Samples, Split
 from cropflow.samples.labels import NO_FOLD
+from cropflow.samples.sensors import Layout
 
 log = logging.getLogger(__name__)
 
@@ -26,19 +27,23 @@ _IDS = 65536
 
 @dataclass(frozen=True)
 class Statistics:
-    """Normalisation of the bands.
+    """Normalisation of the bands of a sensor, in its unit: reflectance or index x 10000, dB x 100.
 
     Attributes:
+        sensor: Name of the sensor.
         bands: Names.
-        mean: Per band, reflectance x 10000.
-        deviation: Standard deviation per band, reflectance x 10000; 1 where a band is constant.
+        mean: Per band.
+        deviation: Standard deviation per band; 1 where a band is constant.
         values: Values that were averaged, per band.
+        shifts: What is stored more than the unit counts, per band.
     """
 
+    sensor: str
     bands: tuple[str, ...]
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
     values: tuple[int, ...]
+    shifts: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class Survey:
         incomplete: Labelled pixels per role that were dropped for a period without a value.
         training_patches: Running numbers of the patches with a training pixel.
         validation_patches: The same for validation; pixels of unknown crops do not count.
-        statistics: Normalisation, from the training folds.
+        statistics: Normalisation of each sensor, from the training folds.
     """
 
     classes: tuple[int, ...]
@@ -61,7 +66,7 @@ class Survey:
     incomplete: tuple[int, int, int]
     training_patches: NDArray[np.int64]
     validation_patches: NDArray[np.int64]
-    statistics: Statistics
+    statistics: tuple[Statistics, ...]
 
     def lookup(self) -> NDArray[np.int64]:
         """Class of each legend id, -1 where it is none, ``(65536,)``."""
@@ -93,38 +98,44 @@ class Survey:
 class _Sums:
     """Exact sums of values and squares per band: integers, so that the order of reading does not matter."""
 
-    def __init__(self, bands: int) -> None:
-        self.totals = [[0, 0, 0] for _ in range(bands)]
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.totals = [[0, 0, 0] for _ in layout.bands]
 
-    def add(self, values: NDArray[np.uint16]) -> None:
-        """Add values ``(pixel, period, band)``; zeros are nodata."""
-        wide = values.astype(np.uint64)
-        counted = np.count_nonzero(values, axis=(0, 1))
+    def add(self, values: NDArray[Any]) -> None:
+        """Add values as stored, ``(pixel, period, band)``, without nodata."""
+        # 63 bits hold the squares of two thousand million values of 16 bits.
+        wide = values.astype(np.int64)
+        known = values != self.layout.kind.nodata
+        if self.layout.kind.nodata:
+            wide *= known
+        counted = np.count_nonzero(known, axis=(0, 1))
         for total, *parts in zip(
             self.totals, counted, wide.sum((0, 1)), np.square(wide, out=wide).sum((0, 1)), strict=True
         ):
             for position, part in enumerate(parts):
                 total[position] += int(part)
 
-    def finish(self, bands: tuple[str, ...]) -> Statistics:
-        mean, deviation = [], []
-        for name, (count, total, squares) in zip(bands, self.totals, strict=True):
+    def finish(self) -> Statistics:
+        layout, mean, deviation = self.layout, [], []
+        for name, shift, (count, total, squares) in zip(layout.bands, layout.shifts, self.totals, strict=True):
             if not count:
                 raise CropflowError(
-                    f"Band {name} has no value in the training folds; expected at least one. "
-                    "Drop the band from imagery.bands or widen the season."
+                    f"Band {name} of {layout.sensor} has no value in the training folds; expected at least one. "
+                    "Drop the band or the sensor from the config, or widen the season."
                 )
-            mean.append(total / count)
+            mean.append((total - count * shift) / count)
             variance = (count * squares - total * total) / (count * count)
             deviation.append(math.sqrt(variance) or 1.0)
-        return Statistics(bands, tuple(mean), tuple(deviation), tuple(count for count, _, _ in self.totals))
+        counts = tuple(count for count, _, _ in self.totals)
+        return Statistics(layout.sensor, layout.bands, tuple(mean), tuple(deviation), counts, layout.shifts)
 
 
 def survey(samples: Samples, split: Split) -> Survey:
     """Count and average what the training folds hold, in one pass over the memory maps.
 
     A usable pixel has a crop that can be a target, a fold of the role, and a value in every period
-    and band. Statistics see all non-zero values of the pixels that may be used in a training fold.
+    and band of every sensor. Statistics see all values of the pixels that may be used in a training fold.
 
     Raises:
         CropflowError: If no pixel of the training folds is usable, or a band has no value there.
@@ -133,15 +144,16 @@ def survey(samples: Samples, split: Split) -> Survey:
     incomplete = np.zeros(len(ROLES), dtype=np.int64)
     patches: tuple[list[int], list[int]] = ([], [])
     crops_of_patch: dict[int, NDArray[np.uint16]] = {}
-    sums = _Sums(len(samples.bands))
+    sums = {layout.sensor: _Sums(layout) for layout in samples.layouts}
     for first, place, rows in samples.chunks(_CHUNK):
-        reflectance = np.asarray(place.reflectance[rows])
+        series = place.series[rows].read()
         crops, folds = np.asarray(place.crops[rows]), np.asarray(place.folds[rows])
         _check_folds(folds, split, place)
         labelled = split.labelled(crops)
-        whole = complete(reflectance, (1, 2))
+        whole = series.complete()
         masks = (np.isin(folds, split.training), folds == split.validation, folds == split.fold)
-        sums.add(np.moveaxis(reflectance, (1, 2), (-2, -1))[masks[0]])
+        for sensor, values in series.pixels(masks[0]).items():
+            sums[sensor].add(values)
         for role, mask in enumerate(masks):
             usable = mask & labelled & whole
             counts[role] += np.bincount(crops[usable], minlength=_IDS)
@@ -168,7 +180,7 @@ def survey(samples: Samples, split: Split) -> Survey:
         incomplete=_three(incomplete),
         training_patches=np.array(patches[0], dtype=np.int64),
         validation_patches=np.array(validation, dtype=np.int64),
-        statistics=sums.finish(samples.bands),
+        statistics=tuple(found.finish() for found in sums.values()),
     )
     _report(result, samples)
     return result

@@ -23,7 +23,7 @@ from cropflow.models.dataset import Samples, Split
 from cropflow.models.learning import PixelLearner
 from cropflow.models.loading import PatchBatches
 from cropflow.models.progress import Progress
-from cropflow.models.registry import build_network
+from cropflow.models.registry import build_network, channels
 from cropflow.models.statistics import Survey
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def train_network(
     """Train on the accelerators there are: CPU, one GPU, or several by distributed data parallelism.
 
     Labels of the validation fold decide when to stop, those of the test fold are never read. The
-    network does see the reflectance of neighbouring blocks as context, as it does when it maps.
+    network does see the values of neighbouring blocks as context, as it does when it maps.
 
     Args:
         samples: All patches.
@@ -80,7 +80,7 @@ def train_network(
         The trained network; None on all processes but the first.
 
     Raises:
-        CropflowError: If the patches are too small for the depth of the U-Net.
+        CropflowError: If the patches are too small for the depth of the U-Net, or the sensors differ in their periods.
     """
     _check_depth(samples.patch_size, len(settings.widths), settings.cutout)
     _quieten()
@@ -89,7 +89,7 @@ def train_network(
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.manual_seed(seed)
     learner = PixelLearner(
-        build_network(settings, len(samples.bands), len(survey.classes)),
+        build_network(settings, channels(samples.layouts), len(survey.classes)),
         survey.statistics,
         survey.class_weights(settings.class_weights),
         learning_rate=settings.learning_rate,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cropflow.errors import CropflowError
-from cropflow.models.dataset import complete
+from cropflow.samples.sensors import KINDS, Layout
+from cropflow.samples.stack import Stack, stack_up
 
 if TYPE_CHECKING:
     from cropflow.models.prediction import Predictor
@@ -18,9 +19,22 @@ NOT_PREDICTED = 65535
 SCALE = 10_000
 
 
+class SiteSeries(Protocol):
+    """The series of a site: in memory as a :class:`Stack`, or in stores of composites."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        ...
+
+    def window(self, rows: slice, columns: slice = ...) -> Stack:
+        """Some rows and columns, ``(T, C, y, x)`` per sensor."""
+        ...
+
+
 def predict_site(
     predictor: Predictor,
-    reflectance: Any,
+    series: SiteSeries,
     *,
     where: NDArray[np.bool_] | None = None,
     patch: int | None = None,
@@ -35,36 +49,30 @@ def predict_site(
 
     Args:
         predictor: A trained model.
-        reflectance: uint16, x 10000, 0 = nodata, ``(period, band, y, x)``; NumPy or Zarr.
+        series: The series of all its sensors.
         where: True where a prediction is wanted, ``(y, x)``; everywhere when absent.
         patch: Rows and columns of a window; the predictor's when absent.
         overlap: Share of a window that its neighbour covers too, [0, 0.9].
 
     Returns:
         Probability x 10000, uint16, ``(class, y, x)``; 65535 where not wanted, or where a period or
-        band has no value.
+        band of a sensor has no value.
 
     Raises:
-        CropflowError: If the number of periods or bands is not the model's.
+        CropflowError: If sensors, or the number of periods or bands, are not the model's.
     """
-    shape = tuple(int(size) for size in reflectance.shape)
-    expected = (predictor.periods, len(predictor.bands))
-    if len(shape) != 4 or shape[:2] != expected:
-        raise CropflowError(
-            f"The series has the shape {shape}; the model expects {expected[0]} periods and {expected[1]} bands. "
-            "Use composites of the bands and the length of season it was trained with."
-        )
-    if where is not None and where.shape != shape[2:]:
-        raise ValueError(f"where has shape {where.shape}, the site {shape[2:]}")
+    shape = series.shape
+    if where is not None and where.shape != shape:
+        raise ValueError(f"where has shape {where.shape}, the site {shape}")
     if not 0 <= overlap <= 0.9:
         raise ValueError(f"overlap is {overlap}; expected 0 to 0.9")
-    wanted = np.ones(shape[2:], dtype=np.bool_) if where is None else where
-    result = np.full((len(predictor.classes), *shape[2:]), NOT_PREDICTED, dtype=np.uint16)
+    wanted = np.ones(shape, dtype=np.bool_) if where is None else where
+    result = np.full((len(predictor.classes), *shape), NOT_PREDICTED, dtype=np.uint16)
     size = patch or predictor.patch_size
     if predictor.pixelwise:
-        _predict_pixels(predictor, reflectance, wanted, size, result)
+        _predict_pixels(predictor, series, wanted, size, result)
     else:
-        _predict_windows(predictor, reflectance, wanted, size, overlap, result)
+        _predict_windows(predictor, series, wanted, size, overlap, result)
     return result
 
 
@@ -92,23 +100,23 @@ def _quantise(probability: NDArray[np.float32]) -> NDArray[np.uint16]:
 
 
 def _predict_pixels(
-    predictor: Predictor, reflectance: Any, wanted: NDArray[np.bool_], rows: int, result: NDArray[np.uint16]
+    predictor: Predictor, series: SiteSeries, wanted: NDArray[np.bool_], rows: int, result: NDArray[np.uint16]
 ) -> None:
     """Predict the wanted pixels of a few rows at a time; neighbours do not matter."""
     for top in range(0, len(wanted), rows):
         strip = slice(top, top + rows)
         if not wanted[strip].any():
             continue
-        values = np.asarray(reflectance[:, :, strip, :])
-        mask = wanted[strip] & complete(values, (0, 1))
+        values = _read(predictor, series, strip)
+        mask = wanted[strip] & values.complete()
         if mask.any():
-            found = predictor.probability(values[:, :, mask][:, :, np.newaxis])
+            found = predictor.probability(values.row_of(mask))
             result[:, strip][:, mask] = _quantise(found[:, 0])
 
 
 def _predict_windows(
     predictor: Predictor,
-    reflectance: Any,
+    series: SiteSeries,
     wanted: NDArray[np.bool_],
     size: int,
     overlap: float,
@@ -128,13 +136,13 @@ def _predict_windows(
         if not inside.any():
             total[:], weight[:] = 0, 0
             continue
-        strip = _padded(reflectance, top, size, span)
+        strip = _read(predictor, series, slice(top, top + size)).padded(size, span)
         mask[:] = False
         mask[: len(inside), :width] = inside
-        mask &= complete(strip, (0, 1))
+        mask &= strip.complete()
         chosen = [left for left in lefts if mask[:, left : left + size].any()]
         for batch in _batches(chosen, predictor.batch):
-            windows = np.stack([strip[..., left : left + size] for left in batch])
+            windows = stack_up([strip.window(slice(None), slice(left, left + size)) for left in batch])
             for left, found in zip(batch, predictor.probability(windows), strict=True):
                 total[..., left : left + size] += found * weights
                 weight[:, left : left + size] += weights
@@ -149,13 +157,32 @@ def _batches(items: list[int], size: int) -> Iterator[list[int]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
-def _padded(reflectance: Any, top: int, size: int, span: int) -> NDArray[np.uint16]:
-    """Rows of a site as ``(period, band, size, span)``, nodata beyond its border."""
-    values = np.asarray(reflectance[:, :, top : top + size, :])
-    if values.dtype != np.uint16:
-        raise ValueError(f"reflectance is {values.dtype}; expected uint16, x 10000")
-    missing = (size - values.shape[2], span - values.shape[3])
-    return np.pad(values, ((0, 0), (0, 0), (0, missing[0]), (0, missing[1]))) if any(missing) else values
+def _read(predictor: Predictor, series: SiteSeries, rows: slice) -> Stack:
+    """Some rows of a site, in the order of the model's sensors.
+
+    Raises:
+        CropflowError: If sensors, or the number of periods or bands, are not the model's.
+    """
+    values = series.window(rows).values
+    expected = {layout.sensor: layout for layout in predictor.layouts}
+    if set(values) != set(expected):
+        raise CropflowError(
+            f"The series are of {', '.join(values)}; the model expects {', '.join(expected)}. "
+            "Use composites of the sensors it was trained with."
+        )
+    return Stack({sensor: _checked(values[sensor], layout) for sensor, layout in expected.items()})
+
+
+def _checked(values: NDArray[np.generic], layout: Layout) -> NDArray[np.generic]:
+    wanted = (len(layout.periods), len(layout.bands))
+    if values.ndim != 4 or values.shape[:2] != wanted:
+        raise CropflowError(
+            f"The series of {layout.sensor} has the shape {values.shape}; the model expects {wanted[0]} periods and "
+            f"{wanted[1]} bands. Use composites of the bands and the length of season it was trained with."
+        )
+    if values.dtype != KINDS[layout.sensor].dtype:
+        raise ValueError(f"{layout.sensor} is {values.dtype}; expected {KINDS[layout.sensor].dtype}")
+    return values
 
 
 def _finish(

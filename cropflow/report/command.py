@@ -23,7 +23,9 @@ def report(
     place: Annotated[list[str], typer.Option(help="Place learnt from, region/season; may be repeated.")],
     samples: Annotated[list[Path], typer.Option(help="Sample folder, per place.", exists=True)],
     folds: Annotated[list[Path], typer.Option(help="folds.json, per place.", exists=True)],
-    composites: Annotated[list[Path], typer.Option(help="Composites (Zarr), per place.", exists=True)],
+    composites: Annotated[
+        list[Path], typer.Option(help="Composites (Zarr), per place and sensor of the set.", exists=True)
+    ],
     scenes: Annotated[
         list[Path], typer.Option(help="<region>/<season>/<sensor>.parquet, per place and sensor.", exists=True)
     ],
@@ -73,20 +75,23 @@ def report(
     evaluations = by_experiment(evaluation, experiment)
     others = models_by_experiment(compared_model or [], evaluations.keys() - {experiment})
     maps = {f"{folder.parent.name}/{folder.name}": folder for folder in map_ or []}
+    sample_set = parse(SampleSet, parsed["set"])
+    places = read_places(
+        place,
+        samples=samples,
+        folds=folds,
+        composites=composites,
+        sensors=sample_set.sensors,
+        scenes=scenes,
+        labels=labels,
+        crops=crops,
+        parcels=parcels,
+    )
     inputs = ReportInputs(
         experiment=experiment,
         settings=parsed,
-        legend=read_legend(parse(SampleSet, parsed["set"]).legend),
-        places=read_places(
-            place,
-            samples=samples,
-            folds=folds,
-            composites=composites,
-            scenes=scenes,
-            labels=labels,
-            crops=crops,
-            parcels=parcels,
-        ),
+        legend=read_legend(sample_set.legend),
+        places=places,
         models={fold: read_json(folder / "model.json") for fold, folder in enumerate(model)},
         histories={fold: read_history(folder / "history.csv") for fold, folder in enumerate(model)},
         metrics={name: read_json(file) for name, file in evaluations.items()},
@@ -100,8 +105,7 @@ def report(
     page = render(inputs)
     write_text(output, page)
     per_place = {
-        "samples": samples, "folds": folds, "composites": composites, "labels": labels, "crops": crops,
-        "parcels": parcels,
+        "samples": samples, "folds": folds, "labels": labels, "crops": crops, "parcels": parcels,
     }  # fmt: skip
     used = {
         "confusion": confusion,
@@ -111,6 +115,7 @@ def report(
         **{f"model {index} of {name}": path for name, paths in others.items() for index, path in enumerate(paths)},
         **{f"map {name}": folder for name, folder in maps.items()},
         **{f"truth of {folder.parent.name}": folder for folder in truth or []},
+        **{f"composites {found.name} {sensor}": path for found in places for sensor, path in found.composites.items()},
         **{
             f"{role} {name}": path for role, paths in per_place.items() for name, path in zip(place, paths, strict=True)
         },

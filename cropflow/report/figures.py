@@ -194,24 +194,52 @@ def ndvi_curve(
         return _svg(figure)
 
 
-def clear_observations(periods: Sequence[str], quartiles: NDArray[np.float64]) -> str:
-    """Clear observations per pixel and period.
+def backscatter_curve(periods: Sequence[str], bands: Mapping[str, NDArray[np.float64]], colour: Colour) -> str:
+    """Mean backscatter of one crop over the season: VV as a line, VH dashed.
+
+    Args:
+        periods: ISO start dates.
+        bands: Band -> dB, ``(period,)``, NaN where unknown.
+        colour: RGB, 0..255.
+    """
+    line = tuple(0.62 * channel / 255 for channel in colour)
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _figure(2.9, 1.75)
+        places = np.arange(len(periods))
+        for band, decibels in bands.items():
+            axes.plot(
+                places, decibels, "o--" if band.startswith("VH") else "o-", color=line, linewidth=1.6, markersize=2.5
+            )
+        axes.set_ylim(-28, -2)
+        axes.set_yticks([-25, -20, -15, -10, -5], ["-25", "", "-15", "", "-5"])
+        axes.grid(axis="y", color=GRID)
+        axes.set_xticks(places, [MONTHS[int(period[5:7]) - 1][0] for period in periods], fontsize=8)
+        return _svg(figure)
+
+
+def observations_chart(
+    periods: Sequence[str], quartiles: NDArray[np.float64], scenes: NDArray[np.float64], what: str
+) -> str:
+    """Observations per pixel and period, beside the scenes that were taken.
 
     Args:
         periods: ISO start dates.
         quartiles: ``(3, period)``: lower quartile, median and upper quartile of the count.
+        scenes: Scenes of a site, mean over sites, ``(period,)``.
+        what: What is counted.
     """
     with matplotlib.rc_context(STYLE):
         figure, axes = _figure(4.6, 2.3)
         places = np.arange(len(periods))
         axes.bar(places, quartiles[1], color="#7aa874", width=0.62, label="median")
         axes.vlines(places, quartiles[0], quartiles[2], color="#274d25", linewidth=2.2, label="quartiles")
-        axes.set_ylabel("clear observations")
-        axes.set_ylim(0, max(1.0, float(quartiles.max()) * 1.08))
+        axes.plot(places, scenes, "D", color=SOFT, markerfacecolor="white", markersize=4, label="scenes of a site")
+        axes.set_ylabel(what)
+        axes.set_ylim(0, max(1.0, float(quartiles.max()), float(scenes.max(initial=0.0))) * 1.08)
         axes.yaxis.get_major_locator().set_params(integer=True)
         axes.set_xticks(places, month_labels(periods), fontsize=7.5)
         axes.grid(axis="y", color=GRID)
-        _key(figure, 2)
+        _key(figure, 3)
         return _svg(figure)
 
 

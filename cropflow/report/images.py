@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -112,10 +112,28 @@ def true_colour(reflectance: NDArray[np.uint16]) -> NDArray[np.uint8]:
     Returns:
         ``(y, x, 3)``, uint8.
     """
-    scaled = (reflectance.astype(np.float32) - DARK) / (BRIGHT - DARK)
-    rgb = (np.clip(scaled, 0, 1) ** GAMMA * 255).astype(np.uint8).transpose(1, 2, 0)
-    rgb[(reflectance == 0).any(axis=0)] = GREY
-    return rgb
+    return stretched(reflectance, [(DARK, BRIGHT)] * 3, 0, GAMMA)
+
+
+def stretched(
+    values: NDArray[Any], limits: Sequence[tuple[float, float]], nodata: int, gamma: float = 1.0
+) -> NDArray[np.uint8]:
+    """Three layers as red, green and blue.
+
+    Args:
+        values: ``(3, y, x)``, as stored.
+        limits: Per layer the values shown as none and as full of its colour.
+        nodata: Stored value that means none; shown grey where a layer has it.
+        gamma: Exponent of the stretched values; below 1 lifts the dark.
+
+    Returns:
+        ``(y, x, 3)``, uint8.
+    """
+    low, high = (np.array(side, dtype=np.float32)[:, None, None] for side in zip(*limits, strict=True))
+    scaled = (values.astype(np.float32) - low) / (high - low)
+    rgb = (np.clip(scaled, 0, 1) ** gamma * 255).astype(np.uint8).transpose(1, 2, 0)
+    rgb[(values == nodata).any(axis=0)] = GREY
+    return np.asarray(rgb)
 
 
 def colour_percent(values: NDArray[np.uint8], nodata: int = 255) -> NDArray[np.uint8]:

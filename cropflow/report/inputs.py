@@ -28,7 +28,7 @@ class PlaceInputs:
         samples: Sample folder.
         counts: Content of its ``summary.json``.
         folds: Content of ``folds.json``.
-        composites: Zarr store.
+        composites: Sensor -> Zarr store, in the order of the sample set.
         scenes: Sensor -> table of all its scenes, kept and dropped.
         labels: Summary of the cleaned register.
         crops: Summary of the mapping to the legend.
@@ -40,7 +40,7 @@ class PlaceInputs:
     samples: Path
     counts: dict[str, Any]
     folds: dict[str, Any]
-    composites: Path
+    composites: dict[str, Path]
     scenes: dict[str, pandas.DataFrame]
     labels: dict[str, Any]
     crops: dict[str, Any]
@@ -81,6 +81,11 @@ class ReportInputs:
     def own(self) -> dict[str, Any]:
         """The metrics of the page's own experiment."""
         return self.metrics[self.experiment]
+
+    @property
+    def sensors(self) -> tuple[str, ...]:
+        """Sensors of the samples, in order."""
+        return tuple(self.places[0].composites)
 
     @property
     def label_maps(self) -> tuple[str, ...]:
@@ -200,26 +205,29 @@ def read_places(
     samples: Sequence[Path],
     folds: Sequence[Path],
     composites: Sequence[Path],
+    sensors: Sequence[str],
     scenes: Sequence[Path],
     labels: Sequence[Path],
     crops: Sequence[Path],
     parcels: Sequence[Path],
 ) -> tuple[PlaceInputs, ...]:
-    """Read what describes the places, given in one order; catalogues of scenes once per place and sensor.
+    """Read what describes the places, given in one order; composites and catalogues of scenes once per sensor too.
 
     Raises:
         CropflowError: If an option is not given once per place, or a place has no catalogue.
     """
+    from cropflow.samples.sensors import by_place
+
     same_length(
         places,
         samples=samples,
         folds=folds,
-        composites=composites,
         labels=labels,
         crops=crops,
         parcels=parcels,
     )
     catalogues = catalogues_by_place(scenes, places)
+    stores = by_place(composites, sensors, len(places))
     return tuple(
         PlaceInputs(
             name=place,
@@ -227,7 +235,7 @@ def read_places(
             samples=samples[index],
             counts=read_json(samples[index] / "summary.json"),
             folds=read_json(folds[index]),
-            composites=composites[index],
+            composites=stores[index],
             scenes={sensor: read_table(file) for sensor, file in catalogues[place].items()},
             labels=read_json(labels[index]),
             crops=read_json(crops[index]),

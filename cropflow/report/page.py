@@ -9,12 +9,26 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from cropflow.files.atomic import read_json
 from cropflow.report import classes, scores
-from cropflow.report.figures import clear_observations, learning_curves, ndvi_curve, pixel_shares
-from cropflow.report.inputs import ReportInputs
+from cropflow.report.backscatter import backscatter_by_crop
+from cropflow.report.figures import (
+    backscatter_curve,
+    learning_curves,
+    ndvi_curve,
+    observations_chart,
+    pixel_shares,
+)
+from cropflow.report.inputs import PlaceInputs, ReportInputs
 from cropflow.report.pictures import SitePicture, picture_maps
-from cropflow.report.series import Observations, ndvi_by_crop, observations, periods_of, true_colour_strip
-from cropflow.report.stages import Stage, map_stage, place_stages, scoring_stage
-from cropflow.report.texts import MONTHS, number, readable, score
+from cropflow.report.scenes import scenes_per_period
+from cropflow.report.series import Observations, ndvi_by_crop, observations, periods_of
+from cropflow.report.stage import Stage
+from cropflow.report.stages import map_stage, place_stages, scoring_stage
+from cropflow.report.strips import season_strip
+from cropflow.report.texts import MONTHS, listed, number, readable, score
+from cropflow.samples.sensors import TITLES
+
+# Observations of every sensor of every place.
+Seen = dict[str, dict[str, Observations]]
 
 MOST_CURVES = 16
 # Places whose season is shown in pictures and charts; their tables are shown for all.
@@ -30,7 +44,10 @@ def render(inputs: ReportInputs) -> str:
     Raises:
         CropflowError: If maps, samples and composites do not lie on one grid.
     """
-    seen = {place.name: observations(place.composites) for place in inputs.places}
+    seen: Seen = {
+        place.name: {sensor: observations(store) for sensor, store in place.composites.items()}
+        for place in inputs.places
+    }
     pictures = picture_maps(inputs.maps, {place.name: place.samples for place in inputs.places}, inputs.legend)
     rows = scores.scored_rows(inputs)
     stages = _stages(inputs, seen)
@@ -38,6 +55,7 @@ def render(inputs: ReportInputs) -> str:
         "experiment": inputs.experiment,
         "model": readable(inputs.settings["experiment"]["model"]["name"]),
         "places": [place.name for place in inputs.places],
+        "sensors": listed(TITLES[sensor] for sensor in inputs.sensors),
         "legend": inputs.legend.key,
         "folds": scores.fold_rows(inputs),
         "cards": scores.cards(inputs),
@@ -62,6 +80,7 @@ def render(inputs: ReportInputs) -> str:
         "strips": _strips(inputs, seen),
         "strips_note": _shown(MOST_STRIPS, len(inputs.places), "places"),
         **_ndvi(inputs),
+        "backscatter": _backscatter(inputs),
         "steps": [step.cells for stage in stages for step in stage.steps],
         "stages": stages,
         "label_rows": classes.label_rows(inputs),
@@ -97,27 +116,41 @@ def _learning(inputs: ReportInputs) -> list[str]:
     return learning_curves(epochs, best, scores.titles(inputs)["balanced_accuracy"]) if epochs else []
 
 
-def _strips(inputs: ReportInputs, seen: dict[str, Observations]) -> list[dict[str, Any]]:
+def _strips(inputs: ReportInputs, seen: Seen) -> list[dict[str, Any]]:
     strips = []
     for place in inputs.places[:MOST_STRIPS]:
-        strip, found = true_colour_strip(place.composites), seen[place.name]
+        strip, found = season_strip(place.composites), seen[place.name]
+        shown = found[strip.sensor] if strip.pictures else None
         strips.append(
             {
                 "name": place.name,
                 "site": f"site {strip.site}" + (f", the first of {strip.sites}" if strip.sites > 1 else ""),
+                "colours": strip.colours,
                 "months": [
                     {
                         "name": f"{MONTHS[int(period[5:7]) - 1]} {period[:4]}",
                         "picture": picture,
                         "note": _month_note(float(filled), float(empty)),
                     }
-                    for (period, picture), filled, empty in zip(strip.pictures, found.filled, found.empty, strict=False)
-                ],
-                "observations": clear_observations(found.periods, found.quartiles),
-                "shares": pixel_shares(found.periods, found.filled, found.empty),
+                    for (period, picture), filled, empty in zip(strip.pictures, shown.filled, shown.empty, strict=True)
+                ]
+                if shown
+                else [],
+                "sensors": [_sensor_charts(place, sensor, one) for sensor, one in found.items()],
             }
         )
     return strips
+
+
+def _sensor_charts(place: PlaceInputs, sensor: str, found: Observations) -> dict[str, str]:
+    what = "clear observations" if sensor == "sentinel2" else "observations"
+    scenes = scenes_per_period(place.scenes[sensor], found.periods)
+    return {
+        "name": TITLES[sensor],
+        "what": what.capitalize(),
+        "observations": observations_chart(found.periods, found.quartiles, scenes, what),
+        "shares": pixel_shares(found.periods, found.filled, found.empty),
+    }
 
 
 def _month_note(filled: float, empty: float) -> str:
@@ -128,9 +161,9 @@ def _month_note(filled: float, empty: float) -> str:
 
 def _ndvi(inputs: ReportInputs) -> dict[str, Any]:
     names = {crop: classes.crop_title(inputs, crop) for crop in inputs.legend.ids}
-    stores = [place.composites for place in inputs.places]
-    curves = ndvi_by_crop(stores, [place.samples for place in inputs.places], names)
-    periods = periods_of(stores[0])
+    stores = [place.composites["sentinel2"] for place in inputs.places if "sentinel2" in place.composites]
+    curves = ndvi_by_crop(stores, [place.samples for place in inputs.places], names) if stores else []
+    periods = periods_of(stores[0]) if stores else []
     drawn = [
         {
             "name": names[curve.crop],
@@ -142,7 +175,27 @@ def _ndvi(inputs: ReportInputs) -> dict[str, Any]:
     return {"curves": drawn, "curves_note": _shown(MOST_CURVES, len(curves), "crops")}
 
 
-def _stages(inputs: ReportInputs, seen: dict[str, Observations]) -> list[Stage]:
+def _backscatter(inputs: ReportInputs) -> list[dict[str, Any]]:
+    """Curves of each direction of Sentinel-1, where the samples hold it."""
+    names = {crop: classes.crop_title(inputs, crop) for crop in inputs.legend.ids}
+    samples = [place.samples for place in inputs.places]
+    found = []
+    for sensor in (sensor for sensor in inputs.sensors if sensor != "sentinel2"):
+        stores = [place.composites[sensor] for place in inputs.places]
+        curves = backscatter_by_crop(stores, samples, names)
+        drawn = [
+            {
+                "name": names[curve.crop],
+                "pixels": number(curve.pixels),
+                "picture": backscatter_curve(periods_of(stores[0]), curve.bands, inputs.legend.colour(curve.crop)),
+            }
+            for curve in curves[:MOST_CURVES]
+        ]
+        found.append({"sensor": TITLES[sensor], "curves": drawn, "note": _shown(MOST_CURVES, len(curves), "crops")})
+    return found
+
+
+def _stages(inputs: ReportInputs, seen: Seen) -> list[Stage]:
     stages: list[Stage] = []
     registers: set[str] = set()
     for place in inputs.places:

@@ -1,4 +1,4 @@
-"""What the composites show: clear observations, NDVI per crop, true-colour strip."""
+"""What the composites show: how often the ground was seen, and the NDVI of each crop."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 from cropflow.errors import CropflowError
 from cropflow.files.cubes import open_store
 from cropflow.files.rasters import read_raster
-from cropflow.report.images import as_jpeg, true_colour
 
 # Pixels per crop and site from which quartiles are taken: enough for a stable curve, few enough for a quick page.
 MOST_PIXELS = 4000
-STRIP_SIDE = 240
 
 Quartiles = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
@@ -29,7 +27,7 @@ class Observations:
 
     Attributes:
         periods: ISO start dates.
-        quartiles: Lower quartile, median and upper quartile of the clear observations, ``(3, period)``.
+        quartiles: Lower quartile, median and upper quartile of the valid observations, ``(3, period)``.
         filled: Share of pixels interpolated, ``(period,)``, [0, 1].
         empty: Share of pixels without a value, ``(period,)``, [0, 1].
         pixels: Pixels of all sites.
@@ -57,21 +55,6 @@ class NdviCurve:
     pixels: int
 
 
-@dataclass(frozen=True)
-class Strip:
-    """The season of one site in true colour.
-
-    Attributes:
-        site: The site shown.
-        sites: Sites of the store.
-        pictures: Start date and picture of each period; empty where the series lacks a visible band.
-    """
-
-    site: str
-    sites: int
-    pictures: tuple[tuple[str, str], ...]
-
-
 def site_groups(store: Path) -> dict[str, zarr.Group]:
     """Sites of a store, sorted by name.
 
@@ -87,29 +70,31 @@ def site_groups(store: Path) -> dict[str, zarr.Group]:
     return groups
 
 
-def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:
+def array_of(group: zarr.Group, name: str) -> zarr.Array[Any]:
+    """An array of a site."""
     found = group[name]
     if not isinstance(found, zarr.Array):
         raise TypeError(f"{name} is no array")
     return found
 
 
-def _names(group: zarr.Group, key: str) -> list[str]:
+def names_of(group: zarr.Group, key: str) -> list[str]:
+    """Names of the bands or periods of a site."""
     attributes: dict[str, Any] = dict(group.attrs.asdict())
     return [str(name) for name in attributes[key]]
 
 
 def periods_of(store: Path) -> list[str]:
     """ISO start dates of a store's periods."""
-    return _names(next(iter(site_groups(store).values())), "periods")
+    return names_of(next(iter(site_groups(store).values())), "periods")
 
 
 def observations(store: Path) -> Observations:
-    """Count clear observations, filled and empty pixels over all sites of a store."""
+    """Count valid observations, filled and empty pixels over all sites of a store."""
     counts, filled, empty = [], [], []
     for group in site_groups(store).values():
-        seen = np.asarray(_array(group, "observations")[:])
-        made = np.asarray(_array(group, "filled")[:])
+        seen = np.asarray(array_of(group, "observations")[:])
+        made = np.asarray(array_of(group, "filled")[:])
         counts.append(seen.reshape(len(seen), -1))
         filled.append(made.reshape(len(made), -1))
         empty.append(((seen == 0) & ~made).reshape(len(made), -1))
@@ -132,13 +117,38 @@ def ndvi(red: NDArray[np.uint16], infrared: NDArray[np.uint16]) -> NDArray[np.fl
     return result
 
 
+def same_months(stores: Sequence[Path]) -> bool:
+    """Whether stores share a calendar: several seasons of one share a curve, other calendars do not."""
+    return len({tuple(period[5:] for period in periods_of(store)) for store in stores}) == 1
+
+
+def labels_of(samples: Path, site: str, values: zarr.Array[Any]) -> NDArray[np.uint16]:
+    """Crops of a site's pixels, on the grid of its composites.
+
+    Args:
+        samples: Sample folder of the place.
+        site: The site.
+        values: Its composites, ``(period, band, y, x)``.
+
+    Raises:
+        CropflowError: If they do not lie on one grid.
+    """
+    crops: NDArray[np.uint16] = read_raster(samples / site / "crops.tif")[0][0]
+    if crops.shape != values.shape[2:]:
+        raise CropflowError(
+            f"{samples / site}/crops.tif has {crops.shape} pixels, the composites {values.shape[2:]}; "
+            "expected one grid. Build the samples again."
+        )
+    return crops
+
+
 def ndvi_by_crop(
     stores: Sequence[Path], samples: Sequence[Path], names: Mapping[int, str], seed: int = 0
 ) -> list[NdviCurve]:
     """Quartiles of NDVI per crop and period, from labelled pixels of all places.
 
     Args:
-        stores: Composites per place.
+        stores: Sentinel-2 composites per place; none where the set has no such sensor.
         samples: Sample folder per place, in the same order.
         names: Crop id -> name; other ids are left out.
         seed: Seed of the draw where a crop has very many pixels.
@@ -147,24 +157,18 @@ def ndvi_by_crop(
         Curves, crops with most pixels first. Empty where the series lacks B04 or B08, or the places differ in the
         months of their periods.
     """
-    # Several seasons of one calendar share a curve; other calendars do not.
-    if len({tuple(period[5:] for period in periods_of(store)) for store in stores}) != 1:
+    if not same_months(stores):
         return []
     found: dict[int, list[NDArray[np.float32]]] = {}
     sizes: dict[int, int] = {}
     generator = np.random.default_rng(seed)
     for store, folder in zip(stores, samples, strict=True):
         for site, group in site_groups(store).items():
-            bands = _names(group, "bands")
+            bands = names_of(group, "bands")
             if not {"B04", "B08"} <= set(bands):
                 return []
-            crops = read_raster(folder / site / "crops.tif")[0][0]
-            values = _array(group, "reflectance")
-            if crops.shape != values.shape[2:]:
-                raise CropflowError(
-                    f"{folder / site}/crops.tif has {crops.shape} pixels, the composites {values.shape[2:]}; "
-                    "expected one grid. Build the samples again."
-                )
+            values = array_of(group, "reflectance")
+            crops = labels_of(folder, site, values)
             red, infrared = (np.asarray(values[:, bands.index(band)]) for band in ("B04", "B08"))
             for crop in sorted(set(np.unique(crops).tolist()) & set(names)):
                 pixels = np.flatnonzero(crops == crop)
@@ -183,19 +187,3 @@ def _quartiles(series: NDArray[np.float32]) -> Quartiles:
     if seen.any():
         quartiles[:, seen] = np.nanpercentile(series[seen], [25, 50, 75], axis=1)
     return quartiles[0], quartiles[1], quartiles[2]
-
-
-def true_colour_strip(store: Path) -> Strip:
-    """Pictures of each period of the first site."""
-    groups = site_groups(store)
-    site, group = next(iter(groups.items()))
-    bands = _names(group, "bands")
-    if not {"B02", "B03", "B04"} <= set(bands):
-        return Strip(site, len(groups), ())
-    order = [bands.index(band) for band in ("B04", "B03", "B02")]
-    values = _array(group, "reflectance")
-    pictures = [
-        (period, as_jpeg(true_colour(np.asarray(values[index])[order]), STRIP_SIDE))
-        for index, period in enumerate(periods_of(store))
-    ]
-    return Strip(site, len(groups), tuple(pictures))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from cropflow.report.inputs import PlaceInputs
-from cropflow.report.scenes import dropped_scenes, kinds_of_scenes, sensor_name
+from cropflow.report.scenes import dropped_scenes, kinds_of_scenes
 from cropflow.report.series import Observations
-from cropflow.report.texts import NOTHING, listed, number, percent, plural, readable
+from cropflow.report.stage import Stage, Step
+from cropflow.report.texts import listed, number, percent, plural, readable
+from cropflow.samples.sensors import TITLES
 
 # Rows of a table that is open at its end; the rest is in the summary files.
 MOST_ROWS = 15
@@ -32,54 +33,6 @@ WHY_NOT = (
     ("too rare a crop", "rare"),
     ("out of the legend's scope", "out_of_scope"),
 )
-
-
-@dataclass(frozen=True)
-class Step:
-    """One line of the overview: what a stage took in and gave on.
-
-    Attributes:
-        stage: What was done.
-        where: Place or register; empty for all.
-        unit: What is counted.
-        taken: Count before.
-        given: Count after.
-    """
-
-    stage: str
-    where: str
-    unit: str
-    taken: int
-    given: int
-
-    @property
-    def cells(self) -> tuple[str, ...]:
-        """Stage, place, unit, taken, given, dropped and its share, as text."""
-        dropped = self.taken - self.given
-        # Where sites overlap, a parcel of the register counts once per site: more come out than went in.
-        lost = (number(dropped), percent(dropped, self.taken)) if dropped >= 0 else (NOTHING, NOTHING)
-        return (self.stage, self.where or "all places", self.unit, number(self.taken), number(self.given), *lost)
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One table of the section.
-
-    Attributes:
-        name: Heading.
-        summary: A sentence with the totals.
-        columns: Heads of the table.
-        rows: Cells as text.
-        texts: Columns that hold text, the first ones; the others hold numbers.
-        steps: Lines of the overview.
-    """
-
-    name: str
-    summary: str
-    columns: tuple[str, ...] = ()
-    rows: Sequence[tuple[str, ...]] = ()
-    texts: int = 1
-    steps: tuple[Step, ...] = ()
 
 
 def _counted(counts: Mapping[str, Any]) -> tuple[str, str]:
@@ -196,7 +149,7 @@ def scenes_stage(place: PlaceInputs, sensor: str) -> Stage:
     """Choice of the scenes of a sensor."""
     scenes = place.scenes[sensor]
     kept = scenes[scenes["kept"]]
-    name = sensor_name(sensor)
+    name = TITLES[sensor]
     decided = f": {kinds_of_scenes(kept, sensor)}" if len(kept) else ""
     return Stage(
         f"Scenes of {place.name}, {name}",
@@ -208,21 +161,22 @@ def scenes_stage(place: PlaceInputs, sensor: str) -> Stage:
     )
 
 
-def composites_stage(place: PlaceInputs, seen: Observations) -> Stage:
-    """From scenes to periods."""
+def composites_stage(place: PlaceInputs, sensor: str, seen: Observations) -> Stage:
+    """From the scenes of a sensor to periods."""
     total = seen.pixels * len(seen.periods)
     filled = round(float(seen.filled.sum()) * seen.pixels)
     empty = round(float(seen.empty.sum()) * seen.pixels)
+    title = TITLES[sensor]
     return Stage(
-        f"Composites of {place.name}",
+        f"Composites of {place.name}, {title}",
         f"{number(seen.pixels)} pixels in {len(seen.periods)} periods.",
         ("pixels × periods", "count", "share"),
         [
-            ("seen clearly at least once", number(total - filled - empty), percent(total - filled - empty, total)),
+            ("seen at least once", number(total - filled - empty), percent(total - filled - empty, total)),
             ("filled from neighbouring periods", number(filled), percent(filled, total)),
             ("without a value: the gap is too long", number(empty), percent(empty, total)),
         ],
-        steps=(Step("Periods with a value", place.name, "pixels × periods", total, total - empty),),
+        steps=(Step(f"Periods with a value, {title}", place.name, "pixels × periods", total, total - empty),),
     )
 
 
@@ -232,6 +186,9 @@ def samples_stage(place: PlaceInputs) -> Stage:
     reasons: dict[str, int] = pixels["reasons"]
     total, inside, usable = pixels["total"], pixels["total"] - reasons.get("outside", 0), reasons.get("usable", 0)
     notes = [f"{number(inside)} of {number(total)} pixels may carry a label; {number(usable)} are usable."]
+    for sensors, count in pixels["no_value_of"].items():
+        lacking = " and ".join(TITLES[sensor] for sensor in sensors.split(" and "))
+        notes.append(f"{plural(count, 'pixel')} in parcels without a value of {lacking} in a period.")
     if parcels["without_pixels"]:
         narrow, area = plural(parcels["without_pixels"], "parcel"), number(parcels["without_pixels_ha"], 2)
         notes.append(f"{narrow} ({area} ha) too narrow to hold the centre of a pixel.")
@@ -297,8 +254,9 @@ def map_stage(place: str, summary: Mapping[str, Any]) -> Stage:
     )
 
 
-def place_stages(place: PlaceInputs, seen: Observations, first_of_register: bool) -> list[Stage]:
+def place_stages(place: PlaceInputs, seen: Mapping[str, Observations], first_of_register: bool) -> list[Stage]:
     """All tables of a place, in the order of the rooms; those of a register once, for places may share one."""
     stages = [register_stage(place), legend_stage(place)] if first_of_register else []
-    scenes = (scenes_stage(place, sensor) for sensor in place.scenes)
-    return [*stages, sites_stage(place), *scenes, composites_stage(place, seen), samples_stage(place)]
+    composites = [composites_stage(place, sensor, found) for sensor, found in seen.items()]
+    scenes = [scenes_stage(place, sensor) for sensor in place.scenes]
+    return [*stages, sites_stage(place), *scenes, *composites, samples_stage(place)]

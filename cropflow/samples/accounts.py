@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import geopandas
@@ -16,6 +17,7 @@ from cropflow.samples.layers import REASONS, Layers
 
 log = logging.getLogger(__name__)
 
+NO_VALUE = REASONS.index("no_value")
 # Pixels of a class may differ from the area of its polygons by this share; small classes scatter more.
 LARGE_CLASS_PIXELS = 1000
 LARGE_CLASS_TOLERANCE = 0.01
@@ -29,17 +31,25 @@ class Accounts:
         self.pixels = 0
         self.reasons: Counter[tuple[int, int]] = Counter()
         self.usable: Counter[tuple[int, int]] = Counter()
+        self.without_value: Counter[str] = Counter()
         self.in_parcels: Counter[int] = Counter()
         self.expected: dict[int, float] = {}
         self.fallback: Counter[float] = Counter()
 
-    def add(self, layers: Layers, parcels: geopandas.GeoDataFrame, crop: NDArray[np.uint16]) -> None:
+    def add(
+        self,
+        layers: Layers,
+        parcels: geopandas.GeoDataFrame,
+        crop: NDArray[np.uint16],
+        has_value: Mapping[str, NDArray[np.bool_]],
+    ) -> None:
         """Count the pixels of a site.
 
         Args:
             layers: The layers of the site.
             parcels: Its parcels, clipped, in its UTM zone.
             crop: Crop of each parcel, in their order, uint16.
+            has_value: Sensor -> True where it has a value in every period, bool, ``(y, x)``.
         """
         usable, inside = layers.usable, layers.rasters.parcels > 0
         self.pixels += layers.truth.size
@@ -47,6 +57,7 @@ class Accounts:
         self.usable.update(_pairs(layers.truth[usable], layers.folds[usable]))
         self.in_parcels.update({own: n for (own, _), n in _pairs(layers.truth[inside], inside[inside]).items()})
         self.fallback.update(layers.rasters.fallback)
+        self.without_value.update(_lacking(has_value, layers.reason == NO_VALUE))
         area = parcels.geometry.area.to_numpy() / layers.grid.pixel_m**2
         for value in np.unique(crop):
             self.expected[int(value)] = self.expected.get(int(value), 0.0) + float(area[crop == value].sum())
@@ -87,7 +98,8 @@ class Accounts:
             parcels: All parcels: ``crop``, ``fold``, ``site_area_ha``, ``pixels``, ``interior_pixels``.
 
         Returns:
-            JSON-ready counts; the reasons of all pixels, and of each class, add up to its pixels.
+            JSON-ready counts; the reasons of all pixels, and of each class, add up to its pixels. ``no_value_of``
+            shares out the pixels without a value by the sensors that lack it, several joined by " and ".
 
         Raises:
             RuntimeError: If they do not, or a class is lost.
@@ -95,10 +107,17 @@ class Accounts:
         reasons = self._reasons()
         if sum(reasons.values()) != self.pixels or sum(self.usable.values()) != reasons["usable"]:
             raise RuntimeError(f"{reasons} do not add up to the {self.pixels} pixels of the sites")
+        if sum(self.without_value.values()) != reasons["no_value"]:
+            raise RuntimeError(f"{self.without_value} do not add up to {reasons['no_value']} pixels without a value")
         crops = sorted({crop for crop, _ in self.reasons} | set(self.expected))
         folds = sorted({fold for _, fold in self.usable})
         return {
-            "pixels": {"total": self.pixels, "in_parcels": sum(self.in_parcels.values()), "reasons": reasons},
+            "pixels": {
+                "total": self.pixels,
+                "in_parcels": sum(self.in_parcels.values()),
+                "reasons": reasons,
+                "no_value_of": dict(sorted(self.without_value.items())),
+            },
             "parcels": {
                 "total": len(parcels),
                 "cut": int(parcels["cut"].sum()),
@@ -130,6 +149,17 @@ class Accounts:
             name: sum(n for (own, reason), n in self.reasons.items() if reason == code and crop in (None, own))
             for code, name in enumerate(REASONS)
         }
+
+
+def _lacking(has_value: Mapping[str, NDArray[np.bool_]], where: NDArray[np.bool_]) -> dict[str, int]:
+    """How many of some pixels lack a value of which sensors; each pixel counts once."""
+    sensors = list(has_value)
+    lacks = np.stack([~has_value[sensor][where] for sensor in sensors])
+    rows, pixels = np.unique(lacks, axis=1, return_counts=True)
+    return {
+        " and ".join(sensor for sensor, lost in zip(sensors, row, strict=True) if lost): int(number)
+        for row, number in zip(rows.T, pixels, strict=True)
+    }
 
 
 def _pairs(crop: NDArray[np.uint16], other: NDArray[Any]) -> dict[tuple[int, int], int]:

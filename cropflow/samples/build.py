@@ -24,7 +24,7 @@ from cropflow.samples.labels import IGNORE, NO_FOLD, UNKNOWN
 from cropflow.samples.layers import Layers, build_layers
 from cropflow.samples.parcels import gather, is_labelled, look_up_folds, place_in_blocks, shuffle_crops
 from cropflow.samples.patches import LabelLayers, PatchArrays, build_index, draw_patches
-from cropflow.samples.sources import Composites
+from cropflow.samples.sources import Composites, in_all
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Sources:
         parcels: Site -> parcels clipped to it, in its UTM zone.
         crops: Crop id by parcel id.
         folds: Table of blocks with their folds.
-        composites: The composites of the season.
+        composites: The composites of the season, of every sensor.
     """
 
     sites: dict[str, Grid]
@@ -79,9 +79,10 @@ def build_samples(sources: Sources, settings: SampleSet, folder: Path) -> dict[s
         clipped = sources.parcels[site].sort_values("index")
         crop, fold = table["crop"].to_numpy(dtype=np.uint16), table["fold"].to_numpy(dtype=np.uint8)
         check_disjoint(clipped, fold, sources.folds)
-        layers = build_layers(clipped, crop, fold, grid, sources.folds, sources.composites.has_value(site), settings)
+        has_value = sources.composites.sites[site].has_value()
+        layers = build_layers(clipped, crop, fold, grid, sources.folds, in_all(has_value), settings)
         write_layers(layers, folder / site)
-        accounts.add(layers, clipped, crop)
+        accounts.add(layers, clipped, crop, has_value)
         found[site] = draw_patches(layers, settings.patch_size)
         counted.append(_count_pixels(table, layers))
         log.info(
@@ -134,16 +135,14 @@ def _write_patches(
         )
     composites = sources.composites
     (folder / "patches").mkdir()
-    arrays = PatchArrays(
-        folder / "patches", len(index), len(composites.periods), len(composites.bands), settings.patch_size
-    )
+    arrays = PatchArrays(folder / "patches", len(index), composites.layouts, settings.patch_size)
     usable = 0
     for site in sources.sites:
-        labels = _read_layers(folder / site, composites.has_value(site))
+        labels = _read_layers(folder / site, in_all(composites.sites[site].has_value()))
         usable += int(_usable(labels, settings.background).sum())
-        arrays.add_site(index[index["site"] == site], composites.groups[site], labels)
+        arrays.add_site(index[index["site"] == site], composites.sites[site], labels)
     arrays.close()
-    cut = int(_usable(LabelLayers(*(arrays.arrays[name] for name in ("crops", "folds", "parcels"))),
+    cut = int(_usable(LabelLayers(*(arrays.labels[name] for name in ("crops", "folds", "parcels"))),
                       settings.background).sum())  # fmt: skip
     if not cut == usable == summary["pixels"]["reasons"]["usable"]:
         raise RuntimeError(f"patches hold {cut} usable pixels, the layers {usable}, the accounts {summary['pixels']}")
@@ -151,8 +150,7 @@ def _write_patches(
     write_json(
         folder / "patches" / "patches.json",
         {
-            "bands": list(composites.bands),
-            "periods": list(composites.periods),
+            "sensors": [layout.told() for layout in composites.layouts],
             "legend": settings.legend,
             "patch_size": settings.patch_size,
             "background": settings.background,

@@ -90,7 +90,9 @@ def folds(
 
 @app.command()
 def build(
-    composites: Annotated[Path, typer.Option(help="Input: Zarr store of composites, reflectance x 10000.")],
+    composites: Annotated[
+        list[Path], typer.Option(help="Input: Zarr store of composites; once per sensor, in the order of the set's.")
+    ],
     sites: Sites,
     parcels: Annotated[Path, typer.Option(help="Input: folder with the parcels of each site.")],
     crops: Annotated[Path, typer.Option(help="Input: parquet table with the crop of each parcel.")],
@@ -102,7 +104,8 @@ def build(
 ) -> None:
     """Rasterise the parcels of a season and cut patches.
 
-    Input: composites (uint16, reflectance x 10000, 0 = nodata), parcels, their crops, and the folds of the blocks.
+    Input: composites of every sensor (reflectance x 10000, uint16, 0 = nodata; backscatter dB x 100, int16, -32768 =
+    nodata), parcels, their crops, and the folds of the blocks.
     Output: per site crops.tif, parcels.tif and folds.tif; a table of the parcels with their pixels; memory-mappable
     patches; and a summary whose counts add up.
     """
@@ -116,15 +119,17 @@ def build(
     from cropflow.samples.blocks import check_block_size
     from cropflow.samples.build import Sources, build_samples
     from cropflow.samples.parcels import read_crops, read_parcels
+    from cropflow.samples.sensors import by_place
     from cropflow.samples.sources import read_composites
 
     chosen = parse_json(SampleSet, settings)
+    stores = by_place(composites, chosen.sensors)[0]
     if not folds.is_file():
         raise CropflowError(f"{folds} is missing; expected the folds of the blocks. Run cropflow samples folds.")
     table = read_table(folds)
     check_block_size(table, chosen.folds.block_m)
     grids = read_sites(sites)
-    sources = Sources(grids, read_parcels(parcels, grids), read_crops(crops), table, read_composites(composites, grids))
+    sources = Sources(grids, read_parcels(parcels, grids), read_crops(crops), table, read_composites(stores, grids))
     with atomic_folder(output) as temporary:
         summary = build_samples(sources, chosen, temporary)
     log.info(
@@ -132,9 +137,12 @@ def build(
         summary["pixels"]["reasons"]["usable"], summary["pixels"]["total"], summary["patches"]["total"], len(grids),
         ", ".join(f"{name} {number}" for name, number in summary["pixels"]["reasons"].items() if name != "usable"),
     )  # fmt: skip
+    for sensor, number in summary["pixels"]["no_value_of"].items():
+        log.info("%d of %d pixels in parcels lack a period of %s", number, summary["pixels"]["in_parcels"], sensor)
     write_manifest(
         output,
-        {"composites": composites, "sites": sites, "parcels": parcels, "crops": crops, "folds": folds},
+        {f"composites {sensor}": path for sensor, path in stores.items()}
+        | {"sites": sites, "parcels": parcels, "crops": crops, "folds": folds},
         dump(chosen),
         {name: summary[name] for name in ("pixels", "parcels", "patches")},
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from cropflow.samples.labels import IGNORE, NO_FOLD
 from cropflow.samples.layers import Layers
-from cropflow.samples.sources import STRIP
-
-COMPOSITES = ("reflectance", "observations", "filled")
+from cropflow.samples.sensors import Layout
+from cropflow.samples.sources import STRIP, SiteComposites
 
 
 @dataclass(frozen=True)
@@ -102,45 +101,41 @@ def build_index(found: Mapping[str, pandas.DataFrame]) -> pandas.DataFrame:
 class PatchArrays:
     """The arrays of all patches in a folder, written patch by patch.
 
-    ``reflectance.npy (N, T, C, P, P)`` uint16, ``observations.npy`` and ``filled.npy (N, T, P, P)`` uint8 and bool,
-    ``crops.npy``, ``folds.npy`` and ``parcels.npy (N, P, P)`` uint16, uint8 and uint32. What lies beyond a site is
-    nodata: 0 everywhere, 65535 in crops, 255 in folds.
+    Per sensor ``<sensor>/values.npy (N, T, C, P, P)`` in its dtype and unit, ``<sensor>/observations.npy`` and
+    ``<sensor>/filled.npy (N, T, P, P)`` uint8 and bool; ``crops.npy``, ``folds.npy`` and ``parcels.npy (N, P, P)``
+    uint16, uint8 and uint32. What lies beyond a site is nodata: the sensor's in values, 65535 in crops, 255 in folds,
+    0 elsewhere.
     """
 
-    def __init__(self, folder: Path, n_patches: int, n_periods: int, n_bands: int, size: int) -> None:
+    def __init__(self, folder: Path, n_patches: int, layouts: Sequence[Layout], size: int) -> None:
         """Create the arrays.
 
         Args:
             folder: Existing folder.
             n_patches: N.
-            n_periods: T.
-            n_bands: C.
+            layouts: Axes of each sensor's series, T and C.
             size: P, rows and columns of a patch.
         """
-        shapes: dict[str, tuple[str, tuple[int, ...]]] = {
-            "reflectance": ("uint16", (n_patches, n_periods, n_bands, size, size)),
-            "observations": ("uint8", (n_patches, n_periods, size, size)),
-            "filled": ("bool", (n_patches, n_periods, size, size)),
-            "crops": ("uint16", (n_patches, size, size)),
-            "folds": ("uint8", (n_patches, size, size)),
-            "parcels": ("uint32", (n_patches, size, size)),
-        }
         self.size = size
         self.next = 0
-        self.arrays = {
-            name: open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.dtype(dtype), shape=shape)
-            for name, (dtype, shape) in shapes.items()
+        self.layouts = tuple(layouts)
+        patch = (n_patches, size, size)
+        self.labels = {
+            name: open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.dtype(dtype), shape=patch)
+            for name, dtype in (("crops", "uint16"), ("folds", "uint8"), ("parcels", "uint32"))
         }
-        self.arrays["crops"][:] = IGNORE
-        self.arrays["folds"][:] = NO_FOLD
+        self.labels["crops"][:] = IGNORE
+        self.labels["folds"][:] = NO_FOLD
+        self.series = {
+            layout.sensor: _create_series(folder / layout.sensor, n_patches, layout, size) for layout in layouts
+        }
 
-    def add_site(self, patches: pandas.DataFrame, composites: Any, layers: LabelLayers) -> None:
+    def add_site(self, patches: pandas.DataFrame, composites: SiteComposites, layers: LabelLayers) -> None:
         """Cut the patches of a site, in the order of its table.
 
         Args:
             patches: ``row`` and ``column`` of the upper-left pixels, ascending.
-            composites: Group or mapping with ``reflectance (period, band, y, x)``, ``observations`` and ``filled``
-                ``(period, y, x)``.
+            composites: The composites of the site.
             layers: The label layers of the site.
         """
         height, width = layers.crops.shape
@@ -149,16 +144,28 @@ class PatchArrays:
         strip_of = patches["row"] // rows_at_once
         for strip, some in patches.groupby(strip_of, sort=True):
             top = int(str(strip)) * rows_at_once
-            read = {name: composites[name][..., top : top + rows_at_once, :] for name in COMPOSITES}
+            rows = slice(top, top + rows_at_once)
+            read = {"values": composites.window(rows).values}
+            read |= {name: composites.counts(name, rows) for name in ("observations", "filled")}
             for row, column in zip(some["row"], some["column"], strict=True):
                 down, right = min(self.size, height - row), min(self.size, width - column)
+                within = slice(row - top, row - top + down), slice(column, column + right)
+                self._add_series(read, within, (down, right))
                 here = slice(row, row + down), slice(column, column + right)
-                for name, values in read.items():
-                    part = values[..., row - top : row - top + down, column : column + right]
-                    self.arrays[name][self.next, ..., :down, :right] = part
                 for name, layer in (("crops", layers.crops), ("folds", layers.folds), ("parcels", layers.parcels)):
-                    self.arrays[name][self.next, :down, :right] = layer[here]
+                    self.labels[name][self.next, :down, :right] = layer[here]
                 self.next += 1
+
+    def _add_series(
+        self, read: Mapping[str, Mapping[str, NDArray[Any]]], within: tuple[slice, slice], shape: tuple[int, int]
+    ) -> None:
+        down, right = shape
+        for layout in self.layouts:
+            arrays = self.series[layout.sensor]
+            if shape != (self.size, self.size):
+                arrays["values"][self.next] = layout.kind.nodata
+            for name, array in arrays.items():
+                array[self.next, ..., :down, :right] = read[name][layout.sensor][..., *within]
 
     def close(self) -> None:
         """Flush the arrays to disk.
@@ -166,7 +173,22 @@ class PatchArrays:
         Raises:
             RuntimeError: If fewer patches were added than were announced.
         """
-        if self.next != len(self.arrays["crops"]):
-            raise RuntimeError(f"{self.next} patches were cut; {len(self.arrays['crops'])} were announced")
-        for array in self.arrays.values():
-            array.flush()
+        if self.next != len(self.labels["crops"]):
+            raise RuntimeError(f"{self.next} patches were cut; {len(self.labels['crops'])} were announced")
+        for arrays in (self.labels, *self.series.values()):
+            for array in arrays.values():
+                array.flush()
+
+
+def _create_series(folder: Path, n_patches: int, layout: Layout, size: int) -> dict[str, np.memmap[Any, Any]]:
+    folder.mkdir()
+    counts = (n_patches, len(layout.periods), size, size)
+    shapes: dict[str, tuple[str, tuple[int, ...]]] = {
+        "values": (layout.kind.dtype, (n_patches, len(layout.periods), len(layout.bands), size, size)),
+        "observations": ("uint8", counts),
+        "filled": ("bool", counts),
+    }
+    return {
+        name: open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.dtype(dtype), shape=shape)
+        for name, (dtype, shape) in shapes.items()
+    }

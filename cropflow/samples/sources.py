@@ -1,11 +1,11 @@
-"""The composites that samples are cut from, checked."""
+"""The composites that samples are cut from and models are applied to, checked."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import zarr
@@ -14,9 +14,69 @@ from numpy.typing import NDArray
 from cropflow.errors import CropflowError, listing
 from cropflow.files.cubes import open_store, site_grid
 from cropflow.regions.grid import Grid
+from cropflow.samples.sensors import INDEX_DTYPE, KINDS, Layout, join_indices
+from cropflow.samples.stack import Stack
 
 # Rows that are read at once: those of a chunk.
 STRIP = 256
+
+
+@dataclass(frozen=True)
+class SiteComposites:
+    """The composites of a site, read when they are asked for.
+
+    Attributes:
+        layouts: Axes of each sensor's series, in the order of the sensors.
+        groups: Sensor -> Zarr group.
+        grid: The pixel grid.
+    """
+
+    layouts: tuple[Layout, ...]
+    groups: Mapping[str, zarr.Group]
+    grid: Grid
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.grid.shape
+
+    def window(self, rows: slice, columns: slice = slice(None)) -> Stack:
+        """Read the series of some rows and columns, ``(T, C, y, x)`` per sensor."""
+        return Stack({layout.sensor: self._values(layout, rows, columns) for layout in self.layouts})
+
+    def counts(self, name: str, rows: slice) -> dict[str, NDArray[Any]]:
+        """Read ``observations`` or ``filled`` of some rows: sensor -> ``(T, y, x)``."""
+        return {sensor: np.asarray(_array(group, name)[:, rows]) for sensor, group in self.groups.items()}
+
+    def has_value(self) -> dict[str, NDArray[np.bool_]]:
+        """Where every period of a sensor has a value, observed or filled: sensor -> bool, ``(y, x)``."""
+        found = {layout.sensor: np.empty(self.shape, dtype=np.bool_) for layout in self.layouts}
+        # Chunks hold all periods: strips of rows unpack each of them once.
+        for top in range(0, self.shape[0], STRIP):
+            rows = slice(top, top + STRIP)
+            seen, filled = self.counts("observations", rows), self.counts("filled", rows)
+            for sensor, whole in found.items():
+                whole[rows] = ((seen[sensor] > 0) | filled[sensor]).all(axis=0)
+        return found
+
+    def filled_values(self, where: NDArray[np.bool_]) -> int:
+        """Count the interpolated periods of chosen pixels, over all sensors.
+
+        Args:
+            where: True where a pixel is chosen, bool, ``(y, x)``.
+        """
+        total = 0
+        for top in range(0, self.shape[0], STRIP):
+            rows = slice(top, top + STRIP)
+            total += sum(int((filled & where[rows]).sum()) for filled in self.counts("filled", rows).values())
+        return total
+
+    def _values(self, layout: Layout, rows: slice, columns: slice) -> NDArray[Any]:
+        group = self.groups[layout.sensor]
+        values: NDArray[Any] = np.asarray(_array(group, layout.kind.array)[:, :, rows, columns])
+        if not layout.indices:
+            return values
+        return join_indices(values, np.asarray(_array(group, "indices")[:, :, rows, columns]))
 
 
 @dataclass(frozen=True)
@@ -24,76 +84,94 @@ class Composites:
     """The composites of a region.
 
     Attributes:
-        bands: Names of the bands, in order.
-        periods: First day of each period, ISO 8601.
-        groups: Site -> Zarr group with ``reflectance``, ``observations`` and ``filled``.
+        layouts: Axes of each sensor's series, in the order of the sensors; those of every site.
+        sites: Site -> its composites.
     """
 
-    bands: tuple[str, ...]
-    periods: tuple[str, ...]
-    groups: dict[str, zarr.Group]
-
-    def has_value(self, site: str) -> NDArray[np.bool_]:
-        """Where every period of a site has a value, observed or filled, bool, ``(y, x)``."""
-        observations: Any = self.groups[site]["observations"]
-        filled: Any = self.groups[site]["filled"]
-        found: NDArray[np.bool_] = np.empty(observations.shape[1:], dtype=np.bool_)
-        # Chunks hold all periods: strips of rows unpack each of them once.
-        for top in range(0, len(found), STRIP):
-            rows = slice(top, top + STRIP)
-            found[rows] = ((observations[:, rows] > 0) | filled[:, rows]).all(axis=0)
-        return found
+    layouts: tuple[Layout, ...]
+    sites: dict[str, SiteComposites]
 
 
-def read_composites(path: Path, sites: Mapping[str, Grid]) -> Composites:
-    """Open a store of composites.
+def in_all(has_value: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    """Where every sensor has a value, bool, ``(y, x)``, of :meth:`SiteComposites.has_value`."""
+    whole: NDArray[np.bool_] = np.logical_and.reduce(list(has_value.values()))
+    return whole
+
+
+def read_composites(stores: Mapping[str, Path], sites: Mapping[str, Grid]) -> Composites:
+    """Open the stores of composites of a place.
 
     Args:
-        path: The Zarr store.
+        stores: Sensor -> Zarr store, in the order in which the sensors are wanted.
         sites: Site -> grid.
 
     Returns:
         The composites of the sites.
 
     Raises:
-        CropflowError: If a site is missing, lies on another grid, or has other bands or periods than the others.
+        CropflowError: If a site is missing, lies on another grid, lacks an array, or has other bands or periods than
+            the others.
     """
-    store = open_store(path)
-    groups: dict[str, zarr.Group] = {}
-    axes: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
-    for site, grid in sites.items():
-        group = store.get(site)
-        if not isinstance(group, zarr.Group):
+    layouts: list[Layout] = []
+    groups: dict[str, dict[str, zarr.Group]] = {site: {} for site in sites}
+    for sensor, path in stores.items():
+        store = open_store(path)
+        axes: dict[str, Layout] = {}
+        for site, grid in sites.items():
+            group = _site_group(store, site, grid, path)
+            axes[site] = _site_layout(group, sensor)
+            _check_arrays(group, axes[site], grid, f"{path}, site {site},")
+            groups[site][sensor] = group
+        if len(set(axes.values())) != 1:
             raise CropflowError(
-                f"{path} has no site {site}; it has {listing(store.keys())}. Composite the scenes again."
+                f"The sites of {path} have {len(set(axes.values()))} sets of bands and periods; expected one. "
+                "Composite the scenes again."
             )
-        if site_grid(group) != grid:
-            raise CropflowError(
-                f"Site {site} of {path} lies on {site_grid(group)}; expected {grid}. Composite the scenes again."
-            )
-        attributes: dict[str, Any] = group.attrs.asdict()
-        axes[site] = tuple(attributes["bands"]), tuple(attributes["periods"])
-        _check_shapes(group, site, *axes[site], grid)
-        groups[site] = group
-    if len(set(axes.values())) != 1:
+        layouts.append(next(iter(axes.values())))
+    whole = tuple(layouts)
+    return Composites(whole, {site: SiteComposites(whole, groups[site], grid) for site, grid in sites.items()})
+
+
+def _site_group(store: zarr.Group, site: str, grid: Grid, path: Path) -> zarr.Group:
+    group = store.get(site)
+    if not isinstance(group, zarr.Group):
         raise CropflowError(
-            f"The sites of {path} have {len(set(axes.values()))} sets of bands and periods; expected one. "
-            "Composite the scenes again."
+            f"{path} lacks the site {site!r}; it has {listing(store.keys())}. Composite the scenes again."
         )
-    bands, periods = next(iter(axes.values()))
-    return Composites(bands, periods, groups)
+    if site_grid(group) != grid:
+        raise CropflowError(
+            f"Site {site} of {path} lies on {site_grid(group)}; expected {grid}. Composite the scenes again."
+        )
+    return group
 
 
-def _check_shapes(group: zarr.Group, site: str, bands: tuple[str, ...], periods: tuple[str, ...], grid: Grid) -> None:
-    expected = {
-        "reflectance": (len(periods), len(bands), *grid.shape),
-        "observations": (len(periods), *grid.shape),
-        "filled": (len(periods), *grid.shape),
+def _site_layout(group: zarr.Group, sensor: str) -> Layout:
+    attributes: dict[str, Any] = group.attrs.asdict()
+    indices = tuple(attributes.get("indices", ()))
+    return Layout(sensor, (*attributes["bands"], *indices), indices, tuple(attributes["periods"]))
+
+
+def _check_arrays(group: zarr.Group, layout: Layout, grid: Grid, where: str) -> None:
+    kind, periods = KINDS[layout.sensor], len(layout.periods)
+    expected: dict[str, tuple[str, tuple[int, ...]]] = {
+        kind.array: (kind.dtype, (periods, len(layout.bands) - len(layout.indices), *grid.shape)),
+        "observations": ("uint8", (periods, *grid.shape)),
+        "filled": ("bool", (periods, *grid.shape)),
     }
-    for name, shape in expected.items():
+    if layout.indices:
+        expected["indices"] = (INDEX_DTYPE, (periods, len(layout.indices), *grid.shape))
+    for name, (dtype, shape) in expected.items():
         array = group.get(name)
-        if not isinstance(array, zarr.Array) or array.shape != shape:
-            found = array.shape if isinstance(array, zarr.Array) else None
-            raise CropflowError(
-                f"Array {name} of site {site} has the shape {found}; expected {shape}. Composite the scenes again."
-            )
+        if not isinstance(array, zarr.Array):
+            found = f"lacks {name!r}"
+        elif (str(array.dtype), array.shape) != (dtype, shape):
+            found = f"holds {name!r} as {array.dtype} {array.shape}"
+        else:
+            continue
+        raise CropflowError(
+            f"{where} {found}; expected {dtype} {shape} of {layout.sensor}. Composite the scenes again."
+        )
+
+
+def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:
+    return cast("zarr.Array[Any]", group[name])

@@ -239,6 +239,11 @@ def content(root):
             {"experiments": {"demo": {"train": [{"region": "beauce", "season": "2022"}]}}},
             ["experiments.demo.train.season", "'2022'", "simulations.demo.imagery_seasons has: 2023"],
         ),
+        (
+            {"sets": {"demo": {"sensors": ["sentinel2", "sentinel1_ascending"]}}},
+            ["sets.demo.sensors names sentinel1_ascending", "imagery.demo.sensors", "'beauce' has: sentinel2"],
+        ),
+        ({"sets": {"demo": {"sensors": ["sentinel2"] * 2}}}, ["sets.demo", "name a sensor twice"]),
     ],
 )
 def test_what_would_stop_a_job_is_refused_before_any(content, overlay, words):

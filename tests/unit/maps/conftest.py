@@ -22,6 +22,7 @@ from cropflow.files.atomic import read_json
 from cropflow.files.cubes import add_array, add_site, create_store
 from cropflow.files.tables import read_geotable, write_table
 from cropflow.regions.grid import Grid
+from cropflow.samples.sensors import Layout
 
 NOT_PREDICTED = 65535
 GRIDS = {
@@ -37,16 +38,15 @@ class FakePredictor:
 
     fold: int
     classes: tuple[int, ...]
-    bands: tuple[str, ...] = ("B04", "B08")
-    periods: int = 3
+    layouts: tuple[Layout, ...] = (Layout("sentinel2", ("B04", "B08"), (), ("2021-01-01", "2021-02-01", "2021-03-01")),)
     legend: str = "turkoglu"
     patch_size: int = 4
     pixelwise: bool = True
     batch: int = 1
 
-    def probability(self, reflectance):
+    def probability(self, series):
         sure = 0.6 + self.fold / 10
-        wanted = reflectance[..., 0, 0, :, :] // 100
+        wanted = series.values["sentinel2"][..., 0, 0, :, :] // 100
         rest = (1 - sure) / (len(self.classes) - 1)
         layers = [np.where(wanted == crop, sure, rest) for crop in self.classes]
         found = np.stack(layers, axis=-3)
@@ -110,6 +110,9 @@ class Place:
             filled = np.zeros((periods, *grid.shape), dtype=bool)
             filled[1] = self.filled[site][: grid.height, : grid.width]
             add_array(group, "filled", ("period", "y", "x"), filled.shape, bool, chunks=(9, 5, 5))[:] = filled
+            add_array(group, "observations", ("period", "y", "x"), filled.shape, np.uint8, chunks=(9, 5, 5))[
+                :
+            ] = ~filled
         return path
 
     def write_folds(self) -> Path:

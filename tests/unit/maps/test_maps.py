@@ -122,7 +122,7 @@ def test_composites_that_do_not_say_what_was_filled_are_refused(place, run, thre
         return path
 
     monkeypatch.setattr(place, "write_composites", without)
-    with pytest.raises(CropflowError, match=r"site b, lacks 'filled' of the shape \(3, 6, 8\)"):
+    with pytest.raises(CropflowError, match=r"site b, lacks 'filled'; expected bool \(3, 6, 8\)"):
         run(three_models)
 
 

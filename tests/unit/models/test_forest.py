@@ -20,6 +20,8 @@ from cropflow.models.fitting import Job, train_model
 from cropflow.models.forest import draw_pixels, predict_pixels, to_features
 from cropflow.models.skops_files import read_skops, write_skops
 from cropflow.models.statistics import survey
+from cropflow.samples.sensors import Layout
+from cropflow.samples.stack import Stack
 
 SETTINGS = json.dumps({"name": "random_forest", "trees": 5, "pixels_per_parcel": 4})
 
@@ -40,7 +42,7 @@ def test_a_forest_learns_the_toy(make_samples: Callable[..., Path], tmp_path: Pa
     assert split["what"] == "out-of-bag pixels: neighbours of the same parcel in training"
     predictor = load_predictor(tmp_path / "model")
     reflectance = np.array([[500, 800], [1500, 1800], [2500, 2800], [3500, 3800]], np.uint16)[..., None, None]
-    probability = predictor.probability(reflectance)
+    probability = predictor.probability(Stack({"sentinel2": reflectance}))
     assert probability.shape == (2, 1, 1)
     assert predictor.classes[int(probability[:, 0, 0].argmax())] == 3
 
@@ -89,7 +91,21 @@ def test_probabilities_equal_scikit_learns_own() -> None:
 
 def test_features_are_reflectance_period_by_period() -> None:
     series = np.array([[[1000, 2000], [3000, 4000]]], np.uint16)
-    np.testing.assert_allclose(to_features(series), [[0.1, 0.2, 0.3, 0.4]], rtol=1e-6)
+    layout = Layout("sentinel2", ("B04", "B08"), (), ("2021-01-01", "2021-02-01"))
+    found = to_features({"sentinel2": series}, [layout])
+    np.testing.assert_allclose(found, [[0.1, 0.2, 0.3, 0.4]], rtol=1e-6)
+
+
+def test_features_of_several_sensors_stand_side_by_side_each_in_its_unit() -> None:
+    periods = ("2021-01-01", "2021-02-01")
+    layouts = [
+        Layout("sentinel2", ("B04", "NDVI"), ("NDVI",), periods),
+        Layout("sentinel1_ascending", ("VH",), (), (*periods, "2021-03-01")),
+    ]
+    optics = np.array([[[1000, 32768 + 5000], [2000, 32768 - 1000]]], np.uint16)
+    radar = np.array([[[-2000], [-1550], [100]]], np.int16)
+    found = to_features({"sentinel1_ascending": radar, "sentinel2": optics}, layouts)
+    np.testing.assert_allclose(found, [[0.1, 0.5, 0.2, -0.1, -2.0, -1.55, 0.1]], rtol=1e-6)
 
 
 def test_a_rewritten_archive_reads_like_skops_own(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from cropflow.files.rasters import write_cog
 from cropflow.models import load_predictor
 from cropflow.models.prediction import check_series
 from cropflow.regions.grid import Grid
+from cropflow.samples.sensors import Layout
+from cropflow.samples.stack import Stack
 
 GRID = Grid(32631, 500_000.0, 5_000_000.0, 32, 32, 10.0)
 
@@ -54,6 +56,9 @@ def write_composites(path: Path, bands: tuple[str, ...] = ("B04", "B08"), period
     array = add_array(group, "reflectance", ("period", "band", "y", "x"), shape, "uint16", chunks=shape)
     array[:] = np.random.default_rng(0).integers(500, 4000, shape)
     array[1, 0, 0, 0] = 0
+    counts = (periods, *GRID.shape)
+    add_array(group, "observations", ("period", "y", "x"), counts, "uint8", chunks=counts, nodata=1)
+    add_array(group, "filled", ("period", "y", "x"), counts, "bool", chunks=counts)
     return path
 
 
@@ -123,22 +128,42 @@ def test_composites_of_other_bands_are_one_line(
         *("--model", trained, "--fold", "0", "--output", tmp_path / "out.zarr"),
     )
     assert code == 2
-    assert "has the bands B08, B04; the model expects B04, B08" in capsys.readouterr().err
+    assert "has the bands B08, B04 of sentinel2; expected B04, B08" in capsys.readouterr().err
     assert not (tmp_path / "out.zarr").exists()
 
 
 def test_a_season_of_another_length_is_refused(trained: Path) -> None:
-    with pytest.raises(CropflowError, match="has 3 periods; the model expects 4"):
-        check_series(load_predictor(trained), ("B04", "B08"), 3, "it")
+    predictor = load_predictor(trained)
+    shorter = Layout("sentinel2", ("B04", "B08"), (), predictor.layouts[0].periods[:3])
+    with pytest.raises(CropflowError, match="has 3 periods of sentinel2; expected 4"):
+        check_series(predictor, [shorter], "it")
+
+
+def test_stores_of_other_sensors_than_the_models_are_refused(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("models", "predict", "--place", "r/2021", "--samples", write_labels(tmp_path / "labels"))
+    optics = write_composites(tmp_path / "sentinel2.zarr")
+    for stores, message in (
+        (("--composites", optics) * 2, "--composites is given 2 times; expected 1"),
+        (("--composites", tmp_path / "sentinel1_ascending.zarr"), "sentinel1_ascending.zarr where sentinel2 is due"),
+    ):
+        code = run(
+            monkeypatch,
+            *(*arguments, *stores, "--folds", write_folds(tmp_path / "folds.parquet")),
+            *("--model", trained, "--fold", "0", "--output", tmp_path / "out.zarr"),
+        )
+        assert code == 2
+        assert message in capsys.readouterr().err
 
 
 def test_windows_of_a_batch_equal_windows_alone(trained: Path) -> None:
     predictor = load_predictor(trained)
     windows = np.random.default_rng(0).integers(0, 4000, (3, 4, 2, 16, 16)).astype(np.uint16)
-    together = predictor.probability(windows)
+    together = predictor.probability(Stack({"sentinel2": windows}))
     assert together.shape == (3, 2, 16, 16)
     np.testing.assert_allclose(together.sum(1), 1, rtol=1e-5)
-    np.testing.assert_allclose(together[1], predictor.probability(windows[1]), atol=1e-5)
+    np.testing.assert_allclose(together[1], predictor.probability(Stack({"sentinel2": windows[1]})), atol=1e-5)
 
 
 def test_weights_that_do_not_fit_their_description_are_refused(trained: Path) -> None:

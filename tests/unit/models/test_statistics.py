@@ -23,6 +23,12 @@ def read(*folders: Path) -> Any:
     return read_samples([f"r/{folder.name}" for folder in folders], folders)
 
 
+def optics(item: Any) -> Any:
+    """Series of the one sensor, and targets."""
+    series, targets = item
+    return series["sentinel2"], targets
+
+
 def test_statistics_equal_those_of_the_training_pixels_without_nodata(
     make_samples: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -33,9 +39,10 @@ def test_statistics_equal_those_of_the_training_pixels_without_nodata(
 
     samples = read(make_samples("a", reflectance=with_gaps), make_samples("b", seed=1))
     monkeypatch.setattr(statistics, "_CHUNK", 4)
-    found = survey(samples, Split(0, 5, False)).statistics
-    values = np.concatenate([place.reflectance[i] for place in samples.places for i in range(15) if i % 5 >= 2])
-    for band, name in enumerate(samples.bands):
+    (found,) = survey(samples, Split(0, 5, False)).statistics
+    training = [i for i in range(15) if i % 5 >= 2]
+    values = np.concatenate([place.series.values["sentinel2"][training] for place in samples.places])
+    for band, name in enumerate(samples.layouts[0].bands):
         own = values.reshape(-1, 4, 2, 16, 16)[:, :, band].astype(float)
         own = own[own > 0]
         assert found.bands[band] == name
@@ -110,12 +117,12 @@ def test_a_damaged_index_of_patches_is_one_line(make_samples: Callable[..., Path
 def test_turns_move_series_and_labels_alike_and_depend_on_the_epoch(make_samples: Callable[..., Path]) -> None:
     samples, split = read(make_samples()), Split(0, 5, False)
     lookup = survey(samples, split).lookup()
-    plain, labels = PatchDataset(samples, lookup, split, split.training)[2]
+    plain, labels = optics(PatchDataset(samples, lookup, split, split.training)[2])
     seen = set()
     for epoch in range(12):
         dataset = PatchDataset(samples, lookup, split, split.training, Augmentation(3, epoch, True, None, 1))
-        series, targets = dataset[2]
-        assert [(part == dataset[2][i]).all() for i, part in enumerate((series, targets))] == [True, True]
+        series, targets = optics(dataset[2])
+        assert [(part == optics(dataset[2])[i]).all() for i, part in enumerate((series, targets))] == [True, True]
         pairs = {
             (int(value), int(label))
             for value, label in zip(series[0, 0].flatten().tolist(), targets.flatten().tolist(), strict=True)
@@ -129,13 +136,13 @@ def test_squares_are_parts_of_their_patch_and_hold_a_target(make_samples: Callab
     samples, split = read(make_samples()), Split(0, 5, False)
     lookup = survey(samples, split).lookup()
     side, number = 5, 4
-    plain, labels = PatchDataset(samples, lookup, split, split.training)[2]
+    plain, labels = optics(PatchDataset(samples, lookup, split, split.training)[2])
     corners = set()
     for epoch in range(8):
         dataset = PatchDataset(samples, lookup, split, split.training, Augmentation(3, epoch, False, side, number))
         assert len(dataset) == len(samples) * number
         for item in range(2 * number, 3 * number):
-            series, targets = dataset[item]
+            series, targets = optics(dataset[item])
             assert series.shape == (*plain.shape[:2], side, side)
             assert (targets != NO_CLASS).any()
             places = [
@@ -147,7 +154,7 @@ def test_squares_are_parts_of_their_patch_and_hold_a_target(make_samples: Callab
             ]
             assert places
             corners.add(places[0])
-            assert bool((dataset[item][0] == series).all())
+            assert bool((optics(dataset[item])[0] == series).all())
     assert len(corners) > 4
 
 
@@ -184,8 +191,8 @@ def test_validation_counts_each_patch_once_in_as_many_batches_everywhere(count: 
 def test_a_patch_that_evens_out_the_shares_has_no_target(make_samples: Callable[..., Path]) -> None:
     samples, split = read(make_samples()), Split(0, 5, False)
     dataset = PatchDataset(samples, survey(samples, split).lookup(), split, (split.validation,))
-    series, targets = dataset[~1]
-    assert (series == dataset[1][0]).all()
+    series, targets = optics(dataset[~1])
+    assert (series == optics(dataset[1])[0]).all()
     assert (dataset[1][1] >= 0).any()
     assert (targets == -1).all()
 
@@ -206,9 +213,22 @@ def test_a_fold_beyond_the_count_is_refused(make_samples: Callable[..., Path]) -
 def test_places_of_other_bands_are_refused(make_samples: Callable[..., Path]) -> None:
     one, two = make_samples("a"), make_samples("b")
     layout = two / "patches/patches.json"
-    layout.write_text(json.dumps({**json.loads(layout.read_text()), "bands": ["B04", "B03"]}))
-    with pytest.raises(CropflowError, match=r"bands of r/b are \['B04', 'B03'\]"):
+    about = json.loads(layout.read_text())
+    about["sensors"][0]["bands"] = ["B04", "B03"]
+    layout.write_text(json.dumps(about))
+    with pytest.raises(CropflowError, match=r"r/b has the bands B04, B03 of sentinel2; expected B04, B08, as r/a has"):
         read(one, two)
+    layout.write_text(json.dumps({"legend": "turkoglu", "patch_size": 16}))
+    with pytest.raises(CropflowError, match=r"patches\.json names no sensors"):
+        read(one, two)
+
+
+def test_places_of_other_sensors_are_refused(
+    make_samples: Callable[..., Path], make_fused: Callable[..., Path]
+) -> None:
+    message = r"r/b has the sensors sentinel2, sentinel1_ascending; expected sentinel2, as r/a has"
+    with pytest.raises(CropflowError, match=message):
+        read(make_samples("a"), make_fused("b"))
 
 
 def test_an_array_of_another_shape_or_kind_is_refused(make_samples: Callable[..., Path]) -> None:

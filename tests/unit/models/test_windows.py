@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cropflow.errors import CropflowError
 from cropflow.models import predict_site
 from cropflow.models.windows import fade, window_starts
+from cropflow.samples.sensors import Layout
+from cropflow.samples.stack import Stack
 
 
 @dataclass
@@ -23,14 +24,14 @@ class Constant:
     values: tuple[float, ...] = (0.75, 0.25)
     pixelwise: bool = False
     classes: tuple[int, ...] = (3, 7)
-    bands: tuple[str, ...] = ("B04",)
-    periods: int = 2
+    layouts: tuple[Layout, ...] = (Layout("sentinel2", ("B04",), (), ("2021-01-01", "2021-02-01")),)
     legend: str = "turkoglu"
     patch_size: int = 8
     batch: int = 3
     shapes: list[tuple[int, ...]] = field(default_factory=list)
 
-    def probability(self, reflectance: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def probability(self, series: Stack) -> np.ndarray[Any, Any]:
+        reflectance = series.values["sentinel2"]
         self.shapes.append(reflectance.shape)
         shape = (*reflectance.shape[:-4], len(self.values), *reflectance.shape[-2:])
         return np.broadcast_to(np.array(self.values, np.float32)[:, None, None], shape)
@@ -39,9 +40,13 @@ class Constant:
 class Pixel(Constant):
     """Probability from the pixel alone; windows must put it back where it came from."""
 
-    def probability(self, reflectance: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        first = reflectance[..., 0, 0, :, :] / np.float32(10000)
+    def probability(self, series: Stack) -> np.ndarray[Any, Any]:
+        first = series.values["sentinel2"][..., 0, 0, :, :] / np.float32(10000)
         return np.stack([first, 1 - first], axis=-3)
+
+
+def optics(reflectance: Any) -> Stack:
+    return Stack({"sentinel2": reflectance})
 
 
 def site(height: int, width: int, seed: int = 0) -> np.ndarray[Any, Any]:
@@ -53,7 +58,7 @@ def site(height: int, width: int, seed: int = 0) -> np.ndarray[Any, Any]:
 def test_a_constant_predictor_gives_a_constant_without_seams(
     height: int, width: int, overlap: float, pixelwise: bool
 ) -> None:
-    found = predict_site(Constant(pixelwise=pixelwise), site(height, width), overlap=overlap)
+    found = predict_site(Constant(pixelwise=pixelwise), optics(site(height, width)), overlap=overlap)
     assert found.dtype == np.uint16
     assert (found[0] == 7500).all()
     assert (found[1] == 2500).all()
@@ -65,7 +70,7 @@ def test_every_pixel_is_put_back_in_its_place(height: int, width: int, seed: int
     reflectance = site(height, width, seed)
     where = np.random.default_rng(seed).random((height, width)) < 0.3
     reflectance[1, 0][np.random.default_rng(seed + 1).random((height, width)) < 0.1] = 0
-    found = predict_site(Pixel(pixelwise=pixelwise), reflectance, where=where)
+    found = predict_site(Pixel(pixelwise=pixelwise), optics(reflectance), where=where)
     kept = where & (reflectance[1, 0] != 0)
     np.testing.assert_allclose(found[0][kept].astype(int), reflectance[0, 0][kept].astype(int), atol=1)
     assert (found[:, ~kept] == 65535).all()
@@ -75,7 +80,7 @@ def test_windows_without_a_wanted_pixel_are_not_predicted() -> None:
     predictor = Constant()
     where = np.zeros((64, 64), bool)
     where[2, 3] = True
-    found = predict_site(predictor, site(64, 64), where=where)
+    found = predict_site(predictor, optics(site(64, 64)), where=where)
     assert (found != 65535).sum() == 2
     assert sum(shape[0] for shape in predictor.shapes) == 1
 
@@ -83,15 +88,41 @@ def test_windows_without_a_wanted_pixel_are_not_predicted() -> None:
 def test_nodata_stays_not_predicted() -> None:
     reflectance = site(12, 12)
     reflectance[1, 0, 4, 5] = 0
-    found = predict_site(Constant(), reflectance)
+    found = predict_site(Constant(), optics(reflectance))
     assert (found[:, 4, 5] == 65535).all()
     assert (found == 65535).sum() == 2
 
 
-def test_a_zarr_array_is_read_strip_by_strip() -> None:
-    reflectance = site(30, 20)
-    array = zarr.array(reflectance, chunks=(2, 1, 8, 8))
-    np.testing.assert_array_equal(predict_site(Pixel(), array), predict_site(Pixel(), reflectance))
+def test_only_the_rows_of_a_window_are_read_at_a_time() -> None:
+    whole = optics(site(30, 20))
+
+    class Stored:
+        shape = whole.shape
+        most = 0
+
+        def window(self, rows: slice, columns: slice = slice(None)) -> Stack:
+            part = whole.window(rows, columns)
+            self.most = max(self.most, part.shape[0])
+            return part
+
+    stored = Stored()
+    np.testing.assert_array_equal(predict_site(Pixel(), stored), predict_site(Pixel(), whole))
+    assert stored.most == Pixel().patch_size
+
+
+@pytest.mark.parametrize("pixelwise", [True, False])
+def test_a_pixel_needs_a_value_of_every_sensor(pixelwise: bool) -> None:
+    periods = ("2021-01-01", "2021-02-01")
+    layouts = (Layout("sentinel2", ("B04",), (), periods), Layout("sentinel1_ascending", ("VV",), (), periods))
+    radar = np.full((2, 1, 10, 9), -1500, np.int16)
+    radar[1, 0, 3, 4] = -32768
+    radar[0, 0, 5, 5] = 0  # 0 dB is a value
+    series = Stack({"sentinel1_ascending": radar, "sentinel2": site(10, 9)})
+    found = predict_site(Constant(layouts=layouts, pixelwise=pixelwise), series)
+    assert (found[:, 3, 4] == 65535).all()
+    assert (found == 65535).sum() == 2
+    with pytest.raises(CropflowError, match="are of sentinel2; the model expects sentinel2, sentinel1_ascending"):
+        predict_site(Constant(layouts=layouts), optics(site(10, 9)))
 
 
 def test_fading_windows_of_half_overlap_sum_to_one() -> None:
@@ -111,6 +142,6 @@ def test_windows_cover_an_axis_and_stay_inside_it(length: int, size: int, step: 
 
 def test_a_series_of_other_bands_or_periods_is_refused() -> None:
     with pytest.raises(CropflowError, match="expects 2 periods and 1 bands"):
-        predict_site(Constant(), np.ones((3, 1, 8, 8), np.uint16))
+        predict_site(Constant(), optics(np.ones((3, 1, 8, 8), np.uint16)))
     with pytest.raises(CropflowError, match="expects 2 periods and 1 bands"):
-        predict_site(Constant(), np.ones((2, 2, 8, 8), np.uint16))
+        predict_site(Constant(), optics(np.ones((2, 2, 8, 8), np.uint16)))

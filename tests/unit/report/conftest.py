@@ -21,6 +21,7 @@ from cropflow.labels.legend import read_legend
 from cropflow.regions.grid import Grid
 
 BANDS = ["B02", "B03", "B04", "B08"]
+RADAR_BANDS = ["VV", "VH", "VH-VV"]
 PERIODS = ["2018-11-01", "2018-12-01", "2019-01-01"]
 SHAPE = (6, 8)
 GRID = Grid(32631, 400_000.0, 5_000_060.0, *SHAPE, 10.0)
@@ -39,6 +40,8 @@ class World:
         self.parcels = folder / "regions" / "dale" / "parcels.json"
         self.scenes = folder / "imagery" / "dale" / "2019" / "sentinel2.parquet"
         self.composites = folder / "sentinel2.zarr"
+        self.radar = folder / "sentinel1_ascending.zarr"
+        self.stores = {"sentinel2": self.composites}
         self.samples = folder / "samples" / "2019"
         self.folds = folder / "folds.json"
         self.models = [folder / "models" / str(fold) / "model" for fold in range(FOLDS)]
@@ -109,6 +112,7 @@ class World:
                 {
                     "scene": ["one", "two", "three"],
                     "site": "a",
+                    "time": ["2018-11-03T10:50:21Z", "2018-11-08T10:50:21Z", "2018-12-01T10:50:21Z"],
                     "baseline": ["05.09", "05.09", "02.07"],
                     "offset": [-1000, -1000, 0],
                     "kept": [True, False, False],
@@ -153,7 +157,7 @@ class World:
         write_json(
             self.samples / "summary.json",
             {
-                "pixels": {"total": 48, "in_parcels": 36, "reasons": reasons},
+                "pixels": {"total": 48, "in_parcels": 36, "reasons": reasons, "no_value_of": {}},
                 "parcels": {
                     "total": 3,
                     "without_pixels": 1,
@@ -225,6 +229,24 @@ class World:
         write_json(folder / "summary.json", {"sites": dict.fromkeys(sites, site), "parcels": parcels})
         self.maps.append(folder)
 
+    def add_radar(self) -> None:
+        """Give the samples a second sensor: crops of constant backscatter but for one pixel without a value."""
+        group = add_site(create_store(self.radar), "a", GRID, {"bands": RADAR_BANDS, "periods": PERIODS})
+        vv = np.array([-1700, -1200, -900, -1500], dtype=np.int16)[self.index]
+        backscatter = np.broadcast_to(np.stack([vv, vv - 600, np.full_like(vv, -600)]), (3, 3, *SHAPE)).copy()
+        observations = np.full((len(PERIODS), *SHAPE), 4, dtype=np.uint8)
+        backscatter[0, :, 2, 3], observations[0, 2, 3] = -32768, 0
+        for name, values in (
+            ("backscatter", backscatter),
+            ("observations", observations),
+            ("filled", np.zeros(observations.shape, dtype=bool)),
+        ):
+            dimensions = ("period", "band", "y", "x") if values.ndim == 4 else ("period", "y", "x")
+            array = add_array(group, name, dimensions, values.shape, values.dtype, chunks=values.shape)
+            array[...] = values
+        self.stores["sentinel1_ascending"] = self.radar
+        self.settings["set"]["sensors"] = list(self.stores)
+
     def compare_forest(self) -> None:
         """Give the models of the compared forest; the last fold has no pixel out of bag."""
         for fold, (accuracy, balanced, pixels) in enumerate([(0.9, 0.8, 1000), (0.96, 0.84, 2000), (None, None, 0)]):
@@ -248,7 +270,7 @@ class World:
             "--place": [self.place],
             "--samples": [self.samples],
             "--folds": [self.folds],
-            "--composites": [self.composites],
+            "--composites": list(self.stores.values()),
             "--scenes": [self.scenes],
             "--labels": [self.labels],
             "--crops": [self.crops],
@@ -278,7 +300,8 @@ class World:
                 [self.place],
                 samples=[self.samples],
                 folds=[self.folds],
-                composites=[self.composites],
+                composites=list(self.stores.values()),
+                sensors=tuple(self.stores),
                 scenes=[self.scenes],
                 labels=[self.labels],
                 crops=[self.crops],

@@ -9,10 +9,11 @@ import pytest
 
 from cropflow.report.figures import (
     Scored,
-    clear_observations,
+    backscatter_curve,
     compare_scores,
     learning_curves,
     ndvi_curve,
+    observations_chart,
     pixel_shares,
 )
 
@@ -43,7 +44,12 @@ def drawings() -> dict[str, str]:
         "loss": learning_curves({0: rows(4), 1: rows(3)}, {0: 4, 1: 2})[0],
         "accuracy": learning_curves({0: rows(4)}, {0: 4})[1],
         "ndvi": ndvi_curve(PERIODS, quartiles, (255, 240, 10)),
-        "observations": clear_observations(PERIODS, np.array([[1, 0, 2], [2, 0, 3], [2, 1, 4.0]])),
+        "observations": observations_chart(
+            PERIODS, np.array([[1, 0, 2], [2, 0, 3], [2, 1, 4.0]]), np.array([3, 0, 6.0]), "observations"
+        ),
+        "backscatter": backscatter_curve(
+            PERIODS, {"VV": np.array([-9.0, np.nan, -12]), "VH": np.array([-17.0, np.nan, -19])}, (255, 240, 10)
+        ),
         "shares": pixel_shares(PERIODS, np.array([0, 1, 0.2]), np.array([0, 0, 0.1])),
     }
 

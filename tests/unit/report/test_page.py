@@ -37,6 +37,31 @@ def test_every_section_is_there_and_linked(plain_page):
     assert [link["href"] for link in elements.all("a")] == [f"#{name}" for name in SECTIONS]
 
 
+def test_a_page_of_two_sensors_shows_each_of_them(world, visible_text):
+    world.add_radar()
+    page = render(world.inputs())
+    sections = [section["id"] for section in Elements(page).all("section")]
+    assert sections == [*SECTIONS[:7], "backscatter", *SECTIONS[7:]]
+    text = visible_text(page)
+    for words in (
+        "Sentinel-2, Sentinel-1 ascending",
+        "Sentinel-2: clear observations per pixel and period",
+        "Sentinel-1 ascending: observations per pixel and period",
+        "Backscatter of the crops",
+        "Composites of dale/2019, Sentinel-1 ascending",
+    ):
+        assert words in text
+
+
+def test_a_page_of_radar_alone_has_pictures_and_no_ndvi(world, visible_text):
+    world.add_radar()
+    del world.stores["sentinel2"]
+    text = visible_text(render(world.inputs()))
+    assert "Composites, Sentinel-1 ascending: VV, VH and their difference as red, green and blue; site a" in text
+    assert "No curves: there are no labelled pixels, the series lacks B04 or B08" in text
+    assert "Sentinel-2" not in text
+
+
 def test_the_same_input_gives_the_same_page(world, plain_page):
     assert render(world.inputs()) == plain_page
 

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from cropflow.errors import CropflowError
 from cropflow.files.rasters import read_raster
-from cropflow.report.series import ndvi, ndvi_by_crop, observations, site_groups, true_colour_strip
+from cropflow.report.series import ndvi, ndvi_by_crop, observations, site_groups
 
 NAMES = {21: "meadow", 44: "vines", 48: "winter_wheat"}
 
@@ -65,17 +65,6 @@ def test_the_same_months_of_another_year_share_a_curve(world, tmp_path):
 def test_a_series_without_infrared_has_no_curves(world):
     zarr.open_group(str(world.composites), mode="r+")["a"].attrs["bands"] = ["B02", "B03", "B04", "B11"]
     assert ndvi_by_crop([world.composites], [world.samples], NAMES) == []
-
-
-def test_a_series_without_a_visible_band_has_no_strip(world):
-    zarr.open_group(str(world.composites), mode="r+")["a"].attrs["bands"] = ["B05", "B03", "B04", "B08"]
-    assert true_colour_strip(world.composites).pictures == ()
-
-
-def test_the_strip_has_a_picture_per_month(world):
-    strip = true_colour_strip(world.composites)
-    assert [period for period, _ in strip.pictures] == ["2018-11-01", "2018-12-01", "2019-01-01"]
-    assert (strip.site, strip.sites) == ("a", 1)
 
 
 def test_files_beside_the_sites_are_no_sites(world):

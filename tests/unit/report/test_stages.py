@@ -146,7 +146,7 @@ def test_a_reason_without_detail_is_counted_too(world):
 
 
 def test_pixel_months_add_up(world):
-    stage = composites_stage(place_of(world), observations(world.composites))
+    stage = composites_stage(place_of(world), "sentinel2", observations(world.composites))
     seen, filled, empty = (int(row[1]) for row in stage.rows)
     assert (seen, filled, empty) == (94, 47, 3)
     assert seen + filled + empty == 48 * 3
@@ -164,6 +164,14 @@ def test_samples_name_reasons_and_leave_out_those_that_did_not_occur(world):
     assert [step.given for step in stage.steps] == [36, 30]
 
 
+def test_samples_tell_which_sensor_lacks_a_value(world):
+    place = place_of(world)
+    place.counts["pixels"]["no_value_of"] = {"sentinel2": 1200, "sentinel2 and sentinel1_ascending": 1}
+    summary = samples_stage(place).summary
+    assert "1,200 pixels in parcels without a value of Sentinel-2 in a period." in summary
+    assert "1 pixel in parcels without a value of Sentinel-2 and Sentinel-1 ascending in a period." in summary
+
+
 def test_unscored_parcels_are_counted(world):
     stage = scoring_stage(world.inputs().own)
     assert ("test parcels without a prediction", "1", "10") in stage.rows
@@ -176,7 +184,7 @@ def test_a_map_without_parcels_counts_pixels_alone():
 
 
 def test_a_register_shared_by_places_is_told_once(world):
-    place, seen = place_of(world), observations(world.composites)
+    place, seen = place_of(world), {"sentinel2": observations(world.composites)}
     first, second = place_stages(place, seen, True), place_stages(place, seen, False)
     assert len(first) - len(second) == 2
     assert not any(stage.name.startswith("Register") for stage in second)

@@ -52,7 +52,12 @@ def layers(samples: Path) -> dict[str, np.ndarray]:
 
 
 def arrays(samples: Path) -> dict[str, np.ndarray]:
-    return {path.stem: np.load(path, mmap_mode="r") for path in (samples / "patches").glob("*.npy")}
+    """Labels by name; series as ``<sensor>/<name>``."""
+    folder = samples / "patches"
+    return {
+        path.relative_to(folder).with_suffix("").as_posix(): np.load(path, mmap_mode="r")
+        for path in folder.rglob("*.npy")
+    }
 
 
 def usable_of(crops: np.ndarray, folds: np.ndarray) -> np.ndarray:
@@ -127,19 +132,20 @@ def test_patches_are_cut_from_the_origin_and_padded_with_nodata(region, tmp_path
     found, cut = layers(samples), arrays(samples)
     index = read_table(samples / "patches" / "index.parquet")
     here = zarr.open_group(str(region.composites), mode="r")["here"]
-    assert cut["reflectance"].shape == (len(index), 3, 2, 16, 16)
+    assert cut["sentinel2/values"].shape == (len(index), 3, 2, 16, 16)
     assert {name: array.dtype.name for name, array in cut.items()} == {
-        "reflectance": "uint16", "observations": "uint8", "filled": "bool",
+        "sentinel2/values": "uint16", "sentinel2/observations": "uint8", "sentinel2/filled": "bool",
         "crops": "uint16", "folds": "uint8", "parcels": "uint32",
     }  # fmt: skip
     assert index["row"].max() == 32  # the last row of patches reaches over the site
     for number, patch in enumerate(index.itertuples()):
         rows, columns = slice(patch.row, patch.row + 16), slice(patch.column, patch.column + 16)
         down, right = min(16, 40 - patch.row), min(16, 40 - patch.column)
-        for name in ("reflectance", "observations", "filled"):
-            np.testing.assert_array_equal(cut[name][number, ..., :down, :right], here[name][..., rows, columns])
-            assert not cut[name][number, ..., down:, :].any()
-            assert not cut[name][number, ..., right:].any()
+        for name, stored in (("values", "reflectance"), ("observations", "observations"), ("filled", "filled")):
+            own = cut[f"sentinel2/{name}"][number]
+            np.testing.assert_array_equal(own[..., :down, :right], here[stored][..., rows, columns])
+            assert not own[..., down:, :].any()
+            assert not own[..., right:].any()
         np.testing.assert_array_equal(cut["parcels"][number, :down, :right], found["parcels"][rows, columns])
         np.testing.assert_array_equal(cut["folds"][number, :down, :right], found["folds"][rows, columns])
         for name, nodata in (("crops", IGNORE), ("folds", NO_FOLD), ("parcels", 0)):
@@ -170,7 +176,12 @@ def test_patches_without_a_usable_pixel_are_left_out(region, tmp_path: Path):
     index = read_table(samples / "patches" / "index.parquet")
     assert 0 < len(index) < 9
     assert read_json(samples / "patches" / "patches.json") == {
-        "bands": ["B04", "B08"], "periods": ["2018-01-01", "2018-02-01", "2018-03-01"], "legend": "cropflow",
+        "sensors": [{
+            "sensor": "sentinel2", "bands": ["B04", "B08"], "indices": [],
+            "periods": ["2018-01-01", "2018-02-01", "2018-03-01"],
+            "dtype": "uint16", "nodata": 0, "unit": "reflectance x 10000",
+        }],
+        "legend": "cropflow",
         "patch_size": 16, "background": False, "shuffled_crops": False, "patches": len(index),
         "pixels": read_json(samples / "summary.json")["pixels"]["reasons"]["usable"],
     }  # fmt: skip

@@ -1,0 +1,146 @@
+"""Models of several sensors: one normalisation per band of each, and what none of them tells alone."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from cropflow.errors import CropflowError
+from cropflow.models import load_predictor
+from cropflow.models.dataset import Split, read_samples
+from cropflow.models.fitting import Job, train_model
+from cropflow.models.loading import Augmentation, PatchDataset
+from cropflow.models.normalisation import Normalise
+from cropflow.models.registry import channels
+from cropflow.models.statistics import Statistics, survey
+from cropflow.samples.sensors import Layout
+from cropflow.samples.stack import Stack
+
+RADAR = "sentinel1_ascending"
+FOREST = {"name": "random_forest", "trees": 20}
+NETWORK = {
+    "temporal_width": 16,
+    "widths": [16, 16],
+    "positions": True,
+    "schedule": "one_cycle",
+    "epochs": 20,
+    "dropout": 0.0,
+}
+PERIODS = ("2021-01-01", "2021-02-01")
+
+
+def fit(folder: Path, settings: dict[str, Any], output: Path) -> float:
+    """Train and give the best balanced accuracy on the validation fold."""
+    job = Job(("r/s",), (folder,), "turkoglu", False, 5, 0, 1, 1)
+    train_model(job, json.dumps(settings), output.parent / "work", output)
+    with (output / "history.csv").open() as handle:
+        return max(float(row["validation_balanced_accuracy"]) for row in csv.DictReader(handle))
+
+
+@pytest.mark.parametrize("model", ["forest", "network"])
+def test_sensors_together_tell_what_none_of_them_tells_alone(
+    make_fused: Callable[..., Path], narrow: dict[str, Any], tmp_path: Path, model: str
+) -> None:
+    settings = FOREST if model == "forest" else narrow | NETWORK
+    assert fit(make_fused(), settings, tmp_path / "both") > 0.97
+    assert fit(make_fused("optics", without="backscatter"), settings, tmp_path / "optics") < 0.8
+    assert fit(make_fused("radar", without="reflectance"), settings, tmp_path / "radar") < 0.9
+    described = json.loads((tmp_path / "both/model.json").read_text())["sensors"]
+    assert [(one["sensor"], one["bands"], one["unit"]) for one in described] == [
+        ("sentinel2", ["B04", "B08"], "reflectance x 10000"),
+        (RADAR, ["VV", "VH", "VH-VV"], "dB x 100"),
+    ]
+    predictor = load_predictor(tmp_path / "both")
+    samples = read_samples(["r/s"], [tmp_path / "fused"])
+    assert predictor.layouts == samples.layouts
+    series = samples.places[0].series[:3].read()
+    whole = predictor.probability(series)
+    assert whole.shape == (3, 4, 16, 16)
+    backwards = Stack(dict(reversed(series.values.items())))
+    np.testing.assert_array_equal(predictor.probability(backwards), whole)
+
+
+def test_statistics_of_backscatter_are_those_of_its_decibels(make_fused: Callable[..., Path]) -> None:
+    def gaps(backscatter: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        backscatter[:, 1, 0, 3:5] = -32768
+        backscatter[2, 0, 1, 6, 6] = 0
+        return backscatter
+
+    samples = read_samples(["r/s"], [make_fused(backscatter=gaps)])
+    optics, radar = survey(samples, Split(0, 5, False)).statistics
+    assert (optics.sensor, radar.sensor) == ("sentinel2", RADAR)
+    training = [i for i in range(15) if i % 5 >= 2]
+    for band in range(3):
+        values = samples.places[0].series.values[RADAR][training][:, :, band].astype(float)
+        known = values[values != -32768]
+        assert radar.values[band] == known.size
+        assert radar.mean[band] == pytest.approx(known.mean(), rel=1e-12)
+        assert radar.deviation[band] == pytest.approx(known.std(), rel=1e-9)
+
+
+def test_a_pixel_without_radar_is_no_target_and_counted(make_fused: Callable[..., Path]) -> None:
+    def gap(backscatter: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        backscatter[:, 2, 1, :, 8] = -32768
+        return backscatter
+
+    samples, split = read_samples(["r/s"], [make_fused(backscatter=gap)]), Split(0, 5, False)
+    found = survey(samples, split)
+    assert found.incomplete == (9 * 16, 3 * 16, 3 * 16)
+    series, targets = PatchDataset(samples, found.lookup(), split, split.training)[2]
+    assert {sensor: (values.dtype, values.shape[:2]) for sensor, values in series.items()} == {
+        "sentinel2": (torch.uint16, (4, 2)),
+        RADAR: (torch.int16, (4, 3)),
+    }
+    assert (targets[:, 8] == -1).all()
+    assert (targets[:, :8] >= 0).all()
+
+
+def test_a_turn_is_one_draw_for_all_sensors(make_fused: Callable[..., Path]) -> None:
+    def spot(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        values[2, :, :, 7, 8] = 7777
+        return values
+
+    samples = read_samples(["r/s"], [make_fused(reflectance=spot, backscatter=spot)])
+    split = Split(0, 5, False)
+    lookup = survey(samples, split).lookup()
+    seen = set()
+    for epoch in range(12):
+        drawn = Augmentation(3, epoch, True, 9, 1)
+        series, _ = PatchDataset(samples, lookup, split, split.training, drawn)[2]
+        places = [(values.numpy()[0, 0] == 7777).nonzero() for values in series.values()]
+        np.testing.assert_array_equal(*places)
+        seen.add(np.concatenate(places[0]).tobytes())
+    assert len(seen) > 3
+
+
+def test_normalisation_knows_each_sensors_nodata_and_joins_their_bands() -> None:
+    normalise = Normalise(
+        [
+            Statistics("sentinel2", ("B04", "NDVI"), (1000.0, 5000.0), (500.0, 1000.0), (1, 1), (0, 32768)),
+            Statistics(RADAR, ("VV",), (-1500.0,), (200.0,), (1,), (0,)),
+        ]
+    )
+    optics = np.array([[1500, 32768 + 4000], [0, 0]], np.uint16).reshape(2, 2, 1, 1)
+    radar = np.array([[-1300], [-32768]], np.int16).reshape(2, 1, 1, 1)
+    found = normalise({RADAR: torch.from_numpy(radar), "sentinel2": torch.from_numpy(optics)})
+    np.testing.assert_allclose(found[:, :, 0, 0], [[1, -1, 1], [0, 0, 0]])
+    # 0 dB is a value, 0 as reflectance is none.
+    zero = normalise({RADAR: torch.zeros(1, 1, 1, 1, dtype=torch.int16), "sentinel2": torch.from_numpy(optics[1:])})
+    np.testing.assert_allclose(zero[0, :, 0, 0], [0, 0, 7.5])
+    assert normalise.state_dict() == {}
+
+
+def test_a_network_needs_one_axis_of_time() -> None:
+    optics = Layout("sentinel2", ("B04", "B08"), (), PERIODS)
+    assert channels([optics, Layout(RADAR, ("VV", "VH", "VH-VV"), (), PERIODS)]) == 5
+    with pytest.raises(
+        CropflowError, match=r"sentinel1_ascending have 1 periods from 2021-01-04, those of sentinel2 2"
+    ):
+        channels([optics, Layout(RADAR, ("VV",), (), ("2021-01-04",))])
