@@ -3,6 +3,8 @@ rule composites:
     input:
         scenes="<results>/imagery/{region}/{season}/{sensor}.zarr",
         catalogue="<results>/imagery/{region}/{season}/{sensor}.parquet",
+        queries=window_queries,
+        parcels=window_parcels,
     output:
         directory("<results>/composites/{series}/{region}/{season}/{sensor}.zarr"),
     log:
@@ -10,7 +12,6 @@ rule composites:
     benchmark:
         "<benchmarks>/composites/{series}/{region}/{season}/{sensor}.tsv"
     wildcard_constraints:
-        sensor="sentinel2",
         region=composited_by("local"),
     conda:
         "../envs/geo.yaml"
@@ -19,13 +20,16 @@ rule composites:
         mem=lambda wildcards, attempt: f"{4 * attempt} GiB",
         runtime="1h",
     params:
+        window=lambda wildcards, input: " ".join(
+            [options("--queries", input.queries), options("--parcels", input.parcels)]
+        ),
         settings=entry("series"),
         season=entry("seasons"),
         code=room_code("composites", "regions", "labels"),
     shell:
         r"""
         python -m cropflow composites \
-            --scenes {input.scenes:q} --catalogue {input.catalogue:q} \
+            --scenes {input.scenes:q} --catalogue {input.catalogue:q} {params.window} \
             --settings {params.settings:q} --season {params.season:q} --workers {threads} \
             --output {output:q} 2>{log:q}
         """

@@ -94,9 +94,7 @@ def composites_of(experiment, places):
     """Composites of places, place by place and in each of them sensor by sensor."""
     _, samples = sample_set(experiment)
     return [
-        store
-        for region, season in places
-        for store in composites_of_place(samples, region, season)
+        store for region, season in places for store in composites_of_place(samples, region, season)
     ]
 
 
@@ -414,6 +412,21 @@ def catalogues_of(experiment, places):
         for region, season in places
         for sensor in imagery_of(region)["sensors"]
     ]
+
+
+def window_queries(wildcards):
+    """Windows before harvest, where a series asks for them."""
+    if not config["series"][wildcards.series]["window"]:
+        return []
+    register = config["regions"][wildcards.region]["register"]
+    return f"<results>/labels/{register}/{wildcards.season}/queries.parquet"
+
+
+def window_parcels(wildcards):
+    """Parcels of the sites, whose provinces choose the window."""
+    if not config["series"][wildcards.series]["window"]:
+        return []
+    return f"<results>/regions/{wildcards.region}/{wildcards.season}/parcels"
 
 
 def set_crops(wildcards, seasons):

@@ -1,4 +1,4 @@
-"""``cropflow composites``: scenes become monthly composites, site by site, block by block."""
+"""``cropflow composites``: scenes become an evenly spaced series, site by site, block by block."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from cropflow.composites.fetch_command import VERB, OneVerbOrMore, fetch
 from cropflow.errors import CropflowError
 
 if TYPE_CHECKING:
-    import datetime
+    from collections.abc import Mapping, Sequence
 
-    import numpy as np
-    import zarr
-    from numpy.typing import NDArray
-
+    from cropflow.composites.harvest import SiteWindow
+    from cropflow.composites.periods import Calendar
     from cropflow.composites.sources import Scenes
     from cropflow.config.imagery import Series
 
@@ -30,29 +28,35 @@ log = logging.getLogger(__name__)
 
 @app.command(VERB)
 def composites(
-    scenes: Annotated[
-        Path, typer.Option(help="Input: Zarr store of scenes, reflectance x 10000 and scene classes per site.")
-    ],
+    scenes: Annotated[Path, typer.Option(help="Input: Zarr store of scenes of one sensor, per site.")],
     catalogue: Annotated[Path, typer.Option(help="Input: parquet table of the scenes, kept or dropped.")],
     settings: Annotated[str, typer.Option(help="Entry of series, JSON.")],
-    season: Annotated[str, typer.Option(help="Season as JSON: start and end, inclusive, UTC; widened to months.")],
+    season: Annotated[str, typer.Option(help="Season as JSON: start and end, inclusive, UTC; widened to periods.")],
     output: Annotated[
-        Path,
-        typer.Option(help="Output: Zarr store of composites, reflectance x 10000 per month, observations, filled."),
+        Path, typer.Option(help="Output: Zarr store of composites per period, observations, filled; per site.")
     ],
+    queries: Annotated[
+        Path | None, typer.Option(help="Input for a window before harvest: queries.parquet of the register.")
+    ] = None,
+    parcels: Annotated[
+        Path | None, typer.Option(help="Input for a window before harvest: folder of the sites' parcels.")
+    ] = None,
     workers: Annotated[
         int, typer.Option(min=1, help="Threads; each holds the scenes of 256 x 256 pixels, 512 MiB at most.")
     ] = 1,
 ) -> None:
-    """Take the median of the clear observations of each month and fill short gaps; of Sentinel-1 the mean power.
+    """Summarise the clear observations of each period and fill short gaps; of Sentinel-1 the mean power.
 
     Input: scenes on the site grids (uint16, reflectance x 10000, 0 = nodata) with scene classes, or backscatter (int16,
     dB x 100, -32768 = nodata). Output: per site reflectance or backscatter (period, band, y, x) in the same unit,
     observations (count, at most 255) and filled (yes or no).
     """
-    from cropflow.composites.periods import season_calendar
+    import zarr
+
+    from cropflow.composites.axes import site_axes
     from cropflow.composites.radar_store import write_radar
     from cropflow.composites.sources import check_radar, check_scenes, is_radar
+    from cropflow.composites.store import write_composites
     from cropflow.config.base import dump
     from cropflow.config.imagery import Series
     from cropflow.config.root import parse_json
@@ -68,116 +72,65 @@ def composites(
         raise CropflowError(f"{catalogue} is missing; expected the catalogue of scenes. Run the rule that makes it.")
     source, table = open_store(scenes), read_table(catalogue)
     of_radar = check_radar(source, table) if is_radar(source) else []
-    sites = [] if of_radar else check_scenes(source, table)
-    calendar = season_calendar(dates.start, dates.end, series)
-    periods = list(calendar.starts)
-    counts: dict[str, Any] = {"periods": [period.isoformat() for period in periods], "sites": {}}
+    sites: Sequence[Scenes] = of_radar or check_scenes(source, table)
+    if not of_radar:
+        _check_bands(sites, series)
+    windows = _windows(series, queries, parcels)
+    calendars = None if windows is None else _calendars(windows, sites)
+    axes = site_axes(sites, dates.start, dates.end, series, calendars)
+    counts: dict[str, Any] = {"sites": {}}
     # The threads that unpack chunks are all workers' together; by default there are more than the job asked for.
     with zarr.config.set({"threading.max_workers": workers}), atomic_folder(output) as temporary:
         store = create_store(temporary)
         if of_radar:
-            of_scenes = {site.site: calendar.period_of(site.times) for site in of_radar}
-            counts["sites"] = write_radar(store, of_radar, periods, calendar.middles, of_scenes, series, workers)
-        for site in sites:
-            pixels = _composite_site(site, store, periods, series, workers)
-            counts["sites"][site.site] = {
-                "scenes": len(site.times),
-                "pixels": site.grid.height * site.grid.width,
-                "without_observation": pixels[0].tolist(),
-                "filled": pixels[1].tolist(),
-                "nodata": pixels[2].tolist(),
+            counts["sites"] = write_radar(store, of_radar, axes, series, workers)
+        else:
+            counts["sites"] = write_composites(store, sites, axes, series, workers)
+    for name, axis in axes.items():
+        counts["sites"][name] |= {"periods": axis.attributes["periods"]}
+        if windows:
+            one = windows[name]
+            counts["sites"][name] |= {
+                "parcels_of_the_window": one.parcels,
+                "parcels_of_other_windows": one.others,
+                "parcels_without_a_window": one.without,
             }
-    write_manifest(
-        output,
-        {"scenes": scenes, "catalogue": catalogue},
-        {"series": dump(series), "season": dump(dates)},
-        counts,
-    )
+    inputs = {"scenes": scenes, "catalogue": catalogue}
+    if queries is not None and parcels is not None:
+        inputs |= {"queries": queries, "parcels": parcels}
+    write_manifest(output, inputs, {"series": dump(series), "season": dump(dates)}, counts)
 
 
-def _composite_site(
-    site: Scenes, store: zarr.Group, periods: list[datetime.date], series: Series, workers: int
-) -> NDArray[np.int64]:
-    """Composite a site into its group of the store; returns pixels ``(without observation, filled, nodata)``."""
-    import datetime
-    from concurrent.futures import ThreadPoolExecutor
+def _check_bands(sites: Sequence[Scenes], series: Series) -> None:
+    """Refuse scenes that lack what the settings look at, before any pixel is read."""
+    from cropflow.composites.reducers import check_bands
+    from cropflow.composites.shadows import shadow_positions
 
-    import numpy as np
-    from tqdm import tqdm
-
-    from cropflow.composites.blocks import Window, composite_window, windows
-    from cropflow.composites.periods import Calendar
-
-    period = Calendar(tuple(periods), datetime.date.max, datetime.date.max).period_of(site.times)
-    if not site.times:
-        log.warning("site %s has no scene: all its composites are nodata", site.site)
-    arrays = _create_arrays(site, store, periods)
-    blocks = list(windows(site.grid.shape))
-    log.info(
-        "site %s: %d blocks, %d at once; each holds %d MB of scenes at most",
-        site.site,
-        len(blocks),
-        workers,
-        bytes_per_worker(int((period >= 0).sum()), len(site.bands)) // 10**6,
-    )
-
-    def work(window: Window) -> NDArray[np.int64]:
-        block = composite_window(site.group, window, period, len(periods), series, site.bands, site.site)
-        rows, columns = window
-        for name, values in block.arrays().items():
-            arrays[name][(..., rows, columns)] = values
-        return block.counts()
-
-    total = np.zeros((3, len(periods)), dtype=np.int64)
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for pixels in tqdm(pool.map(work, blocks), total=len(blocks), desc=site.site, disable=None):
-                total += pixels
-        except BaseException:
-            # What waits in the queue would only delay the message.
-            pool.shutdown(cancel_futures=True)
-            raise
-    _log_months(site, periods, period, total)
-    return total
+    for site in sites:
+        check_bands(series, site.bands, f"site {site.site}")
+        if series.mask.shadows:
+            shadow_positions(site.bands, f"site {site.site}")
 
 
-def _create_arrays(site: Scenes, store: zarr.Group, periods: list[datetime.date]) -> dict[str, zarr.Array[Any]]:
-    from cropflow.composites.blocks import BLOCK
-    from cropflow.files.cubes import add_array, add_site
+def _windows(series: Series, queries: Path | None, parcels: Path | None) -> dict[str, SiteWindow] | None:
+    """Site -> window before harvest, where the series asks for one."""
+    from cropflow.composites.harvest import read_site_parcels, site_windows
+    from cropflow.files.tables import read_table
 
-    group = add_site(
-        store, site.site, site.grid, {"bands": list(site.bands), "periods": [day.isoformat() for day in periods]}
-    )
-    pixel, shape = ("period", "y", "x"), (len(periods), *site.grid.shape)
-    chunks = (len(periods), BLOCK, BLOCK)
-    return {
-        "reflectance": add_array(
-            group,
-            "reflectance",
-            ("period", "band", "y", "x"),
-            (len(periods), len(site.bands), *site.grid.shape),
-            "uint16",
-            chunks=(len(periods), len(site.bands), BLOCK, BLOCK),
-            attributes={"scale": 0.0001, "nodata": 0},
-        ),
-        "observations": add_array(group, "observations", pixel, shape, "uint8", chunks=chunks),
-        "filled": add_array(group, "filled", pixel, shape, "bool", chunks=chunks),
-    }
+    if series.window is None:
+        return None
+    if queries is None or parcels is None:
+        raise CropflowError("series.<name>.window needs --queries and --parcels; expected both. Name them.")
+    return site_windows(read_site_parcels(parcels), read_table(queries), series.window)
 
 
-def _log_months(
-    site: Scenes, periods: list[datetime.date], period: NDArray[np.int64], pixels: NDArray[np.int64]
-) -> None:
-    total = site.grid.height * site.grid.width
-    for index, day in enumerate(periods):
-        missing, filled, nodata = (100 * int(count) / total for count in pixels[:, index])
-        log.info(
-            "site %s, %s: %d scenes; of %d pixels %.1f %% without an observation (%.1f %% filled, %.1f %% nodata)",
-            site.site,
-            f"{day:%Y-%m}",
-            int((period == index).sum()),
-            total,
-            missing,
-            filled,
-            nodata,
+def _calendars(windows: Mapping[str, SiteWindow], sites: Sequence[Scenes]) -> dict[str, Calendar]:
+    from cropflow.errors import listing
+
+    missing = [site.site for site in sites if site.site not in windows]
+    if missing:
+        raise CropflowError(
+            f"Sites {listing(missing)} have no table of parcels among --parcels; expected one per site. Clip the "
+            "parcels again."
         )
+    return {name: window.calendar for name, window in windows.items()}

@@ -165,9 +165,12 @@ def _write(
     import numpy as np
     from tqdm import tqdm
 
+    from cropflow.composites.progress import tell_periods
     from cropflow.composites.server_fetch import fetch_sites, site_parts
+    from cropflow.composites.store import create_arrays, write_block
 
-    arrays = {site.name: _create_arrays(site, store, calendar, imagery) for site in sites}
+    periods = {"periods": [day.isoformat() for day in calendar.starts]}
+    arrays = {site.name: create_arrays(store, site.name, site.grid, imagery.bands, series, periods) for site in sites}
     total = {site.name: np.zeros((3, len(calendar)), dtype=np.int64) for site in sites}
     progress = tqdm(
         fetch_sites(sites, imagery, series, parts, workers),
@@ -179,44 +182,9 @@ def _write(
         # One writer: parts and chunks may share an edge.
         rows = slice(part.row, part.row + part.height)
         columns = slice(part.column, part.column + part.width)
-        arrays[site.name]["reflectance"][:, :, rows, columns] = block.reflectance
-        arrays[site.name]["observations"][:, rows, columns] = block.observations
-        arrays[site.name]["filled"][:, rows, columns] = block.filled
+        write_block(arrays[site.name], (rows, columns), block)
         total[site.name] += block.counts()
     for site in sites:
-        _log_periods(site, calendar, total[site.name])
+        seen = [f"{len(site.overpasses.get(index, ()))} overpasses" for index in range(len(calendar))]
+        tell_periods(site.name, calendar.starts, seen, total[site.name], site.grid)
     return total
-
-
-def _create_arrays(
-    site: ServerSite, store: zarr.Group, calendar: Calendar, imagery: Imagery
-) -> dict[str, zarr.Array[Any]]:
-    from cropflow.composites.blocks import BLOCK
-    from cropflow.files.cubes import add_array, add_site
-
-    starts = [day.isoformat() for day in calendar.starts]
-    group = add_site(store, site.name, site.grid, {"bands": list(imagery.bands), "periods": starts})
-    pixel, shape, chunks = ("period", "y", "x"), (len(starts), *site.grid.shape), (len(starts), BLOCK, BLOCK)
-    return {
-        "reflectance": add_array(
-            group,
-            "reflectance",
-            ("period", "band", "y", "x"),
-            (len(starts), len(imagery.bands), *site.grid.shape),
-            "uint16",
-            chunks=(len(starts), len(imagery.bands), BLOCK, BLOCK),
-            attributes={"scale": 0.0001, "nodata": 0},
-        ),
-        "observations": add_array(group, "observations", pixel, shape, "uint8", chunks=chunks),
-        "filled": add_array(group, "filled", pixel, shape, "bool", chunks=chunks),
-    }
-
-
-def _log_periods(site: ServerSite, calendar: Calendar, pixels: NDArray[np.int64]) -> None:
-    total = site.grid.height * site.grid.width
-    for index, day in enumerate(calendar.starts):
-        missing, filled, nodata = (100 * int(count) / total for count in pixels[:, index])
-        log.info(
-            "site %s, %s: %d overpasses; of %d pixels %.1f %% without an observation (%.1f %% filled, %.1f %% nodata)",
-            site.name, day, len(site.overpasses.get(index, ())), total, missing, filled, nodata,
-        )  # fmt: skip

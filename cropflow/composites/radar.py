@@ -160,3 +160,17 @@ def _means(
                 _decibel(composite[p, band, y], total[band], count)
             for x in range(width):
                 observations[p, y, x] = min(count[x], COUNT_MAXIMUM)
+
+
+def difference(composite: NDArray[np.int16]) -> NDArray[np.int16]:
+    """VH-VV of pairs of bands, the logarithm of their ratio.
+
+    Args:
+        composite: dB x 100, int16, ``(period, 2, y, x)``, VV and VH; -32768 = nodata.
+
+    Returns:
+        dB x 100, int16, ``(period, 1, y, x)``; -32768 = nodata.
+    """
+    vv, vh = composite[:, :1].astype(np.int32), composite[:, 1:2].astype(np.int32)
+    valid = (vv != NODATA) & (vh != NODATA)
+    return np.where(valid, vh - vv, NODATA).astype(np.int16)

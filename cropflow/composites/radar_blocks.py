@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cropflow.composites.blocks import Window
-from cropflow.composites.radar import NODATA, first_valid, mean_power, normalise
-from cropflow.composites.radar_gaps import difference, fill_power
+from cropflow.composites.gaps import fill_gaps
+from cropflow.composites.radar import NODATA, difference, first_valid, mean_power, normalise
 from cropflow.composites.radar_plan import RadarPlan
 from cropflow.composites.speckle import filter_speckle
 from cropflow.config.imagery import Series
@@ -94,7 +94,10 @@ def _composite(
     for group in range(len(plan.groups)):
         here = np.flatnonzero(plan.group == group)
         composite, observations = mean_power(values[here], plan.period[here], len(middles))
-        composite, filled = fill_power(composite, observations, series.max_gap, series.fill, middles)
+        filled = np.zeros(observations.shape, dtype=np.bool_)
+        # Dates on which nothing was seen are no periods: acquisitions have no gaps.
+        if series.fill != "none" and series.period != "acquisitions":
+            composite, filled = fill_gaps(composite, observations, series.max_gap, series.fill, middles, power=True)
         bands += [composite, difference(composite)] if series.radar.difference else [composite]
         counts.append(observations)
         if here.size or len(plan.groups) == 1:

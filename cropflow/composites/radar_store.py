@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from cropflow.composites.axes import Axis
 from cropflow.composites.blocks import BLOCK, Window, windows
+from cropflow.composites.progress import in_threads, tell_periods
 from cropflow.composites.radar import NODATA
 from cropflow.composites.radar_blocks import composite_radar_window
 from cropflow.composites.radar_plan import RadarPlan, plan_sites, tell_orbits
@@ -25,25 +23,10 @@ from cropflow.files.cubes import add_array, add_site
 LOG = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class SitePeriods:
-    """The periods of a site.
-
-    Attributes:
-        starts: First day of each period.
-        middles: Middle of each period, days, float64, ``(period,)``.
-        of_scenes: Period of each scene, int, ``(scene,)``; negative: left out.
-    """
-
-    starts: Sequence[datetime.date]
-    middles: NDArray[np.float64]
-    of_scenes: NDArray[np.int64]
-
-
 def write_radar(
     store: zarr.Group,
     sites: Sequence[RadarScenes],
-    periods: Mapping[str, SitePeriods],
+    axes: Mapping[str, Axis],
     series: Series,
     workers: int,
 ) -> dict[str, Any]:
@@ -52,7 +35,7 @@ def write_radar(
     Args:
         store: An empty store.
         sites: The sites of a region, one direction of Sentinel-1.
-        periods: Site -> its periods.
+        axes: Site -> its periods.
         series: The settings.
         workers: Threads; each holds one block.
 
@@ -63,30 +46,28 @@ def write_radar(
     Raises:
         CropflowError: If the scenes lack what the settings ask for.
     """
-    plans = plan_sites(sites, {name: one.of_scenes for name, one in periods.items()}, series.radar)
+    plans = plan_sites(sites, {name: axis.of_scenes for name, axis in axes.items()}, series.radar)
     LOG.info("relative orbits (%s) by sites: %s", series.radar.orbits, tell_orbits(plans))
     if series.radar.orbits == "normalised" and not any(plan.normalised for plan in plans.values()):
         LOG.info("gamma0 has the angle of incidence in its definition: orbits are averaged as they are")
-    return {
-        site.site: _write_site(store, site, plans[site.site], periods[site.site], series, workers) for site in sites
-    }
+    return {site.site: _write_site(store, site, plans[site.site], axes[site.site], series, workers) for site in sites}
 
 
 def _write_site(
     store: zarr.Group,
     site: RadarScenes,
     plan: RadarPlan,
-    periods: SitePeriods,
+    axis: Axis,
     series: Series,
     workers: int,
 ) -> dict[str, Any]:
-    starts = periods.starts
+    starts = axis.calendar.starts
     if not plan.scenes.size:
         LOG.warning("site %s has no scene: all its composites are nodata", site.site)
-    arrays = _create_arrays(store, site, plan, starts, series)
+    arrays = _create_arrays(store, site, plan, axis, series)
 
     def work(window: Window) -> tuple[NDArray[np.int64], int]:
-        block = composite_radar_window(site.group, window, plan, periods.middles, series)
+        block = composite_radar_window(site.group, window, plan, axis.calendar.middles, series)
         rows, columns = window
         arrays["backscatter"][:, :, rows, columns] = block.backscatter
         arrays["observations"][:, rows, columns] = block.observations
@@ -97,17 +78,11 @@ def _write_site(
 
     pixels, without_angle = np.zeros((3, len(starts)), dtype=np.int64), 0
     blocks = list(windows(site.grid.shape))
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for found, lost in tqdm(pool.map(work, blocks), total=len(blocks), desc=site.site, disable=None):
-                pixels += found
-                without_angle += lost
-        except BaseException:
-            # What waits in the queue would only delay the message.
-            pool.shutdown(cancel_futures=True)
-            raise
-    total = site.grid.height * site.grid.width
-    _tell(site.site, starts, plan, pixels, total)
+    for found, lost in in_threads(work, blocks, workers, site.site):
+        pixels += found
+        without_angle += lost
+    seen = [f"{int((plan.period == index).sum())} passes" for index in range(len(starts))]
+    tell_periods(site.site, starts, seen, pixels, site.grid)
     if without_angle:
         LOG.warning(
             "site %s: %d pixels of scenes have no angle of incidence and are left out", site.site, without_angle
@@ -116,7 +91,7 @@ def _write_site(
         "scenes": len(site.times),
         "left_out": plan.left_out,
         "orbits": plan.passes_of(),
-        "pixels": total,
+        "pixels": site.grid.height * site.grid.width,
         "without_angle": without_angle,
         "without_observation": pixels[0].tolist(),
         "filled": pixels[1].tolist(),
@@ -125,12 +100,12 @@ def _write_site(
 
 
 def _create_arrays(
-    store: zarr.Group, site: RadarScenes, plan: RadarPlan, starts: Sequence[datetime.date], series: Series
+    store: zarr.Group, site: RadarScenes, plan: RadarPlan, axis: Axis, series: Series
 ) -> dict[str, zarr.Array[Any]]:
-    bands, count = plan.bands(series.radar), len(starts)
+    bands, count = plan.bands(series.radar), len(axis.calendar)
     attributes: dict[str, Any] = {
         "bands": bands,
-        "periods": [day.isoformat() for day in starts],
+        **axis.attributes,
         "relative_orbits": list(plan.orbits),
         "radiometry": site.radiometry,
         "direction": site.direction,
@@ -165,13 +140,3 @@ def _create_arrays(
             attributes={"orbits": list(plan.groups)},
         )
     return arrays
-
-
-def _tell(site: str, starts: Sequence[datetime.date], plan: RadarPlan, pixels: NDArray[np.int64], total: int) -> None:
-    for index, day in enumerate(starts):
-        missing, filled, nodata = (100 * int(count) / total for count in pixels[:, index])
-        LOG.info(
-            "site %s, period from %s: %d passes; of %d pixels %.1f %% without an observation (%.1f %% filled, %.1f %% "
-            "nodata)",
-            site, day, int((plan.period == index).sum()), total, missing, filled, nodata,
-        )  # fmt: skip

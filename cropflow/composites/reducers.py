@@ -1,4 +1,4 @@
-"""From the scenes of a block to one composite per period: the mask, and the statistic that the series asks for."""
+"""From the valid observations of a block to one composite per period: the statistic that the series asks for."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cropflow.composites.masking import valid_observations
 from cropflow.composites.mean import monthly_mean
-from cropflow.composites.median import masked_median, monthly_median
+from cropflow.composites.median import monthly_median
 from cropflow.composites.selection import darken_pairs, max_ndvi, medoid
-from cropflow.config.imagery import Mask, Series
+from cropflow.config.imagery import Series
 from cropflow.errors import CropflowError, listing
 
 
@@ -41,22 +40,27 @@ def check_bands(series: Series, bands: Sequence[str], where: str) -> None:
         )
 
 
+def plain_median(series: Series) -> bool:
+    """Whether the statistic is the median, and nothing else is asked of pairs."""
+    return series.statistic == "median" and series.pair == "mean"
+
+
 def reduce_scenes(
     reflectance: NDArray[np.uint16],
-    scl: NDArray[np.uint8],
+    valid: NDArray[np.bool_],
     period: NDArray[np.int64],
     n_periods: int,
     series: Series,
     bands: Sequence[str],
 ) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
-    """Mask the scenes of a block and summarise each period.
+    """Summarise the valid observations of each period.
 
     Args:
         reflectance: Reflectance x 10000, uint16, ``(scene, band, y, x)``; 0 = nodata.
-        scl: Scene classification in 0..11, uint8, ``(scene, y, x)``; 0 = nodata.
+        valid: True where usable, bool, ``(scene, y, x)``.
         period: Period of each scene, int, ``(scene,)``, in any order.
         n_periods: Number of periods.
-        series: ``mask``, ``statistic`` and ``pair``.
+        series: ``statistic`` and ``pair``.
         bands: Names of the bands; :func:`check_bands` was asked.
 
     Returns:
@@ -66,10 +70,6 @@ def reduce_scenes(
     Raises:
         ValueError: If shapes or dtypes do not match, or a period is outside ``0 <= period < n_periods``.
     """
-    classes = series.mask.classes
-    if series.statistic == "median" and series.pair == "mean" and series.mask == Mask(classes=classes):
-        return masked_median(reflectance, scl, classes, period, n_periods)
-    valid = valid_observations(reflectance, scl, classes)
     if series.statistic == "mean":
         return monthly_mean(reflectance, valid, period, n_periods)
     if series.statistic == "medoid":

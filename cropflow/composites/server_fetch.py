@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cropflow.composites import server
-from cropflow.composites.blocks import Block
-from cropflow.composites.gaps import fill_gaps
+from cropflow.composites.blocks import Block, finish_block
 from cropflow.composites.periods import Calendar, solar_days
 from cropflow.composites.server import Overpasses, composite_expression, read_pixels, stored_image
 from cropflow.composites.server_parts import Part, PartStore, band_groups, cut_parts
@@ -37,13 +37,18 @@ class ServerSite:
         name: Name of the site.
         grid: Its grid.
         overpasses: Period -> its overpasses, each with the images that saw the site; periods without any are left out.
-        n_periods: Number of periods of the series.
+        middles: Middle of each period, days, float64, ``(period,)``.
     """
 
     name: str
     grid: Grid
     overpasses: Mapping[int, Overpasses]
-    n_periods: int
+    middles: NDArray[np.float64]
+
+    @property
+    def n_periods(self) -> int:
+        """Number of periods of the series."""
+        return len(self.middles)
 
 
 def plan_site(name: str, grid: Grid, scenes: Sequence[Scene], calendar: Calendar, imagery: Imagery) -> ServerSite:
@@ -66,7 +71,7 @@ def plan_site(name: str, grid: Grid, scenes: Sequence[Scene], calendar: Calendar
     for scene, period, day in zip(scenes, calendar.period_of(times).tolist(), days, strict=True):
         found.setdefault(period, {}).setdefault(day, []).append(stored_image(scene, imagery.assume_baseline))
     overpasses = {period: list(by_day.values()) for period, by_day in found.items()}
-    return ServerSite(name, grid, overpasses, len(calendar))
+    return ServerSite(name, grid, overpasses, calendar.middles)
 
 
 def site_parts(site: ServerSite, bands: Sequence[str]) -> list[Part]:
@@ -120,10 +125,7 @@ def _fetch_part(site: ServerSite, imagery: Imagery, series: Series, store: PartS
         values, counts = read_pixels(pixels, chosen, site.n_periods, imagery.bands, name)
         composite[list(group)] = values[list(group)]
         observations[list(group)] = counts[list(group)]
-    if series.fill == "none":
-        return Block(composite, observations, np.zeros(observations.shape, dtype=np.bool_))
-    filled_composite, filled = fill_gaps(composite, observations, series.max_gap)
-    return Block(filled_composite, observations, filled)
+    return finish_block(composite, observations, None, series, site.middles, imagery.bands, name)
 
 
 def _key(periods: Mapping[int, Overpasses], bands: Sequence[str], classes: Sequence[int], statistic: str) -> str:

@@ -141,6 +141,7 @@ class Config(Section):
                 self._check_place(f"experiments.{name}.{role}", place, self.sets[experiment.set_].legend)
                 self._check_bands(self.sets[experiment.set_], self.regions[place.region].imagery)
                 self._check_sensors(experiment.set_, place.region)
+                self._check_axis(experiment.set_, place)
         for other in experiment.compare:
             if other == name:
                 raise ValueError(f"experiments.{name}.compare is {other!r}, the experiment itself; expected others")
@@ -184,6 +185,29 @@ class Config(Section):
             raise ValueError(
                 f"{key}.mask.cloud_score is {series.mask.cloud_score}; expected imagery.{imagery}.cloud_score: true, "
                 "with source earth_engine, or none in the series"
+            )
+
+    def _check_axis(self, set_name: str, place: Place) -> None:
+        """Check that the periods of a series suit samples, and that a place has the windows that it asks for."""
+        name = self.sets[set_name].series
+        series = self.series[name]
+        if series.period == "acquisitions":
+            raise ValueError(
+                f"sets.{set_name}.series is {name!r}, whose period is 'acquisitions': its dates differ from site to "
+                f"site, and patches need the same of all; expected an evenly spaced series"
+            )
+        if series.window is None:
+            return
+        register = self.regions[place.region].register_
+        if register is None or self.registers[register].calendar is None:
+            raise ValueError(
+                f"series.{name}.window needs a crop calendar; regions.{place.region}.register is {register!r}; expected "
+                f"a register with calendar"
+            )
+        if place.season not in self.labelled_seasons(register):
+            raise ValueError(
+                f"series.{name}.window needs the provinces of the parcels in season {place.season!r}; register "
+                f"{register!r} has: {listing(self.labelled_seasons(register))}"
             )
 
     def _check_sensors(self, set_name: str, region: str) -> None:

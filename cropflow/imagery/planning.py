@@ -152,7 +152,7 @@ def plan_export(
     if source is not None:
         how |= {"requests, bytes": f"as source {settings.source} cuts scenes", "minutes": pace.told()}
     if settings.source == "earth_engine":
-        from cropflow.imagery.requests import estimate_eecu_hours  # type: ignore[import-not-found]
+        from cropflow.imagery.requests import estimate_eecu_hours
 
         eecu_hours = float(estimate_eecu_hours(sum(site.read for site in every)))
         how["eecu_hours"] = "proportional to the bytes that the service reads: an order of magnitude"

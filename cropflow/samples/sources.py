@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -116,18 +116,22 @@ def read_composites(stores: Mapping[str, Path], sites: Mapping[str, Grid]) -> Co
     groups: dict[str, dict[str, zarr.Group]] = {site: {} for site in sites}
     for sensor, path in stores.items():
         store = open_store(path)
-        axes: dict[str, Layout] = {}
+        found: dict[str, Layout] = {}
+        axes: set[Layout] = set()
         for site, grid in sites.items():
             group = _site_group(store, site, grid, path)
-            axes[site] = _site_layout(group, sensor)
-            _check_arrays(group, axes[site], grid, f"{path}, site {site},")
+            found[site] = _site_layout(group, sensor)
+            # Months before harvest begin on other dates in other provinces, and are the same months all the same.
+            names = tuple(group.attrs.asdict().get("period_names", found[site].periods))
+            axes.add(replace(found[site], periods=names))
+            _check_arrays(group, found[site], grid, f"{path}, site {site},")
             groups[site][sensor] = group
-        if len(set(axes.values())) != 1:
+        if len(axes) != 1:
             raise CropflowError(
-                f"The sites of {path} have {len(set(axes.values()))} sets of bands and periods; expected one. "
+                f"The sites of {path} have {len(axes)} sets of bands and periods; expected one. "
                 "Composite the scenes again."
             )
-        layouts.append(next(iter(axes.values())))
+        layouts.append(next(iter(found.values())))
     whole = tuple(layouts)
     return Composites(whole, {site: SiteComposites(whole, groups[site], grid) for site, grid in sites.items()})
 
