@@ -122,8 +122,8 @@ def read_composites(stores: Mapping[str, Path], sites: Mapping[str, Grid]) -> Co
             group = _site_group(store, site, grid, path)
             found[site] = _site_layout(group, sensor)
             # Months before harvest begin on other dates in other provinces, and are the same months all the same.
-            names = tuple(group.attrs.asdict().get("period_names", found[site].periods))
-            axes.add(replace(found[site], periods=names))
+            attributes: dict[str, Any] = group.attrs.asdict()
+            axes.add(replace(found[site], periods=tuple(attributes.get("period_names", found[site].periods))))
             _check_arrays(group, found[site], grid, f"{path}, site {site},")
             groups[site][sensor] = group
         if len(axes) != 1:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from cropflow.composites.radar import NODATA, first_valid, mean_power, normalise, power_table
+from cropflow.composites.radar import NODATA, difference, first_valid, mean_power, normalise, power_table
 
 VALUES = st.one_of(st.just(NODATA), st.integers(-5999, 3000))
 
@@ -117,3 +117,12 @@ def test_a_pixel_without_an_angle_or_a_value_has_no_normalised_one():
     backscatter[0, :, 0, 1] = NODATA
     found = normalise(backscatter, np.array([[[0, 3800, 9000]]], np.uint16), 38.0)
     assert (found == NODATA).all()
+
+
+@pytest.mark.parametrize(
+    ("pair", "expected"), [((-1000, -1700), -700), ((-1000, NODATA), NODATA), ((NODATA, -5), NODATA)]
+)
+def test_the_difference_is_vh_minus_vv_where_both_are(pair, expected):
+    found = difference(np.array(pair, np.int16).reshape(1, 2, 1, 1))
+    assert found.shape == (1, 1, 1, 1)
+    assert found.item() == expected
