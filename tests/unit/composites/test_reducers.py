@@ -154,7 +154,7 @@ def test_of_a_pair_the_one_with_the_lower_blue_is_taken_in_all_bands():
 
 def test_pairs_of_a_composite_that_is_a_view_are_refused_not_lost():
     reflectance, valid = np.ones((2, 1, 2, 2), np.uint16), np.ones((2, 2, 2), bool)
-    view = np.zeros((1, 1, 2, 4), np.uint16)[..., ::2]
+    view = np.zeros((1, 1, 2, 4), np.uint16)[..., :2]
     with pytest.raises(ValueError, match="copy"):
         darken_pairs(view, np.full((1, 2, 2), 2, np.uint8), reflectance, valid, np.zeros(2, np.int64), 0)
 
