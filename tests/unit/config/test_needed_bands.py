@@ -51,7 +51,7 @@ def test_bands_that_are_there_and_series_of_radar_alone_are_accepted(content):
 def test_the_imagery_of_places_that_are_only_mapped_counts_too(content):
     narrow = {"imagery": {"narrow": content["imagery"]["demo"] | {"bands": ["B02", "B03"]}}}
     overlay = narrow | {"regions": {"lauragais": {"imagery": "narrow"}}, "series": {"monthly": {"indices": ["NDVI"]}}}
-    with pytest.raises(CropflowError, match="imagery.narrow.bands has B02, B03; expected B04, B08 among them"):
+    with pytest.raises(CropflowError, match=r"imagery.narrow.bands has B02, B03; expected B04, B08 among them"):
         parse(Config, merge(content, overlay))
 
 
