@@ -8,8 +8,10 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import rasterio
 
 from cropflow.composites.shadows import shadow_positions, shadows
+from cropflow.config.imagery import SHADOW_BANDS
 from cropflow.errors import CropflowError
 
 FIELD, SHADE, WATER = (700, 3500, 2200), (400, 1500, 900), (500, 200, 100)
@@ -73,3 +75,22 @@ def test_the_rule_finds_more_missed_shadow_than_it_takes_clear_ground(shadow_rul
     assert found.shaded_found > 0.25 * found.shaded
     assert found.lit_lost < 0.01 * found.lit
     assert found.shaded_found > 4 * found.lit_lost
+
+
+def test_real_shadows_are_dark_enough_and_real_fields_are_not(shared):
+    """The rule where classes are made to miss every real shadow, and where the only cloud is made up."""
+    shadow = found = clear = lost = 0
+    for folder in sorted((shared / "data" / "flanders_2018" / "sentinel-2-l2a").iterdir()):
+        bands = [rasterio.open(folder / f"{band}.tif").read(1) for band in (*SHADOW_BANDS, "SCL")]
+        *ground, classes = (band if len(band) == 64 else band.repeat(2, axis=0).repeat(2, axis=1) for band in bands)
+        shaded, ground_seen = classes == 3, np.isin(classes, (4, 5, 6, 7))
+        made_up = np.where(shaded, 4, classes).astype(np.uint8)
+        made_up[0, 0] = 9  # the whole square is within its reach
+        rule = shadows(made_up[np.newaxis], np.stack(ground)[np.newaxis], 10.0)[0]
+        shadow, found = shadow + int(shaded.sum()), found + int((rule & shaded).sum())
+        if not np.isin(classes, (3, 8, 9, 10)).any():
+            clear, lost = clear + int(ground_seen.sum()), lost + int((rule & ground_seen).sum())
+    assert shadow > 10_000
+    assert found > 0.9 * shadow
+    assert clear > 50_000
+    assert lost < 0.02 * clear
