@@ -19,8 +19,8 @@ RULES = ("neighbours", "linear")
 NODATA = {np.dtype(np.uint16): 0, np.dtype(np.int16): -32768}
 # Pixels of a row that are filled together: their periods stay in the first-level cache.
 SEGMENT = 512
-# Far above what floating point does to a half that must be rounded up, far below the step to the next value of a gap
-# of years.
+# Lifts a half that floating point has put below itself. Values that are no half are further away from one, in gaps of
+# up to a century.
 TINY = 1e-6
 # What is written: the observed value, a value between two others, nothing.
 OBSERVED, FILLED, EMPTY = 0, 1, 2
