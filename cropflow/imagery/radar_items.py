@@ -177,7 +177,8 @@ def relative_orbit(platform: str, absolute_orbit: int) -> int:
         absolute_orbit: Orbits since launch.
 
     Source:
-        Copernicus SentiWiki, S1 Products, "Relationship between relative and absolute orbit numbers".
+        Copernicus SentiWiki, S1 Products, "Relationship between relative and absolute orbit numbers"; for Sentinel-1C
+        since then, the reconfiguration of its orbit that ended on 24 June 2026.
     """
     first = _FIRST_ORBIT.get(platform)
     if first is None:
