@@ -90,7 +90,7 @@ def _read(array: Any, scenes: NDArray[np.int64], window: Sequence[slice]) -> NDA
 def _composite(
     values: NDArray[np.int16], plan: RadarPlan, middles: NDArray[np.float64], series: Series, without_angle: int
 ) -> RadarBlock:
-    bands, counts, missing = [], [], []
+    bands, counts, seen = [], [], []
     for group in range(len(plan.groups)):
         here = np.flatnonzero(plan.group == group)
         composite, observations = mean_power(values[here], plan.period[here], len(middles))
@@ -100,13 +100,12 @@ def _composite(
             composite, filled = fill_gaps(composite, observations, series.max_gap, series.fill, middles, power=True)
         bands += [composite, difference(composite)] if series.radar.difference else [composite]
         counts.append(observations)
-        if here.size or len(plan.groups) == 1:
-            missing.append((observations, filled))
-    if not missing:  # no orbit sees the site
-        missing = [(observations, filled)]
-    least = np.min([observations for observations, _ in missing], axis=0)
+        # Orbits that never see the site leave their bands nodata, and do not speak for the others.
+        if here.size or not plan.passes.size:
+            seen.append((observations, filled))
+    least = np.min([observations for observations, _ in seen], axis=0)
     # Missing in some orbit, and filled in all orbits where it is missing.
-    whole = np.all([(observations > 0) | filled for observations, filled in missing], axis=0)
+    whole = np.all([(observations > 0) | filled for observations, filled in seen], axis=0)
     return RadarBlock(
         np.concatenate(bands, axis=1), least, (least == 0) & whole, np.stack(counts, axis=1), without_angle
     )

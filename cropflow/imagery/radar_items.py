@@ -1,7 +1,7 @@
 """STAC records of Sentinel-1: what their values are, and which of them can be used.
 
-Three things decide. *Calibrated*: an item must say that its values are dB, or be a terrain-corrected product, whose
-values are linear power. The plain GRD collections of the public archives hold digital numbers in the radar's own
+Three things decide. *Calibrated*: an item must say that its values are dB or linear, or be a terrain-corrected product,
+whose values are linear power. The plain GRD collections of the public archives hold digital numbers in the radar's own
 geometry, although their records look alike. *Radiometry*: sigma0 or gamma0, as roles, asset names, descriptions or
 product type say; a record that does not tell needs ``assume_radiometry``. *Polarisation*: VV and VH, both.
 """
@@ -26,12 +26,13 @@ LOG = logging.getLogger(__name__)
 
 # Where a folder is given instead of the file.
 RADAR_FILES = ("sentinel-1-grd.items.json", "sentinel-1-rtc.items.json")
-_DECIBEL = frozenset({"db", "decibel", "decibels"})
+_UNITS = dict.fromkeys(("db", "decibel", "decibels"), "dB") | dict.fromkeys(("linear", "power", "m2/m2"), "linear")
 _RADIOMETRY = {
     "gamma0": re.compile(r"gamma[ _-]?(0|nought|naught|zero)", re.I),
     "sigma0": re.compile(r"sigma[ _-]?(0|nought|naught|zero)", re.I),
 }
 _TERRAIN_CORRECTED = frozenset({"RTC", "NRB"})
+# The angle to the ellipsoid; that to the terrain, which terrain-corrected products bring along, is another.
 _ANGLE_ASSETS = ("angle", "incidence_angle", "incidence-angle")
 _PRODUCT = re.compile(
     r"(?P<platform>S1[A-D])_[A-Z0-9]{2}_\w{4}_\w{4}_\d{8}T\d{6}_\d{8}T\d{6}_(?P<orbit>\d{6})_[0-9A-F]{6}"
@@ -132,8 +133,8 @@ def radar_scene(item: Mapping[str, Any], base: Path | str, assumed_radiometry: s
     unit = _unit(item, layers or assets)
     if not unit:
         return (
-            "uncalibrated: digital numbers in radar geometry, as in every plain GRD collection; expected backscatter "
-            "in dB or a terrain-corrected product. Choose a collection such as sentinel-1-rtc"
+            "uncalibrated: digital numbers in radar geometry, as in every plain GRD collection; expected assets whose "
+            "unit is dB or linear, or a terrain-corrected product. Choose a collection such as sentinel-1-rtc"
         )
     if (mode := str(properties.get("sar:instrument_mode", "IW"))) != "IW":
         return f"mode: {mode}, expected IW"
@@ -176,7 +177,8 @@ def relative_orbit(platform: str, absolute_orbit: int) -> int:
         absolute_orbit: Orbits since launch.
 
     Source:
-        Copernicus SentiWiki, S1 Products, "Relationship between relative and absolute orbit numbers".
+        Copernicus SentiWiki, S1 Products, "Relationship between relative and absolute orbit numbers"; for Sentinel-1C
+        since then, the reconfiguration of its orbit that ended on 24 June 2026.
     """
     first = _FIRST_ORBIT.get(platform)
     if first is None:
@@ -197,8 +199,8 @@ def _unit(item: Mapping[str, Any], layers: Mapping[str, Mapping[str, Any]]) -> s
     for asset in layers.values():
         bands = asset.get("raster:bands") or asset.get("bands") or [{}]
         units.add(str(asset.get("unit") or asset.get("raster:unit") or bands[0].get("unit") or "").lower())
-    if units and units <= _DECIBEL:
-        return "dB"
+    if len(told := {_UNITS.get(unit, "") for unit in units}) == 1 and (unit := told.pop()):
+        return unit
     return "linear" if _terrain_corrected(item) else ""
 
 

@@ -178,6 +178,16 @@ def test_assets_named_by_their_radiometry_and_an_angle_are_found():
     }
 
 
+@pytest.mark.parametrize(("unit", "expected"), [("decibel", "dB"), ("linear", "linear"), ("m2/m2", "linear")])
+def test_the_unit_is_that_of_the_assets(unit, expected):
+    assert radar_scene(item(unit=unit), "x/", "sigma0").unit == expected
+
+
+def test_polarisations_in_different_units_are_refused():
+    record = item(assets={"vv": {"href": "a", "unit": "dB"}, "vh": {"href": "b", "unit": "linear"}})
+    assert str(radar_scene(record, "x/", "sigma0")).startswith("uncalibrated: ")
+
+
 def test_items_that_cannot_be_used_are_counted_beside_those_that_can(caplog):
     scenes = usable_scenes([item("a"), item("b", unit=None), item("c", sar__instrument_mode="EW")], "x/", "sigma0")
     assert [scene.id for scene in scenes] == ["a"]
