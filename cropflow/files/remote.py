@@ -73,7 +73,8 @@ class Limits:
                 start = max(now, self._next_s)
                 self._next_s = start + self._gap_s
                 self.requests += 1
-            time.sleep(max(0.0, start - now))
+            if start > now:
+                time.sleep(start - now)
             yield
 
 
