@@ -80,7 +80,8 @@ class Limits:
                 start = max(now, self._next_s)
                 self._next_s = start + self._gap_s
                 self.requests += 1
-            self.pause(max(0.0, start - now))
+            if start > now:
+                self.pause(start - now)
             yield
 
     def pause(self, seconds: float) -> None:

@@ -23,6 +23,8 @@ GAP = 64 * 1024
 LONGEST = 16 * 1024**2
 # Files whose heads are remembered, for the other sites of the same scenes.
 REMEMBERED = 512
+# Linux names the open files of a process, those in memory too.
+DESCRIPTORS = Path("/proc/self/fd")
 
 
 @dataclass(frozen=True)
@@ -143,8 +145,8 @@ class SparseFiles:
             CropflowError, GoneError, TransientError: As :meth:`cropflow.imagery.web.Web.part`, and if the file is no
                 raster of one band.
         """
-        with tempfile.NamedTemporaryFile(prefix="cropflow-") as local:
-            file = SparseFile(self._web, self._signer, address, Path(local.name), local.fileno())
+        with _local_file() as (path, descriptor):
+            file = SparseFile(self._web, self._signer, address, path, descriptor)
             yield file, self._blocks(file, address)
 
     def _blocks(self, file: SparseFile, address: str) -> Blocks:
@@ -164,6 +166,20 @@ class SparseFiles:
                 file.put(start, content)
         file.pieces = None
         return blocks
+
+
+@contextmanager
+def _local_file() -> Iterator[tuple[Path, int]]:
+    """An empty file with a path: in memory where the system has such files, else in the folder of temporary files."""
+    if hasattr(os, "memfd_create") and DESCRIPTORS.is_dir():
+        descriptor = os.memfd_create("cropflow")
+        try:
+            yield DESCRIPTORS / str(descriptor), descriptor
+        finally:
+            os.close(descriptor)
+    else:
+        with tempfile.NamedTemporaryFile(prefix="cropflow-") as local:
+            yield Path(local.name), local.fileno()
 
 
 def _joined(extents: Iterable[Extent]) -> list[Extent]:

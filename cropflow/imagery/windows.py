@@ -117,7 +117,8 @@ def _repeat(raster: Any, path: str, grid: Grid, kind: _Kind, ratio: int) -> tupl
     rows = -(-(row + grid.height) // ratio) - first_row
     columns = -(-(column + grid.width) // ratio) - first_column
     values, size = _filled(raster, path, kind, first_row, first_column, rows, columns)
-    values = values.repeat(ratio, axis=0).repeat(ratio, axis=1)
+    if ratio > 1:
+        values = values.repeat(ratio, axis=0).repeat(ratio, axis=1)
     top, left = row - first_row * ratio, column - first_column * ratio
     return np.ascontiguousarray(values[top : top + grid.height, left : left + grid.width]), size
 

@@ -28,6 +28,7 @@ LONGEST_MODULE = 320
 # Where the name of a distribution is not the name that is imported.
 DISTRIBUTIONS = {"yaml": "pyyaml", "PIL": "pillow", "sklearn": "scikit-learn"}
 DISTRIBUTIONS |= {"ee": "earthengine-api", "google": "google-auth", "googleapiclient": "google-api-python-client"}
+DISTRIBUTIONS |= {"pystac_client": "pystac-client"}
 ENVIRONMENT_COMMANDS = re.compile(r"python -m cropflow (\w+)")
 COMMAND_ROOMS = {"simulate": "simulation"}
 
