@@ -38,13 +38,16 @@ def composites(
     ],
     workers: Annotated[int, typer.Option(min=1, help="Threads; each holds one block of 256 x 256 pixels.")] = 1,
 ) -> None:
-    """Take the median of the clear observations of each month and fill short gaps.
+    """Take the median of the clear observations of each month and fill short gaps; of Sentinel-1 the mean power.
 
-    Input: scenes on the site grids (uint16, reflectance x 10000, 0 = nodata) with scene classes. Output: per site
-    reflectance (period, band, y, x) in the same unit, observations (count, at most 255) and filled (yes or no).
+    Input: scenes on the site grids (uint16, reflectance x 10000, 0 = nodata) with scene classes, or backscatter (int16,
+    dB x 100, -32768 = nodata). Output: per site reflectance or backscatter (period, band, y, x) in the same unit,
+    observations (count, at most 255) and filled (yes or no).
     """
-    from cropflow.composites.periods import calendar_months
-    from cropflow.composites.sources import check_scenes
+    from cropflow.composites.periods import calendar_months, period_of
+    from cropflow.composites.radar_gaps import month_middles
+    from cropflow.composites.radar_store import SitePeriods, write_radar
+    from cropflow.composites.sources import check_radar, check_scenes, is_radar
     from cropflow.config.base import dump
     from cropflow.config.imagery import Series
     from cropflow.config.root import parse_json
@@ -58,11 +61,17 @@ def composites(
     dates = parse_json(Season, season, "--season")
     if not catalogue.is_file():
         raise CropflowError(f"{catalogue} is missing; expected the catalogue of scenes. Run the rule that makes it.")
-    sites = check_scenes(open_store(scenes), read_table(catalogue))
+    source, table = open_store(scenes), read_table(catalogue)
+    of_radar = check_radar(source, table) if is_radar(source) else []
+    sites = [] if of_radar else check_scenes(source, table)
     periods = calendar_months(dates.start, dates.end)
     counts: dict[str, Any] = {"periods": [period.isoformat() for period in periods], "sites": {}}
     with atomic_folder(output) as temporary:
         store = create_store(temporary)
+        if of_radar:
+            middles = month_middles(periods)
+            dated = {site.site: SitePeriods(periods, middles, period_of(site.times, periods)) for site in of_radar}
+            counts["sites"] = write_radar(store, of_radar, dated, series, workers)
         for site in sites:
             pixels = _composite_site(site, store, periods, series, workers)
             counts["sites"][site.site] = {

@@ -151,13 +151,14 @@ class Radar(Section):
     orbits: Literal["best", "each", "normalised"] = Field(
         default="best",
         description="best: the relative orbit with most scenes; each: one pair of bands per relative orbit; "
-        "normalised: all orbits, brought to one incidence angle.",
+        "normalised: all orbits, sigma0 brought to one incidence angle, gamma0 as it is.",
     )
     reference_angle_degrees: float = Field(
         default=38.0, ge=20, le=50, description="normalised: the incidence angle that values are brought to."
     )
     speckle: Literal["none", "multitemporal"] = Field(
-        default="none", description="multitemporal: each scene times the mean ratio of its neighbours in time."
+        default="none",
+        description="multitemporal: each scene's mean over a window times the pixel's mean ratio to it over time.",
     )
     speckle_window_m: float = Field(default=70.0, gt=0, le=500, description="Side of the filter's window, metres.")
     speckle_days: int = Field(default=60, ge=1, le=366, description="Neighbours in time, days before and after.")

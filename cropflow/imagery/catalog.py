@@ -45,18 +45,21 @@ def judge_scenes(
     scenes: Iterable[Scene],
     site: BaseGeometry,
     window: tuple[datetime.date, datetime.date],
-    maximum_cloud_percent: float,
+    maximum_cloud_percent: float = 100.0,
+    relative_orbits: Sequence[int] = (),
 ) -> list[Decision]:
     """Decide on metadata which scenes are read for a site.
 
-    In this order: outside the season, too much cloud, not over the site, duplicate. A scene whose metadata give no
-    cloud share or no extent passes the filter that needs it.
+    In this order: outside the season, too much cloud, not among the orbits, not over the site, duplicate. A scene whose
+    metadata give no cloud share or no extent passes the filter that needs it; one whose orbit is unknown does not pass
+    that for orbits.
 
     Args:
         scenes: The scenes found.
         site: Footprint of the site in EPSG:4326.
         window: First and last day, both inclusive, UTC.
-        maximum_cloud_percent: Scenes with more cloud by their metadata are dropped.
+        maximum_cloud_percent: Sentinel-2 scenes with more cloud by their metadata are dropped.
+        relative_orbits: Sentinel-1 scenes of other relative orbits are dropped; none where empty.
 
     Returns:
         One decision per scene, in order of time and id.
@@ -64,7 +67,7 @@ def judge_scenes(
     decisions: list[Decision] = []
     candidates: list[Scene] = []
     for scene in sorted(scenes, key=lambda scene: (scene.time, scene.id, scene.source)):
-        reason = _metadata_reason(scene, site, window, maximum_cloud_percent)
+        reason = _metadata_reason(scene, site, window, maximum_cloud_percent, relative_orbits)
         if reason:
             decisions.append(Decision(scene, reason))
         else:
@@ -74,13 +77,20 @@ def judge_scenes(
 
 
 def _metadata_reason(
-    scene: Scene, site: BaseGeometry, window: tuple[datetime.date, datetime.date], maximum_cloud_percent: float
+    scene: Scene,
+    site: BaseGeometry,
+    window: tuple[datetime.date, datetime.date],
+    maximum_cloud_percent: float,
+    relative_orbits: Sequence[int],
 ) -> str:
     start, end = window
     if not start <= scene.time.astimezone(datetime.UTC).date() <= end:
         return f"season: outside {start} to {end}"
     if scene.cloud_percent > maximum_cloud_percent:
         return f"cloud: {scene.cloud_percent:g} % by the metadata, at most {maximum_cloud_percent:g} %"
+    if relative_orbits and scene.sensor != "sentinel2" and scene.relative_orbit not in relative_orbits:
+        orbit = "unknown" if scene.relative_orbit < 0 else str(scene.relative_orbit)
+        return f"orbit: relative orbit {orbit}, expected {listing(relative_orbits)}"
     if scene.extent is not None and not scene.extent.intersects(site):
         return "place: does not touch the site"
     return ""
@@ -137,7 +147,8 @@ def _best_per_ground(acquisition: Sequence[Scene]) -> list[Decision]:
             kept.append(scene)
             decisions.append(Decision(scene))
         else:
-            reason = f"duplicate: of {twin.id} ({twin.baseline or 'no baseline'})"
+            baseline = f" ({twin.baseline or 'no baseline'})" if twin.sensor == "sentinel2" else ""
+            reason = f"duplicate: of {twin.id}{baseline}"
             decisions.append(Decision(scene, reason, twin))
     return decisions
 

@@ -7,18 +7,18 @@ import logging
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas
 import zarr
 
-from cropflow.errors import CropflowError
-from cropflow.imagery.catalog import Decision
+from cropflow.imagery.catalog import Decision, substitutes
 from cropflow.imagery.names import has_offset
-from cropflow.imagery.offsets import Evidence, count_verdicts, decide_offset, harmonise, strongest
-from cropflow.imagery.scenes import HARMONISED
-from cropflow.imagery.sentinel2 import BRIGHT_SHARE, BRIGHTEST, Reader, bright_share
-from cropflow.imagery.stored import EMPTY, StoredSite, told, write_stored
+from cropflow.imagery.offsets import Evidence, count_verdicts, decide_offset, harmonise, strongest, weigh_pixels
+from cropflow.imagery.scenes import HARMONISED, Scene
+from cropflow.imagery.sentinel2 import BRIGHT_SHARE, BRIGHTEST, Reader, bright_share, read_scene
+from cropflow.imagery.stored import EMPTY, Frame, Plane, StoredSite, catalogue, refuse_nothing, write_site
 from cropflow.regions.grid import Grid
 
 LOG = logging.getLogger(__name__)
@@ -54,23 +54,60 @@ def export_scenes(
         CropflowError: If a scene cannot be read or is out of range, or no scene is left at any site.
     """
     written = [
-        write_stored(store, name, grid, decisions[name], bands, reader, workers) for name, grid in sorted(sites.items())
+        _write_stored(store, name, grid, decisions[name], bands, reader, workers)
+        for name, grid in sorted(sites.items())
     ]
-    if not any(site.kept for site in written):
-        _refuse_nothing(written)
+    refuse_nothing(written, "Check the season, imagery.<name>.maximum_cloud_percent and the places of the sites.")
     offsets = _offsets(written, assumed_baseline)
     for site in written:
         _harmonise(site, offsets)
-    return _catalogue(written, assumed_baseline)
+
+    def own(scene: Scene, facts: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "baseline": scene.baseline or (assumed_baseline or ""),
+            "offset": facts.get("offset", 0),
+            "offset_reason": facts.get("offset_reason", ""),
+            "cloud_percent": scene.cloud_percent,
+            "clipped": facts.get("clipped", 0),
+        }
+
+    return catalogue(written, own)
 
 
-def _refuse_nothing(sites: Sequence[StoredSite]) -> None:
-    decisions = [decision for site in sites for decision in site.decisions]
-    found = len({decision.scene.source for decision in decisions})
-    raise CropflowError(
-        f"No scene is left of {found} found for {len(sites)} sites{told(decisions)}; expected at least one. "
-        "Check the season, imagery.<name>.maximum_cloud_percent and the places of the sites."
+def _write_stored(
+    store: zarr.Group,
+    name: str,
+    grid: Grid,
+    decisions: Sequence[Decision],
+    bands: tuple[str, ...],
+    reader: Reader,
+    workers: int,
+) -> StoredSite:
+    """Write the scenes of a site as their provider stores them, offsets and all."""
+
+    def read(scene: Scene) -> Frame:
+        pixels = read_scene(reader, scene, grid, bands)
+        return Frame(
+            {"reflectance": pixels.reflectance, "scl": pixels.scl},
+            "" if pixels.valid else EMPTY,
+            {
+                "valid_share": pixels.valid / math.prod(grid.shape),
+                "clipped": pixels.clipped,
+                "bytes": pixels.bytes,
+            },
+            bool(pixels.resampled),
+            weigh_pixels(pixels.reflectance, pixels.scl, bands),
+        )
+
+    planes = (
+        Plane("reflectance", (("band", len(bands)),), np.uint16, 0, "reflectance x 10000"),
+        Plane("scl", (), np.uint8, 0, "scene class"),
     )
+    site = write_site(
+        store, name, grid, decisions, planes, read, lambda scene: substitutes(scene, decisions, bands), workers
+    )
+    site.group.attrs["bands"] = list(bands)
+    return site
 
 
 def _offsets(sites: Sequence[StoredSite], assumed: str | None) -> dict[str, tuple[int, str]]:
@@ -121,11 +158,11 @@ def _harmonise(site: StoredSite, offsets: Mapping[str, tuple[int, str]]) -> None
     bright = []
     for position, scene in enumerate(site.kept):
         offset, reason = offsets[scene.source]
-        values, clipped = harmonise(np.asarray(site.reflectance[position], dtype=np.uint16), offset)
+        values, clipped = harmonise(np.asarray(site.arrays["reflectance"][position], dtype=np.uint16), offset)
         if offset:
-            site.reflectance[position] = values
+            site.arrays["reflectance"][position] = values
         digest = hashlib.sha256(values.astype("<u2").tobytes())
-        digest.update(np.asarray(site.scl[position], dtype=np.uint8).tobytes())
+        digest.update(np.asarray(site.arrays["scl"][position], dtype=np.uint8).tobytes())
         site.facts[position] |= {
             "offset": offset,
             "offset_reason": reason,
@@ -139,35 +176,3 @@ def _harmonise(site: StoredSite, offsets: Mapping[str, tuple[int, str]]) -> None
             "site %s: in %d of %d scenes more than %g %% of the values are above %d (first: %s)",
             site.name, len(bright), len(site.kept), 100 * BRIGHT_SHARE, BRIGHTEST, bright[0],
         )  # fmt: skip
-
-
-def _catalogue(sites: Sequence[StoredSite], assumed: str | None) -> pandas.DataFrame:
-    rows = []
-    for site in sites:
-        known = {scene.source: facts for scene, facts in zip(site.kept, site.facts, strict=True)}
-        for decision in site.decisions:
-            scene = decision.scene
-            facts = known[scene.source] if decision.kept else {}
-            rows.append(
-                {
-                    "scene": scene.id,
-                    "site": site.name,
-                    "time": scene.stamp,
-                    "platform": scene.platform,
-                    "tile": scene.tile,
-                    "relative_orbit": scene.relative_orbit,
-                    "baseline": scene.baseline or (assumed or ""),
-                    "offset": facts.get("offset", 0),
-                    "offset_reason": facts.get("offset_reason", ""),
-                    "cloud_percent": scene.cloud_percent,
-                    # Scenes dropped on metadata were never looked at.
-                    "valid_share": facts.get("valid_share", 0.0 if decision.reason == EMPTY else math.nan),
-                    "clipped": facts.get("clipped", 0),
-                    "bytes": facts.get("bytes", 0),
-                    "sha256": facts.get("sha256", ""),
-                    "source": scene.source,
-                    "kept": decision.kept,
-                    "reason": decision.reason,
-                }
-            )
-    return pandas.DataFrame(rows)

@@ -1,11 +1,11 @@
-"""STAC item collections with local files: the records of Sentinel-2 L2A scenes."""
+"""STAC item collections with local files: the records of Sentinel-2 L2A scenes among them."""
 
 from __future__ import annotations
 
 import datetime
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -44,6 +44,19 @@ def find_items(source: Path) -> list[Scene]:
         CropflowError: If the file is missing, is no item collection, or an item has no time.
     """
     path = items_file(source)
+    scenes = [_scene(item, path) for item in read_features(path) if not is_radar(item)]
+    if not scenes:
+        raise CropflowError(f"{path} holds no items of Sentinel-2; expected a STAC item collection that does.")
+    refuse_namesakes(scenes, path)
+    return scenes
+
+
+def read_features(path: Path) -> list[dict[str, Any]]:
+    """Read the items of an item collection, whatever sensors they are of.
+
+    Raises:
+        CropflowError: If the file is missing or is no item collection.
+    """
     if not path.is_file():
         raise CropflowError(f"{path} is missing; expected a STAC item collection. Check imagery.<name>.path.")
     try:
@@ -55,7 +68,22 @@ def find_items(source: Path) -> list[Scene]:
         raise CropflowError(
             f"{path} holds no features; expected a STAC item collection (a GeoJSON FeatureCollection of items)."
         )
-    scenes = [_scene(item, path) for item in features]
+    return features
+
+
+def is_radar(item: Mapping[str, Any]) -> bool:
+    """Whether an item is one of Sentinel-1."""
+    properties = item.get("properties") or {}
+    names = (str(properties.get(key, "")).lower() for key in ("constellation", "platform"))
+    return any(name.startswith("sentinel-1") for name in names) or any(key.startswith("sar:") for key in properties)
+
+
+def refuse_namesakes(scenes: Sequence[Scene], path: Path) -> None:
+    """Refuse two scenes of one name: the second would be mistaken for the first.
+
+    Raises:
+        CropflowError: One line with the name and both times.
+    """
     first: dict[str, Scene] = {}
     for scene in scenes:
         # The same record twice is dropped as a duplicate; another one under its name would be mistaken for it.
@@ -67,19 +95,18 @@ def find_items(source: Path) -> list[Scene]:
                 f"{path} has two items {scene.id!r}, of {known.stamp} and {scene.stamp}; expected each id once. "
                 "Rename one."
             )
-    return scenes
 
 
 def _scene(item: Mapping[str, Any], path: Path) -> Scene:
     properties: Mapping[str, Any] = item.get("properties") or {}
     name = str(item.get("id", ""))
     product = read_product_name(next((str(properties[key]) for key in _PRODUCT_KEYS if key in properties), name))
-    outline = _outline(item)
+    outline = read_outline(item)
     orbit = properties.get("sat:relative_orbit")
     cloud = properties.get("eo:cloud_cover")
     return Scene(
         id=name,
-        time=_time(name, properties, path),
+        time=read_time(name, properties, path),
         platform=_platform(properties, product.platform),
         tile=_tile(name, properties) or product.tile,
         relative_orbit=product.relative_orbit if orbit is None else int(orbit),
@@ -93,13 +120,18 @@ def _scene(item: Mapping[str, Any], path: Path) -> Scene:
     )
 
 
-def _time(name: str, properties: Mapping[str, Any], path: Path) -> datetime.datetime:
+def read_time(name: str, properties: Mapping[str, Any], place: Path | str) -> datetime.datetime:
+    """Sensing time of an item, UTC.
+
+    Raises:
+        CropflowError: If it has none that is ISO 8601.
+    """
     text = properties.get("datetime") or properties.get("start_datetime")
     try:
         time = datetime.datetime.fromisoformat(str(text))
     except ValueError:
         raise CropflowError(
-            f"Item {name!r} of {path} has the datetime {text!r}; expected ISO 8601 such as 2018-06-27T10:40:21Z."
+            f"Item {name!r} of {place} has the datetime {text!r}; expected ISO 8601 such as 2018-06-27T10:40:21Z."
         ) from None
     return time.replace(tzinfo=datetime.UTC) if time.tzinfo is None else time.astimezone(datetime.UTC)
 
@@ -127,7 +159,8 @@ def _baseline(properties: Mapping[str, Any]) -> str:
     return ""
 
 
-def _outline(item: Mapping[str, Any]) -> BaseGeometry | None:
+def read_outline(item: Mapping[str, Any]) -> BaseGeometry | None:
+    """The outline of an item, or its bounding box, EPSG:4326; None where it has neither."""
     geometry, bbox = item.get("geometry"), item.get("bbox")
     if geometry:
         return shapely.make_valid(shape(geometry))
@@ -142,12 +175,12 @@ def _layers(assets: Mapping[str, Any], folder: Path) -> dict[str, str]:
     for band in (*SENTINEL2_BANDS, SCL):
         for alias in band_aliases(band):
             if alias in assets and "href" in assets[alias]:
-                layers[band] = _path(str(assets[alias]["href"]), folder)
+                layers[band] = local_path(str(assets[alias]["href"]), folder)
                 break
     return layers
 
 
-def _path(href: str, folder: Path) -> str:
+def local_path(href: str, folder: Path) -> str:
     """The local path of an href; addresses of other kinds are left as they are and refused when they are read."""
     parts = urlsplit(href)
     if parts.scheme == "file":

@@ -1,24 +1,26 @@
-"""The scenes of one site as their provider stores them: read in order, written to the site's group."""
+"""The scenes of one site: read in order, written to the site's group, recorded; what every sensor shares."""
 
 from __future__ import annotations
 
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
+import pandas
 import zarr
+from numpy.typing import NDArray
 from tqdm import tqdm
 
+from cropflow.errors import CropflowError
 from cropflow.files.cubes import add_array, add_site
-from cropflow.imagery.catalog import Decision, reasons, substitutes
-from cropflow.imagery.offsets import Evidence, weigh_pixels
+from cropflow.imagery.catalog import Decision, reasons
+from cropflow.imagery.offsets import Evidence
 from cropflow.imagery.scenes import Scene
-from cropflow.imagery.sentinel2 import Pixels, Reader, read_scene
 from cropflow.regions.grid import Grid
 
 LOG = logging.getLogger(__name__)
@@ -30,23 +32,61 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 
+@dataclass(frozen=True)
+class Plane:
+    """An array of a site's group with one slice per scene.
+
+    Attributes:
+        name: Name of the array.
+        axes: Name and size of the dimensions between ``scene`` and ``y, x``.
+        dtype: NumPy dtype.
+        nodata: Fill value.
+        units: What the values are.
+    """
+
+    name: str
+    axes: tuple[tuple[str, int], ...]
+    dtype: type[np.generic]
+    nodata: int
+    units: str
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A scene as it is read for a site.
+
+    Attributes:
+        planes: Name of the plane -> its slice.
+        fault: Why the scene is dropped, as ``kind: detail``; empty where it is written.
+        facts: Columns of the catalogue.
+        resampled: True where a layer's own grid did not agree with the site's.
+        evidence: What the clear pixels say about the offset of Sentinel-2; None for Sentinel-1.
+    """
+
+    planes: Mapping[str, NDArray[Any]]
+    fault: str
+    facts: Mapping[str, Any]
+    resampled: bool
+    evidence: Evidence | None = None
+
+
 @dataclass
 class StoredSite:
     """A site whose scenes are written.
 
     Attributes:
         name: Name of the site.
-        reflectance: ``(scene, band, y, x)`` uint16, 0 = nodata, scenes in order of time.
-        scl: ``(scene, y, x)`` uint8, 0 = nodata.
-        decisions: Every scene found, those without a valid pixel dropped.
+        group: Its group of the store.
+        arrays: Name of a plane -> its array, scenes in order of time.
+        decisions: Every scene found, those with a fault dropped.
         kept: The scenes written, in the order of the arrays.
         facts: Per scene written, columns of the catalogue.
-        evidence: Per scene written, what its clear pixels say about the offset.
+        evidence: Per scene written, what its clear pixels say about the offset; empty for Sentinel-1.
     """
 
     name: str
-    reflectance: zarr.Array[Any]
-    scl: zarr.Array[Any]
+    group: zarr.Group
+    arrays: dict[str, zarr.Array[Any]]
     decisions: list[Decision] = field(default_factory=list)
     kept: list[Scene] = field(default_factory=list)
     facts: list[dict[str, Any]] = field(default_factory=list)
@@ -79,98 +119,138 @@ def in_order(function: Callable[[In], Out], items: Iterable[In], workers: int) -
                 future.cancel()
 
 
-def write_stored(
+def write_site(
     store: zarr.Group,
     name: str,
     grid: Grid,
     decisions: Sequence[Decision],
-    bands: tuple[str, ...],
-    reader: Reader,
+    planes: Sequence[Plane],
+    read: Callable[[Scene], Frame],
+    stand_ins: Callable[[Scene], Sequence[Scene]],
     workers: int,
 ) -> StoredSite:
-    """Read the scenes taken for a site and write their stored values, offsets and all, to its group.
+    """Read the scenes taken for a site and write them to its group.
 
     Args:
         store: The store of the region.
         name: Name of the site.
         grid: The grid of the site.
         decisions: Decisions on metadata, in order of time.
-        bands: Bands to write, in this order.
-        reader: How layers are read.
+        planes: The arrays to write.
+        read: How a scene is read.
+        stand_ins: The duplicates that may take a scene's place, best first.
         workers: Scenes read at once; one more is in memory.
 
     Returns:
-        The site; a scene without a valid pixel is not written, and the best of its duplicates that has one takes its
-        place.
+        The site; a scene with a fault is not written, and the best of its duplicates that has none takes its place.
 
     Raises:
         CropflowError: If a scene cannot be read or is out of range.
     """
     scenes = [decision.scene for decision in decisions if decision.kept]
     group = add_site(store, name, grid)
-    frame = (len(bands), *grid.shape)
-    site = StoredSite(
-        name,
-        add_array(
-            group,
-            "reflectance",
-            ("scene", "band", "y", "x"),
-            (len(scenes), *frame),
-            np.uint16,
-            chunks=(1, len(bands), CHUNK, CHUNK),
-            attributes={"units": "reflectance x 10000", "nodata": 0},
-        ),
-        add_array(
-            group,
-            "scl",
-            ("scene", "y", "x"),
-            (len(scenes), *grid.shape),
-            np.uint8,
-            chunks=(1, CHUNK, CHUNK),
-            attributes={"units": "scene class", "nodata": 0},
-        ),
-    )
+    site = StoredSite(name, group, {plane.name: _add_plane(group, plane, len(scenes), grid) for plane in planes})
 
-    def read(scene: Scene) -> list[tuple[Scene, Pixels]]:
-        """The scene, then, as long as none has a valid pixel, its duplicates."""
-        tried = [(scene, read_scene(reader, scene, grid, bands))]
-        for other in substitutes(scene, decisions, bands):
-            if tried[-1][1].valid:
+    def try_all(scene: Scene) -> list[tuple[Scene, Frame]]:
+        """The scene, then, as long as none is sound, its duplicates."""
+        tried = [(scene, read(scene))]
+        for other in stand_ins(scene):
+            if not tried[-1][1].fault:
                 break
-            tried.append((other, read_scene(reader, other, grid, bands)))
+            tried.append((other, read(other)))
         return tried
 
     verdicts: dict[int, str] = {}
     resampled = 0
-    progress = tqdm(in_order(read, scenes, workers), name, len(scenes), disable=None)
+    progress = tqdm(in_order(try_all, scenes, workers), name, len(scenes), disable=None)
     for position, tried in enumerate(progress):
         _log_tenth(name, position, len(scenes))
-        verdicts |= {id(scene): "" if pixels.valid else EMPTY for scene, pixels in tried}
-        scene, pixels = tried[-1]
-        if pixels.valid == 0:
+        verdicts |= {id(scene): frame.fault for scene, frame in tried}
+        scene, frame = tried[-1]
+        if frame.fault:
             continue
-        site.reflectance[len(site.kept)] = pixels.reflectance
-        site.scl[len(site.kept)] = pixels.scl
+        for plane, values in frame.planes.items():
+            site.arrays[plane][len(site.kept)] = values
         site.kept.append(scene)
-        share = pixels.valid / math.prod(grid.shape)
-        site.facts.append({"valid_share": share, "clipped": pixels.clipped, "bytes": pixels.bytes})
-        site.evidence.append(weigh_pixels(pixels.reflectance, pixels.scl, bands))
-        resampled += bool(pixels.resampled)
-    # The arrays were made for all scenes; the empty ones left no chunk behind.
-    site.reflectance.resize((len(site.kept), *frame))
-    site.scl.resize((len(site.kept), *grid.shape))
-    group.attrs.update(
-        {
-            "bands": list(bands),
-            "scenes": [scene.id for scene in site.kept],
-            "times": [scene.stamp for scene in site.kept],
-        }
-    )
+        site.facts.append(dict(frame.facts))
+        site.evidence += [] if frame.evidence is None else [frame.evidence]
+        resampled += frame.resampled
+    for array in site.arrays.values():
+        # The arrays were made for all scenes; those with a fault left no chunk behind.
+        array.resize((len(site.kept), *array.shape[1:]))
+    group.attrs.update({"scenes": [scene.id for scene in site.kept], "times": [scene.stamp for scene in site.kept]})
     site.decisions = [
         Decision(decision.scene, verdicts.get(id(decision.scene), decision.reason)) for decision in decisions
     ]
     _log(site, resampled)
     return site
+
+
+def _add_plane(group: zarr.Group, plane: Plane, scenes: int, grid: Grid) -> zarr.Array[Any]:
+    names, sizes = [axis for axis, _ in plane.axes], [size for _, size in plane.axes]
+    return add_array(
+        group,
+        plane.name,
+        ("scene", *names, "y", "x"),
+        (scenes, *sizes, *grid.shape),
+        plane.dtype,
+        chunks=(1, *sizes, CHUNK, CHUNK),
+        nodata=plane.nodata,
+        attributes={"units": plane.units, "nodata": plane.nodata},
+    )
+
+
+def refuse_nothing(sites: Sequence[StoredSite], way_out: str) -> None:
+    """Refuse an export that left no scene at any site.
+
+    Raises:
+        CropflowError: One line with the reasons and what may be changed.
+    """
+    if any(site.kept for site in sites):
+        return
+    decisions = [decision for site in sites for decision in site.decisions]
+    found = len({decision.scene.source for decision in decisions})
+    raise CropflowError(
+        f"No scene is left of {found} found for {len(sites)} sites{told(decisions)}; expected at least one. {way_out}"
+    )
+
+
+def catalogue(
+    sites: Sequence[StoredSite], own: Callable[[Scene, Mapping[str, Any]], Mapping[str, Any]]
+) -> pandas.DataFrame:
+    """The catalogue of a sensor: one row per scene and site, in order of site, time and scene.
+
+    Args:
+        sites: The sites written.
+        own: Scene and its facts, empty where it is dropped -> the columns that only this sensor has.
+    """
+    rows = []
+    for site in sites:
+        known = {scene.source: facts for scene, facts in zip(site.kept, site.facts, strict=True)}
+        for decision in site.decisions:
+            scene = decision.scene
+            facts = known[scene.source] if decision.kept else {}
+            rows.append(
+                {
+                    "scene": scene.id,
+                    "site": site.name,
+                    "sensor": scene.sensor,
+                    "time": scene.stamp,
+                    "platform": scene.platform,
+                    "tile": scene.tile,
+                    "relative_orbit": scene.relative_orbit,
+                    "radiometry": scene.radiometry,
+                    **own(scene, facts),
+                    # Scenes dropped on metadata were never looked at.
+                    "valid_share": facts.get("valid_share", 0.0 if decision.reason == EMPTY else math.nan),
+                    "bytes": facts.get("bytes", 0),
+                    "sha256": facts.get("sha256", ""),
+                    "source": scene.source,
+                    "kept": decision.kept,
+                    "reason": decision.reason,
+                }
+            )
+    return pandas.DataFrame(rows)
 
 
 def told(decisions: Sequence[Decision]) -> str:

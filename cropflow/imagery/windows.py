@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -42,31 +45,52 @@ def read_layer(path: str, grid: Grid, *, categorical: bool = False) -> Layer:
     Raises:
         CropflowError: If the raster cannot be read, has no CRS, or holds anything but integers in 0..65535.
     """
+    return _open(path, grid, _CLASSES if categorical else _REFLECTANCE)
+
+
+def read_measure(path: str, grid: Grid, *, decibel: bool = False) -> Layer:
+    """Read the part of a raster of floating-point numbers that a site covers, by the same four cases.
+
+    Smaller pixels are averaged in linear power, also where they are stored in dB.
+
+    Args:
+        path: A local raster of one band.
+        grid: The grid of the site.
+        decibel: True for backscatter in dB. Otherwise 0 is nodata: linear power, or an angle of incidence.
+
+    Returns:
+        The values as stored, float32; NaN where the raster ends, holds NaN or its declared nodata.
+
+    Raises:
+        CropflowError: If the raster cannot be read, has no CRS, or does not hold floating-point numbers.
+    """
+    return _open(path, grid, _DECIBEL if decibel else _LINEAR)
+
+
+def _open(path: str, grid: Grid, kind: _Kind) -> Layer:
     if urlsplit(path).scheme not in ("", "file") and len(urlsplit(path).scheme) > 1:
         raise CropflowError(f"{path} is no local file; expected a relative, absolute or file: href. Download it first.")
     try:
         with rasterio.open(path) as raster:
-            return _read(raster, path, grid, categorical)
+            return _read(raster, path, grid, kind)
     except RasterioError as error:
         raise CropflowError(
             f"{path} cannot be read ({error}); the file is missing or damaged. Fetch it again."
         ) from None
 
 
-def _read(raster: Any, path: str, grid: Grid, categorical: bool) -> Layer:
+def _read(raster: Any, path: str, grid: Grid, kind: _Kind) -> Layer:
     if raster.crs is None:
         raise CropflowError(f"{path} has no CRS; expected a georeferenced raster. Fetch it again.")
-    if not np.issubdtype(np.dtype(raster.dtypes[0]), np.integer):
-        raise CropflowError(
-            f"{path} stores {raster.dtypes[0]}; expected integers, reflectance x 10000 or classes. Convert it first."
-        )
+    if np.dtype(raster.dtypes[0]).kind not in kind.stored:
+        raise CropflowError(f"{path} stores {raster.dtypes[0]}; expected {kind.expected}. Convert it first.")
     larger, smaller = _ratios(raster, grid)
     if larger:
-        values, size = _repeat(raster, path, grid, larger)
-    elif smaller and not categorical:
-        values, size = _average(raster, path, grid, smaller)
+        values, size = _repeat(raster, path, grid, kind, larger)
+    elif smaller and kind.mean is not None:
+        values, size = _average(raster, path, grid, kind, smaller, kind.mean)
     else:
-        values = _nearest(raster, path, grid)
+        values = _nearest(raster, path, grid, kind)
         return Layer(values, values.size * np.dtype(raster.dtypes[0]).itemsize, True)
     return Layer(values, size, False)
 
@@ -85,34 +109,31 @@ def _ratios(raster: Any, grid: Grid) -> tuple[int, int]:
     return (round(ratio), 0) if transform.a >= grid.pixel_m else (0, round(ratio))
 
 
-def _repeat(raster: Any, path: str, grid: Grid, ratio: int) -> tuple[NDArray[np.uint16], int]:
+def _repeat(raster: Any, path: str, grid: Grid, kind: _Kind, ratio: int) -> tuple[NDArray[Any], int]:
     # Distance from the raster's corner to the site's, in site pixels, at least 0 inside the raster.
     column = round((grid.xmin - raster.transform.c) / grid.pixel_m)
     row = round((raster.transform.f - grid.ymax) / grid.pixel_m)
     first_row, first_column = row // ratio, column // ratio
     rows = -(-(row + grid.height) // ratio) - first_row
     columns = -(-(column + grid.width) // ratio) - first_column
-    values, size = _filled(raster, path, first_row, first_column, rows, columns)
+    values, size = _filled(raster, path, kind, first_row, first_column, rows, columns)
     values = values.repeat(ratio, axis=0).repeat(ratio, axis=1)
     top, left = row - first_row * ratio, column - first_column * ratio
     return np.ascontiguousarray(values[top : top + grid.height, left : left + grid.width]), size
 
 
-def _average(raster: Any, path: str, grid: Grid, ratio: int) -> tuple[NDArray[np.uint16], int]:
+def _average(
+    raster: Any, path: str, grid: Grid, kind: _Kind, ratio: int, mean: Callable[[NDArray[Any]], NDArray[Any]]
+) -> tuple[NDArray[Any], int]:
     fine_m = grid.pixel_m / ratio
     column = round((grid.xmin - raster.transform.c) / fine_m)
     row = round((raster.transform.f - grid.ymax) / fine_m)
-    values, size = _filled(raster, path, row, column, grid.height * ratio, grid.width * ratio)
-    blocks = values.reshape(grid.height, ratio, grid.width, ratio)
-    count = (blocks > 0).sum(axis=(1, 3), dtype=np.int64)
-    total = blocks.sum(axis=(1, 3), dtype=np.int64)
-    # Twice the sum plus the count over twice the count: halves are rounded up in integers.
-    mean = (2 * total + count) // np.maximum(2 * count, 1)
-    return mean.astype(np.uint16), size
+    values, size = _filled(raster, path, kind, row, column, grid.height * ratio, grid.width * ratio)
+    return mean(values.reshape(grid.height, ratio, grid.width, ratio)), size
 
 
-def _nearest(raster: Any, path: str, grid: Grid) -> NDArray[np.uint16]:
-    nodata = 0 if raster.nodata is None else raster.nodata
+def _nearest(raster: Any, path: str, grid: Grid, kind: _Kind) -> NDArray[Any]:
+    nodata = kind.nodata if raster.nodata is None else raster.nodata
     values = np.full(grid.shape, nodata, dtype=raster.dtypes[0])
     reproject(
         rasterio.band(raster, 1),
@@ -125,22 +146,24 @@ def _nearest(raster: Any, path: str, grid: Grid) -> NDArray[np.uint16]:
         # Every pixel is transformed exactly: within an eighth of a pixel, the default, neighbours may be swapped.
         tolerance=0.0,
     )
-    return _checked(values, nodata, path)
+    return kind.check(values, nodata, path)
 
 
-def _filled(raster: Any, path: str, row: int, column: int, rows: int, columns: int) -> tuple[NDArray[np.uint16], int]:
-    """Read a window that may reach beyond the raster, with zeros there."""
-    values = np.zeros((rows, columns), dtype=np.uint16)
+def _filled(
+    raster: Any, path: str, kind: _Kind, row: int, column: int, rows: int, columns: int
+) -> tuple[NDArray[Any], int]:
+    """Read a window that may reach beyond the raster, with nodata there."""
+    values = np.full((rows, columns), kind.nodata, dtype=kind.dtype)
     top, bottom = max(row, 0), min(row + rows, raster.height)
     left, right = max(column, 0), min(column + columns, raster.width)
     if top >= bottom or left >= right:
         return values, 0
     inside = raster.read(1, window=Window(left, top, right - left, bottom - top))
-    values[top - row : bottom - row, left - column : right - column] = _checked(inside, raster.nodata, path)
+    values[top - row : bottom - row, left - column : right - column] = kind.check(inside, raster.nodata, path)
     return values, int(inside.nbytes)
 
 
-def _checked(values: NDArray[Any], nodata: float | None, path: str) -> NDArray[np.uint16]:
+def _integers(values: NDArray[Any], nodata: float | None, path: str) -> NDArray[np.uint16]:
     if nodata is not None and nodata != 0:
         values = np.where(values == nodata, 0, values)
     lowest, highest = int(values.min()), int(values.max())
@@ -149,3 +172,64 @@ def _checked(values: NDArray[Any], nodata: float | None, path: str) -> NDArray[n
             f"{path} holds values from {lowest} to {highest}; expected 0 to 65535 (reflectance x 10000 or classes)."
         )
     return values.astype(np.uint16)
+
+
+def _integer_mean(blocks: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Mean of the pixels of each block that are not 0, halves up; ``(y, k, x, k)`` to ``(y, x)``."""
+    count = (blocks > 0).sum(axis=(1, 3), dtype=np.int64)
+    total = blocks.sum(axis=(1, 3), dtype=np.int64)
+    # Twice the sum plus the count over twice the count: halves are rounded up in integers.
+    mean = (2 * total + count) // np.maximum(2 * count, 1)
+    return np.asarray(mean, np.uint16)
+
+
+def _decibel(values: NDArray[Any], nodata: float | None, path: str) -> NDArray[np.float32]:
+    found = values.astype(np.float32)
+    if nodata is not None:
+        found[values == nodata] = np.nan
+    return found
+
+
+def _linear(values: NDArray[Any], nodata: float | None, path: str) -> NDArray[np.float32]:
+    found = _decibel(values, nodata, path)
+    found[found == 0] = np.nan
+    return found
+
+
+def _linear_mean(blocks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean of the pixels of each block that are not NaN; ``(y, k, x, k)`` to ``(y, x)``."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Mean of empty slice")
+        return np.asarray(np.nanmean(blocks, axis=(1, 3), dtype=np.float64), np.float32)
+
+
+def _decibel_mean(blocks: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(10 * np.log10(_linear_mean(np.asarray(10 ** (blocks / 10), np.float32))), np.float32)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What a raster holds: how its values enter, and how several become one.
+
+    Attributes:
+        stored: NumPy kinds of number that the raster may store.
+        expected: The same in words.
+        dtype: Of the values that are given out.
+        nodata: Where the raster ends or knows nothing.
+        check: Values, declared nodata and path -> values that are given out.
+        mean: Blocks ``(y, k, x, k)`` -> ``(y, x)``; None where values are never averaged.
+    """
+
+    stored: Literal["iu", "f"]
+    expected: str
+    dtype: type[np.generic]
+    nodata: float
+    check: Callable[[NDArray[Any], float | None, str], NDArray[Any]]
+    mean: Callable[[NDArray[Any]], NDArray[Any]] | None
+
+
+_IN_WORDS = "integers, reflectance x 10000 or classes"
+_REFLECTANCE = _Kind("iu", _IN_WORDS, np.uint16, 0, _integers, _integer_mean)
+_CLASSES = _Kind("iu", _IN_WORDS, np.uint16, 0, _integers, None)
+_LINEAR = _Kind("f", "floating-point numbers", np.float32, math.nan, _linear, _linear_mean)
+_DECIBEL = _Kind("f", "floating-point numbers, backscatter in dB", np.float32, math.nan, _decibel, _decibel_mean)

@@ -172,7 +172,9 @@ def _write_radar(
         for polarisation in POLARISATIONS:
             write_small_cog(target / f"{polarisation}.tif", scene[polarisation], land.grid, float("nan"))
             href = f"./{SENTINEL1}/{name}/{polarisation}.tif"
-            assets[polarisation] = asset(href, land.grid, polarisation.upper(), {"unit": "dB"})
+            assets[polarisation] = asset(
+                href, land.grid, polarisation.upper(), {"unit": "dB", "roles": ["data", "sigma0"]}
+            )
         records.append(item(name, SENTINEL1, land.grid, one.time, _radar_properties(one, tile), assets))
     log.info("%s %s: %d Sentinel-1 passes", land.name, season, len(records))
     return records

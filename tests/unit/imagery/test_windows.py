@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cropflow.errors import CropflowError
-from cropflow.imagery.windows import read_layer
+from cropflow.imagery.windows import read_layer, read_measure
 from cropflow.regions.grid import Grid
 
 XMIN, YMAX = 500_000.0, 4_900_000.0
@@ -115,3 +115,49 @@ def test_a_missing_a_damaged_and_a_remote_file_are_named(tmp_path):
         read_layer(str(tmp_path / "bad.tif"), grid)
     with pytest.raises(CropflowError, match="is no local file"):
         read_layer("https://example.org/B02.tif", grid)
+
+
+def measured(values):
+    return np.array(values, dtype=np.float32)
+
+
+def test_backscatter_keeps_its_numbers_and_repeats_its_20_m_pixels(tmp_path, raster):
+    path = raster(tmp_path / "vv.tif", measured([[-12.5, np.nan], [0, -7.25]]), XMIN + 10, YMAX, 20.0)
+    layer = read_measure(path, Grid(32631, XMIN, YMAX, 2, 6, 10.0), decibel=True)
+    row = [np.nan, -12.5, -12.5, np.nan, np.nan, np.nan]
+    np.testing.assert_array_equal(layer.values, measured([row, row]))
+    assert layer.values.dtype == np.float32
+    assert layer.bytes == 8 and not layer.resampled
+    below = read_measure(path, Grid(32631, XMIN + 10, YMAX - 20, 1, 4, 10.0), decibel=True)
+    np.testing.assert_array_equal(below.values, measured([[0, 0, -7.25, -7.25]]))
+
+
+def test_a_power_of_zero_is_nodata_while_0_dB_is_not(tmp_path, raster):
+    path = raster(tmp_path / "vv.tif", measured([[0, 0.5]]), XMIN, YMAX, 10.0)
+    grid = Grid(32631, XMIN, YMAX, 1, 2, 10.0)
+    np.testing.assert_array_equal(read_measure(path, grid).values, measured([[np.nan, 0.5]]))
+    np.testing.assert_array_equal(read_measure(path, grid, decibel=True).values, measured([[0, 0.5]]))
+
+
+@pytest.mark.parametrize("shift", [0, 3])
+def test_the_declared_nodata_of_a_measure_becomes_nan_also_where_it_is_resampled(tmp_path, raster, shift):
+    path = raster(tmp_path / "vv.tif", measured([[-32768, 0.5]]), XMIN + shift, YMAX, 10.0, nodata=-32768)
+    layer = read_measure(path, Grid(32631, XMIN, YMAX, 1, 3, 10.0))
+    assert layer.resampled is bool(shift)
+    np.testing.assert_array_equal(layer.values, measured([[np.nan, 0.5, np.nan]]))
+
+
+def test_decibels_are_averaged_in_linear_power_over_the_valid_ones(tmp_path, raster):
+    values = measured([[-10, -20, np.nan, np.nan], [np.nan, np.nan, np.nan, np.nan]])
+    path = raster(tmp_path / "vv.tif", values, XMIN, YMAX, 10.0)
+    layer = read_measure(path, Grid(32631, XMIN, YMAX, 1, 2, 20.0), decibel=True)
+    assert layer.values[0, 0] == pytest.approx(10 * np.log10((0.1 + 0.01) / 2), abs=1e-5)
+    assert np.isnan(layer.values[0, 1])
+    path = raster(tmp_path / "power.tif", measured([[0.1, 0.01], [0, 0]]), XMIN, YMAX, 10.0)
+    assert read_measure(path, Grid(32631, XMIN, YMAX, 1, 1, 20.0)).values[0, 0] == pytest.approx(0.055)
+
+
+def test_integers_where_a_measure_is_expected_are_refused(tmp_path, raster):
+    path = raster(tmp_path / "dn.tif", np.array([[300]], dtype=np.uint16), XMIN, YMAX, 10.0)
+    with pytest.raises(CropflowError, match="uint16; expected floating-point numbers"):
+        read_measure(path, Grid(32631, XMIN, YMAX, 1, 1, 10.0))
