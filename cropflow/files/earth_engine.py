@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -100,23 +100,7 @@ class AssetBand:
 
     def _tile(self, row: int, column: int, height: int, width: int) -> NDArray[Any]:
         corner = self.transform @ Affine.translation(column, row)
-        request = {
-            "assetId": self._id,
-            "bandIds": [self._band],
-            "fileFormat": "NPY",
-            "grid": {
-                **self._crs,
-                "dimensions": {"height": height, "width": width},
-                "affineTransform": {
-                    "scaleX": corner.a,
-                    "shearX": 0,
-                    "translateX": corner.c,
-                    "shearY": 0,
-                    "scaleY": corner.e,
-                    "translateY": corner.f,
-                },
-            },
-        }
+        request = pixel_request(self._id, [self._band], self._crs, corner, height, width)
         content = asked(self.name, lambda ee: ee.data.getPixels(request))
         try:
             stored: NDArray[Any] = np.load(io.BytesIO(content), allow_pickle=False)[self._band]
@@ -129,6 +113,25 @@ class AssetBand:
                 f"{self.dtypes[0]}, {(height, width)}. {WAY_OUT}"
             )
         return values
+
+
+def pixel_request(
+    asset: str, bands: Sequence[str], crs: Mapping[str, str], transform: Affine, height: int, width: int
+) -> dict[str, Any]:
+    """What ``getPixels`` is asked for: bands of an image on a north-up grid, as a file of NumPy.
+
+    Args:
+        asset: Id of the image.
+        bands: Names of its bands.
+        crs: ``crsCode`` or ``crsWkt``.
+        transform: Affine of the upper-left corner.
+        height: Rows.
+        width: Columns.
+    """
+    affine = {"scaleX": transform.a, "shearX": 0, "translateX": transform.c}
+    affine |= {"shearY": 0, "scaleY": transform.e, "translateY": transform.f}
+    grid = {**crs, "dimensions": {"height": height, "width": width}, "affineTransform": affine}
+    return {"assetId": asset, "bandIds": list(bands), "fileFormat": "NPY", "grid": grid}
 
 
 def _images_of(address: str, asset: Mapping[str, Any]) -> str:

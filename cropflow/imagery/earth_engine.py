@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from cropflow.config.imagery import BANDS_10M, Imagery, Sensor
 from cropflow.files.remote import GoneError, Limits
 from cropflow.imagery.earth_engine_pixels import PixelReader, as_integers, on_grid
-from cropflow.imagery.earth_engine_records import asset_id, list_images, search_boxes, sentinel1_scene, sentinel2_scene
+from cropflow.imagery.earth_engine_records import (
+    asset_id,
+    is_of,
+    list_images,
+    search_boxes,
+    sentinel1_scene,
+    sentinel2_scene,
+)
 from cropflow.imagery.requests import Sent, plan_requests
 from cropflow.imagery.scenes import ANGLE, CLOUD_SCORE, SCL, Scene
 from cropflow.imagery.sources import Layer, Request
@@ -74,14 +81,16 @@ class EarthEngineSource:
     ) -> list[Scene]:
         """List the images that touch a site within the window, in order of time and id."""
         if sensor == "sentinel2":
-            collection, properties = self._settings.collections.get("sentinel2", SENTINEL2), []
+            collection = self._settings.collections.get("sentinel2", SENTINEL2)
         else:
-            collection, properties = self._settings.collections.get("sentinel1", SENTINEL1), _conditions(sensor)
+            collection = self._settings.collections.get("sentinel1", SENTINEL1)
         outlines = [footprint(grid) for grid in sites.values()]
         found: dict[str, Scene | str] = {}
         boxes = search_boxes(outlines)
         for box in boxes:
-            for image in list_images(collection, box, window, properties, self._limits):
+            for image in list_images(collection, box, window, self._limits):
+                if sensor != "sentinel2" and not is_of(sensor, image):
+                    continue
                 found.setdefault(asset_id(image), self._scene(image, sensor, collection))
         scenes = [one for one in found.values() if isinstance(one, Scene)]
         refused = Counter(one for one in found.values() if isinstance(one, str))
@@ -161,10 +170,6 @@ class EarthEngineSource:
             )
             for name in layers
         }
-
-
-def _conditions(sensor: Sensor) -> list[str]:
-    return ['instrumentMode="IW"', f'orbitProperties_pass="{sensor.removeprefix("sentinel1_").upper()}"']
 
 
 def _within(

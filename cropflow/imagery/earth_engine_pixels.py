@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cropflow.errors import CropflowError
+from cropflow.files.earth_engine import pixel_request
 from cropflow.files.earth_engine_calls import called
 from cropflow.files.remote import Limits, TooLargeError, TransientError
 from cropflow.regions.grid import Grid
@@ -59,23 +60,8 @@ class PixelReader:
         return {band: np.concatenate([half[band] for half in halves], axis=axis) for band in bands}
 
     def _ask(self, asset: str, bands: Sequence[str], grid: Grid) -> dict[str, NDArray[Any]]:
-        request = {
-            "assetId": asset,
-            "bandIds": list(bands),
-            "fileFormat": "NPY",
-            "grid": {
-                "crsCode": f"EPSG:{grid.epsg}",
-                "dimensions": {"height": grid.height, "width": grid.width},
-                "affineTransform": {
-                    "scaleX": grid.pixel_m,
-                    "shearX": 0,
-                    "translateX": grid.xmin,
-                    "shearY": 0,
-                    "scaleY": -grid.pixel_m,
-                    "translateY": grid.ymax,
-                },
-            },
-        }
+        crs = {"crsCode": f"EPSG:{grid.epsg}"}
+        request = pixel_request(asset, bands, crs, grid.transform, grid.height, grid.width)
         name = f"Earth Engine's image {asset}"
         return dict(called(name, lambda ee: _parsed(ee.data.getPixels(request), asset, bands, grid), self._limits))
 

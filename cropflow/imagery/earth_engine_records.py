@@ -15,7 +15,7 @@ from shapely.geometry.base import BaseGeometry
 from cropflow.config.imagery import SENTINEL2_BANDS, Sensor
 from cropflow.errors import CropflowError
 from cropflow.files.earth_engine_calls import called
-from cropflow.files.remote import GoneError, Limits
+from cropflow.files.remote import GoneError, Limits, TooLargeError, TransientError
 from cropflow.imagery.names import read_baseline, read_product_name, read_tile
 from cropflow.imagery.scenes import ANGLE, CLOUD_SCORE, HARMONISED, POLARISATIONS, SCL, Scene
 
@@ -61,7 +61,6 @@ def list_images(
     collection: str,
     box: Polygon,
     window: tuple[datetime.date, datetime.date],
-    properties: Iterable[str],
     limits: Limits,
 ) -> Iterator[Mapping[str, Any]]:
     """List the images of a collection page by page.
@@ -70,12 +69,10 @@ def list_images(
         collection: Its id.
         box: Where, EPSG:4326.
         window: First and last day, both inclusive, UTC; images that end on the day after the last are listed too.
-        properties: Conditions such as ``instrumentMode="IW"``.
         limits: Turns of requests.
 
     Raises:
-        CropflowError: If the collection does not exist, or the service refuses.
-        TransientError: If it does not answer.
+        CropflowError: If the collection does not exist, or the service refuses or does not answer.
     """
     start, end = window
     params: dict[str, Any] = {
@@ -84,7 +81,6 @@ def list_images(
         # The filter is on the time at which an image ends, exclusive.
         "endTime": f"{end + datetime.timedelta(days=2)}T00:00:00Z",
         "region": mapping(box),
-        "properties": list(properties),
         "pageSize": PAGE,
     }
     name = f"Earth Engine's collection {collection}"
@@ -99,6 +95,8 @@ def list_images(
             raise CropflowError(
                 f"{name} does not exist, or not for this account ({error}); check imagery.<name>.collections."
             ) from None
+        except (TransientError, TooLargeError) as error:
+            raise CropflowError(f"{name} cannot be listed ({error}). Try again later.") from None
         yield from page["images"]
         if not page.get("nextPageToken"):
             return
@@ -142,12 +140,18 @@ def sentinel2_scene(image: Mapping[str, Any], *, harmonised: bool, cloud_score: 
     )
 
 
+def is_of(sensor: Sensor, image: Mapping[str, Any]) -> bool:
+    """Whether an image of Sentinel-1 was taken in the direction that is asked for."""
+    direction = (image.get("properties") or {}).get("orbitProperties_pass", "")
+    return sensor == f"sentinel1_{str(direction).lower()}"
+
+
 def sentinel1_scene(image: Mapping[str, Any], sensor: Sensor) -> Scene | str:
     """The record of an image of Sentinel-1 GRD, calibrated to sigma0 and terrain-corrected by Earth Engine, in dB.
 
     Args:
         image: As the service describes it.
-        sensor: Whose images are asked for.
+        sensor: Of the direction in which it was taken.
 
     Returns:
         The scene, or why it cannot be used, as ``kind: detail``.
@@ -156,11 +160,8 @@ def sentinel1_scene(image: Mapping[str, Any], sensor: Sensor) -> Scene | str:
         CropflowError: If the image has no time.
     """
     properties = image.get("properties") or {}
-    direction = str(properties.get("orbitProperties_pass", "")).lower()
     mode = properties.get("instrumentMode")
     offered = {band["id"] for band in image.get("bands", [])}
-    if f"sentinel1_{direction}" != sensor:
-        return f"direction: {direction or 'unknown'}"
     if mode != "IW":
         return f"mode: {mode}, not IW"
     if not offered.issuperset(POLARISATIONS):

@@ -1,25 +1,45 @@
-"""EUCROPMAP from Earth Engine itself; skipped without an account."""
+"""Maps and imagery from Earth Engine itself; skipped without an account, or where the service is out of reach."""
 
 from __future__ import annotations
 
+import datetime
 import os
 import re
+import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 
+from cropflow.config.imagery import SENTINEL2_BANDS, Imagery
 from cropflow.errors import CropflowError
 from cropflow.files.class_rasters import open_classes
-from cropflow.files.earth_engine_calls import KEY_FILE
+from cropflow.files.earth_engine_calls import HIGH_VOLUME, KEY_FILE
+from cropflow.files.remote import Limits
+from cropflow.imagery.earth_engine import EarthEngineSource
+from cropflow.imagery.scenes import SCL
 from cropflow.labels.legend import read_table
+from cropflow.regions.grid import Grid
 
 STORE = Path("~/.config/earthengine/credentials").expanduser()
 
-pytestmark = pytest.mark.skipif(
-    not (os.environ.get(KEY_FILE) or STORE.is_file()), reason="an account of Earth Engine is missing"
-)
 
+def reachable() -> bool:
+    """Whether the service can be connected to."""
+    try:
+        socket.create_connection((urlsplit(HIGH_VOLUME).hostname, 443), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+ACCOUNT = bool(os.environ.get(KEY_FILE)) or STORE.is_file()
+
+pytestmark = [
+    pytest.mark.skipif(not ACCOUNT, reason="an account of Earth Engine is missing"),
+    pytest.mark.skipif(ACCOUNT and not reachable(), reason="Earth Engine is out of reach"),
+]
 
 COLLECTION = "JRC/D5/EUCROPMAP/V1"
 
@@ -44,3 +64,43 @@ def test_the_map_of_2018_holds_the_codes_of_its_table():
     assert valid.mean() > 0.9
     known = {int(code) for code in read_table("eucropmap", "eucropmap")}
     assert set(np.unique(values[valid]).tolist()) <= known
+
+
+# 1 km in the Beauce, and the June of a year whose baseline carries an offset elsewhere.
+SITE = {"beauce": Grid(32631, 420_000.0, 5_340_010.0, 100, 100, 10.0)}
+WINDOW = (datetime.date(2023, 6, 1), datetime.date(2023, 6, 30))
+
+
+def source(**settings) -> EarthEngineSource:
+    return EarthEngineSource(Imagery(source="earth_engine", **settings), Limits(8, 20.0))
+
+
+def test_sentinel_2_and_its_cloud_scores():
+    opened = source(cloud_score=True)
+    scenes = opened.find("sentinel2", SITE, WINDOW)
+    assert 4 <= len(scenes) <= 40
+    assert all(scene.baseline >= "05.00" and scene.radiometry == "harmonised" for scene in scenes)
+    assert all(WINDOW[0] <= scene.time.date() <= WINDOW[1] for scene in scenes)
+    clearest = min(scenes, key=lambda scene: scene.cloud_percent)
+    assert clearest.tile.startswith("31")
+    layers = opened.read(clearest, SITE["beauce"], (*SENTINEL2_BANDS, SCL, "cloud_score"))
+    assert all(layer.values.shape == (100, 100) and not layer.resampled for layer in layers.values())
+    assert set(np.unique(layers[SCL].values)) <= set(range(12))
+    # Fields in June, without an offset: dark in the blue, bright in the near infrared.
+    assert np.median(layers["B02"].values) < 1000 < np.median(layers["B08"].values)
+    assert 0 <= layers["cloud_score"].values.min() <= layers["cloud_score"].values.max() <= 100
+    assert np.median(layers["cloud_score"].values) > 50
+
+
+@pytest.mark.parametrize("direction", ["ascending", "descending"])
+def test_sentinel_1(direction):
+    opened = source(sensors=(f"sentinel1_{direction}",))
+    scenes = opened.find(f"sentinel1_{direction}", SITE, WINDOW)
+    assert 2 <= len(scenes) <= 20
+    assert all(1 <= scene.relative_orbit <= 175 for scene in scenes)
+    layers = opened.read(scenes[0], SITE["beauce"], ("VV", "VH", "angle"))
+    vv, vh, angle = (layers[name].values for name in ("VV", "VH", "angle"))
+    assert np.isfinite(vv).mean() > 0.9
+    assert -20 < np.nanmedian(vv) < -5
+    assert np.nanmedian(vh) < np.nanmedian(vv)
+    assert 25 < np.nanmin(angle) <= np.nanmax(angle) < 50

@@ -85,11 +85,11 @@ class Archive:
             raise RefusedError(f"fileFormat {body.get('fileFormat')} is unknown here")
         if not set(body["bandIds"]) <= set(bands):
             raise RefusedError(f"Image has no band among {body['bandIds']}; it has {list(bands)}.")
+        check_limits({band: bands[band].values for band in body["bandIds"]}, grid)
         image = {}
         for band in body["bandIds"]:
             values, seen = bands[band].on(grid)
             image[band] = np.ma.MaskedArray(values, ~seen)
-        check_limits(image, grid)
         content = io.BytesIO()
         np.save(content, sent(image))
         return content.getvalue()

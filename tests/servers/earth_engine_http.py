@@ -191,6 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, body: dict[str, Any]) -> None:
         self.server.accounts.add(self.headers.get("Authorization"))
         path = unquote(urlsplit(self.path).path)
+        self.in_flight = True
         try:
             if not self.server.begin():
                 self._refuse(429, "Too many requests.")
@@ -203,6 +204,12 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 self._asset(path, body)
         finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Count the request out, before the client can know of the answer and send the next."""
+        if self.in_flight:
+            self.in_flight = False
             self.server.end()
 
     def _asset(self, path: str, body: dict[str, Any]) -> None:
@@ -286,6 +293,7 @@ class _Handler(BaseHTTPRequestHandler):
         return content.getvalue()
 
     def _reset(self) -> None:
+        self._leave()
         self.close_connection = True
         # Closing a socket that does not linger breaks the connection.
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -302,6 +310,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers: dict[str, str] | None = None,
         fault: str = "",
     ) -> None:
+        self._leave()
         half = len(content) // 2
         self.send_response(status)
         self.send_header("Content-Type", kind)

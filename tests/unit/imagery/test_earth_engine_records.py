@@ -9,7 +9,7 @@ import shapely
 from shapely.geometry import MultiPolygon
 
 from cropflow.errors import CropflowError
-from cropflow.imagery.earth_engine_records import search_boxes, sentinel1_scene, sentinel2_scene
+from cropflow.imagery.earth_engine_records import is_of, search_boxes, sentinel1_scene, sentinel2_scene
 
 RING = [[2.0, 49.0], [3.0, 49.0], [3.0, 50.0], [2.0, 50.0], [2.0, 49.0]]
 OPTICAL = {
@@ -88,13 +88,18 @@ def test_an_image_of_sentinel_1_is_sigma_nought_in_decibel():
     ("change", "reason"),
     [
         ({"properties": RADAR["properties"] | {"instrumentMode": "EW"}}, "mode: EW, not IW"),
-        ({"properties": RADAR["properties"] | {"orbitProperties_pass": "DESCENDING"}}, "direction: descending"),
         ({"bands": [{"id": "VV"}, {"id": "angle"}]}, "polarisation: VV, angle, not VV and VH"),
         ({"bands": []}, "polarisation: none, not VV and VH"),
     ],
 )
 def test_radar_of_another_kind_is_refused_with_the_reason(change, reason):
     assert sentinel1_scene(RADAR | change, "sentinel1_ascending") == reason
+
+
+def test_a_direction_is_told_from_the_other():
+    assert is_of("sentinel1_ascending", RADAR)
+    assert not is_of("sentinel1_descending", RADAR)
+    assert not is_of("sentinel1_ascending", RADAR | {"properties": {}})
 
 
 def test_near_sites_share_a_box_and_far_off_ones_do_not():
