@@ -76,7 +76,7 @@ rule imagery:
         "../envs/geo.yaml"
     threads: 1  # a fetch waits for the network: its requests in flight take no core
     resources:
-        mem="2 GiB",
+        mem=fetch_memory,
         runtime="4h",
         service=asks_service,
         at_once=requests_at_once,

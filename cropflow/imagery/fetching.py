@@ -62,6 +62,11 @@ class Fetched:
     failed: dict[tuple[str, str], str] = field(default_factory=dict)
     missing: dict[Unit, str] = field(default_factory=dict)
 
+    @property
+    def mbytes_per_second(self) -> float:
+        """Pace of what came now, 1e6 bytes of pixels a second."""
+        return self.bytes / 1e6 / max(self.seconds, 1e-3)
+
 
 def units_of(
     source: Source,
@@ -121,8 +126,9 @@ def fetch(units: Sequence[Unit], source: Source, ledger: Ledger, limits: Limits,
                     _take(done, unit, future, failed)
                     if len(failed) >= SCENES_DOWN:
                         limits.stop()
-                    bar.update()
                     done.seconds = time.monotonic() - begun
+                    bar.set_postfix_str(f"{done.mbytes_per_second:.1f} MB/s", refresh=False)
+                    bar.update()
                     _log_tenth(done)
         except BaseException:
             limits.stop()
@@ -258,13 +264,13 @@ def _log_tenth(done: Fetched) -> None:
     rest_s = done.seconds * (done.units - finished) / max(1, done.fetched)
     LOG.info(
         "%d of %d requests, %.1f MB/s, about %.0f minutes to go",
-        finished, done.units, done.bytes / 1e6 / max(done.seconds, 1e-3), rest_s / 60,
+        finished, done.units, done.mbytes_per_second, rest_s / 60,
     )  # fmt: skip
 
 
 def _log(done: Fetched) -> None:
     LOG.info(
         "%d requests: %d fetched now (%.1f MB in %.0f s, %.1f MB/s), %d done before, %d scenes gone, %d missing",
-        done.units, done.fetched, done.bytes / 1e6, done.seconds, done.bytes / 1e6 / max(done.seconds, 1e-3),
+        done.units, done.fetched, done.bytes / 1e6, done.seconds, done.mbytes_per_second,
         done.kept, len(done.gone), len(done.missing),
     )  # fmt: skip

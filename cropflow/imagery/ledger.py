@@ -20,7 +20,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -68,6 +67,21 @@ class Unit:
         return f"{', '.join(self.request.layers)} of scene {self.scene.id} at site {self.site}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What the journal tells of a unit; a country has a million of them.
+
+    Attributes:
+        sha256: Hash of its file.
+        sizes: Size of the pixels of each layer as read, in the order of the request.
+        resampled: Whether each layer's own grid did not agree with the site's.
+    """
+
+    sha256: bytes
+    sizes: tuple[int, ...]
+    resampled: tuple[bool, ...]
+
+
 class Ledger:
     """The units of an export that are done; safe to use from several threads, by one process at a time.
 
@@ -82,7 +96,6 @@ class Ledger:
     def __init__(self, folder: Path, origin: str) -> None:
         self.folder = folder
         self.origin = origin
-        self.damaged = 0
         self._verified: set[str] = set()
         self._lock = threading.Lock()
         self._synced_s = time.monotonic()
@@ -99,7 +112,8 @@ class Ledger:
         for left in folder.glob("*/*.part"):
             left.unlink()
         self._entries = _read_journal(journal)
-        if journal.stat().st_size and not journal.read_bytes().endswith(b"\n"):
+        size = os.fstat(self._handle).st_size
+        if size and os.pread(self._handle, 1, size - 1) != b"\n":
             os.write(self._handle, b"\n")
 
     def __enter__(self) -> Ledger:
@@ -121,11 +135,11 @@ class Ledger:
         content = self._content(unit)
         if content is None:
             return None
-        facts = self._entries[unit.key(self.origin)]["layers"]
+        entry = self._entries[unit.key(self.origin)]
         stream = io.BytesIO(content)
         return {
-            name: Layer(np.load(stream, allow_pickle=False), facts[name]["bytes"], facts[name]["resampled"])
-            for name in unit.request.layers
+            name: Layer(np.load(stream, allow_pickle=False), size, resampled)
+            for name, size, resampled in zip(unit.request.layers, entry.sizes, entry.resampled, strict=True)
         }
 
     def keep(self, unit: Unit, layers: Mapping[str, Layer], seconds: float) -> None:
@@ -141,34 +155,31 @@ class Ledger:
         """
         check_unit(unit, layers)
         key = unit.key(self.origin)
-        stream = io.BytesIO()
-        for name in unit.request.layers:
-            np.save(stream, np.ascontiguousarray(layers[name].values), allow_pickle=False)
-        content = stream.getvalue()
         path = self._path(key)
         path.parent.mkdir(exist_ok=True)
         part = path.with_suffix(".part")
-        part.write_bytes(content)
+        with part.open("w+b") as handle:
+            for name in unit.request.layers:
+                np.save(handle, np.ascontiguousarray(layers[name].values), allow_pickle=False)
+            # Read back from the system and not hashed in memory: large parts are not copied once more.
+            handle.seek(0)
+            digest = hashlib.file_digest(handle, "sha256").digest()
         os.replace(part, path)
-        entry = {
+        ordered = [layers[name] for name in unit.request.layers]
+        entry = _Entry(digest, tuple(one.bytes for one in ordered), tuple(one.resampled for one in ordered))
+        line = {
             "key": key,
             "scene": unit.scene.id,
             "site": unit.site,
-            "sha256": hashlib.sha256(content).hexdigest(),
-            "bytes": len(content),
+            "layers": unit.request.layers,
+            "sha256": digest.hex(),
+            "sizes": entry.sizes,
+            "resampled": entry.resampled,
+            "nodata_shares": [nodata_share(name, layers[name]) for name in unit.request.layers],
             "seconds": round(seconds, 3),
-            "layers": {
-                name: {
-                    "bytes": layer.bytes,
-                    "resampled": layer.resampled,
-                    "nodata_share": nodata_share(name, layer),
-                }
-                for name, layer in layers.items()
-            },
         }
-        line = json.dumps(entry).encode() + b"\n"
         with self._lock:
-            os.write(self._handle, line)
+            os.write(self._handle, json.dumps(line).encode() + b"\n")
             self._entries[key] = entry
             self._verified.add(key)
             if time.monotonic() - self._synced_s > SYNC_S:
@@ -176,7 +187,7 @@ class Ledger:
                 self._synced_s = time.monotonic()
 
     def _path(self, key: str) -> Path:
-        # Folders of some hundred files each, also where a country has a million.
+        # Folders of some thousand files each, also where a country has a million.
         return self.folder / key[:2] / f"{key}.npy"
 
     def _content(self, unit: Unit) -> bytes | None:
@@ -188,13 +199,12 @@ class Ledger:
             content = self._path(key).read_bytes()
         except FileNotFoundError:
             content = b""
-        if hashlib.sha256(content).hexdigest() == entry["sha256"]:
+        if hashlib.sha256(content).digest() == entry.sha256:
             return content
         LOG.warning("%s was damaged on disk and is fetched again", unit)
         with self._lock:
             self._entries.pop(key, None)
             self._verified.discard(key)
-            self.damaged += 1
         return None
 
 
@@ -234,16 +244,18 @@ def nodata_share(name: str, layer: Layer) -> float:
     return round(float(empty.mean()), 4)
 
 
-def _read_journal(path: Path) -> dict[str, dict[str, Any]]:
+def _read_journal(path: Path) -> dict[str, _Entry]:
     """Key -> the last whole line of each unit."""
     entries = {}
     torn = 0
-    for line in path.read_bytes().splitlines():
-        try:
-            entry = json.loads(line)
-            entries[str(entry["key"])] = entry | {"sha256": entry["sha256"], "layers": dict(entry["layers"])}
-        except (ValueError, KeyError, TypeError):
-            torn += bool(line.strip())
+    with path.open("rb") as handle:
+        for line in handle:
+            try:
+                told = json.loads(line)
+                entry = _Entry(bytes.fromhex(told["sha256"]), tuple(told["sizes"]), tuple(told["resampled"]))
+                entries[str(told["key"])] = entry
+            except (ValueError, KeyError, TypeError):
+                torn += bool(line.strip())
     if torn:
         LOG.info("%d of the journal's lines were cut short by a killed process; those units are fetched again", torn)
     return entries

@@ -1,11 +1,10 @@
 """A small service of scenes on the loopback, and the source that asks it: for tests of fetching, with faults.
 
-``server.add(scene, layers)`` puts a scene there: stored values per layer on one grid of 10 m. ``GET /scenes`` lists the
+``server.put(scene, layers)`` puts a scene there: stored values per layer on one grid of 10 m. ``GET /scenes`` lists the
 records, ``GET /pixels?...`` answers a part of some layers as one ``.npy`` array ``(layer, y, x)``. With ``faults`` that
 share of the requests for pixels fails, chosen by the request and how often it was made, so that all runs see the same:
 429 with and without Retry-After, 500, 503, connections that are reset, bodies that are cut short, lengths that lie,
-answers that never come. ``gone`` holds scenes that are answered with 404, ``refused`` those answered with 403,
-``down`` those answered with 503 for ever.
+answers that never come. ``statuses`` holds scenes that are answered with a status, for ever.
 """
 
 from __future__ import annotations
@@ -45,7 +44,6 @@ class PartsServer(ThreadingHTTPServer):
 
     Attributes:
         asked: Request for pixels -> how often it was made.
-        served: Request for pixels -> how often it was answered in full.
         delay_s: Time that an answer takes.
     """
 
@@ -54,14 +52,11 @@ class PartsServer(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.records: list[dict[str, Any]] = []
+        self.records: dict[str, dict[str, Any]] = {}
         self.pixels: dict[str, dict[str, Any]] = {}
         self.faults = 0.0
-        self.gone: set[str] = set()
-        self.refused: set[str] = set()
-        self.down: set[str] = set()
+        self.statuses: dict[str, int] = {}
         self.asked: Counter[str] = Counter()
-        self.served: Counter[str] = Counter()
         self.searches = 0
         self.delay_s = 0.0
         self.lock = threading.Lock()
@@ -70,20 +65,15 @@ class PartsServer(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
-    def forget(self) -> None:
-        """Forget the requests so far."""
-        self.asked.clear()
-        self.served.clear()
-
-    def add(self, name: str, layers: Mapping[str, Any], grid: Grid, **fields: Any) -> None:
-        """Put a scene there; ``fields`` replace those of its record."""
+    def put(self, name: str, layers: Mapping[str, Any], grid: Grid, **fields: Any) -> None:
+        """Put a scene there, or in the place of one; ``fields`` replace those of its record."""
         self.pixels[name] = {"grid": grid, "layers": {key: np.asarray(values) for key, values in layers.items()}}
         record = {
             "id": name, "time": "2023-06-01T10:40:21+00:00", "platform": "sentinel-2a", "tile": "31TEJ",
             "relative_orbit": 8, "baseline": "05.09", "made": "", "cloud_percent": 5.0, "source": name,
             "layers": {key: key for key in layers},
         }  # fmt: skip
-        self.records.append(record | fields)
+        self.records[name] = record | fields
 
     def __enter__(self) -> PartsServer:
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
@@ -108,7 +98,7 @@ class _Handler(BaseHTTPRequestHandler):
         address = urlsplit(self.path)
         if address.path == "/scenes":
             self.server.searches += 1
-            self._send(json.dumps(self.server.records).encode())
+            self._send(json.dumps(list(self.server.records.values())).encode())
             return
         with self.server.lock:
             self.server.asked[self.path] += 1
@@ -116,10 +106,9 @@ class _Handler(BaseHTTPRequestHandler):
         time.sleep(self.server.delay_s)
         asked = dict(parse_qsl(address.query))
         fault = _fault(self.path, count, self.server.faults)
-        for status, scenes in ((404, self.server.gone), (403, self.server.refused), (503, self.server.down)):
-            if asked["scene"] in scenes:
-                self._status(status)
-                return
+        if asked["scene"] in self.server.statuses:
+            self._status(self.server.statuses[asked["scene"]])
+            return
         if fault in ("429", "429 wait", "500", "503"):
             self._status(int(fault[:3]), {"Retry-After": "0"} if fault.endswith("wait") else {})
         elif fault == "reset":
@@ -130,9 +119,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         else:
             body = _part(self.server.pixels[asked["scene"]], asked)
-            if not fault:
-                with self.server.lock:
-                    self.server.served[self.path] += 1
             self._send(body, fault)
 
     def _status(self, status: int, headers: Mapping[str, str] | None = None) -> None:

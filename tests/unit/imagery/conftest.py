@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyproj
@@ -160,83 +161,156 @@ def export(tmp_path: Path):
     return run
 
 
-class Service(Protocol):
-    """What the scenarios of fetching need of a service; a source that is to run them brings one.
+class Counted:
+    """A source that remembers what it was read for, and may spoil what it reads."""
+
+    def __init__(self, source: Any, service: Any) -> None:
+        self._source = source
+        self._service = service
+        self.remote = source.remote
+        self.find = source.find
+        self.requests = source.requests
+
+    def read(self, scene: Any, grid: Grid, layers: Any) -> Any:
+        found = self._source.read(scene, grid, layers)
+        with self._service.lock:
+            self._service.fetched[f"{scene.id} {','.join(layers)} {grid}"] += 1
+        return self._service.spoil(found)
+
+
+class Service:
+    """What the scenarios of fetching need of a service; each source that runs them brings one.
 
     Attributes:
+        units: Requests of the ledger per scene and site.
         settings: Entry of imagery.
         runner: Arguments of ``tests/servers/export_runner.py``.
-        asked: Request for pixels -> how often it was made.
-        served: Request for pixels -> how often it was answered in full.
-        delay_s: Time that each answer takes.
-        faults: Share of the requests for pixels that fail.
-        gone: Scenes whose pixels are not there.
-        refused: Scenes that nobody may read.
-        down: Scenes that are answered with 503 for ever.
+        environment: Variables that its processes need.
+        server: What answers, a context.
+        fetched: Part of a scene -> how often it was read in full, in this process.
+        spoil: What is done with layers that were read.
+        scenes: Scene as tests call it -> its id.
     """
 
+    units: int
     settings: dict[str, Any]
     runner: list[str]
-    asked: Counter[str]
-    served: Counter[str]
-    delay_s: float
-    faults: float
-    gone: set[str]
-    refused: set[str]
-    down: set[str]
+    environment: dict[str, str]
+    server: Any
 
-    def put(self, name: str, layers: dict[str, Any], grid: Grid, **fields: Any) -> None:
-        """Put a Sentinel-2 scene there: stored values per layer on a grid of 10 m; fields of its record."""
+    def __init__(self) -> None:
+        self.fetched: Counter[str] = Counter()
+        self.lock = threading.Lock()
+        self.spoil = lambda layers: layers
+        self.scenes: dict[str, str] = {}
+
+    def put(self, name: str, blue: Any, day: int, baseline: str) -> None:
+        """Put a Sentinel-2 scene there, or in the place of one: B02 as given, B05 and SCL after it."""
+        raise NotImplementedError
+
+    def behave(
+        self,
+        faults: float = 0.0,
+        gone: tuple[str, ...] = (),
+        refused: tuple[str, ...] = (),
+        down: tuple[str, ...] = (),
+        delay_s: float = 0.0,
+    ) -> None:
+        """Say how pixels are answered from now on.
+
+        Args:
+            faults: Share of the requests that fail.
+            gone: Scenes whose pixels are not there.
+            refused: Scenes that nobody may read.
+            down: Scenes that are answered with 503 for ever.
+            delay_s: Time that each answer takes.
+        """
+        raise NotImplementedError
+
+    @property
+    def requests(self) -> int:
+        """Requests for pixels since the last :meth:`forget`."""
+        raise NotImplementedError
+
+    def forget(self) -> None:
+        """Forget what was asked so far."""
+        self.fetched.clear()
+
+    def source(self, settings: Any, limits: Any) -> Any:
+        """A source that asks it."""
+        raise NotImplementedError
 
     def open(self, settings: Any, place: Path | None, limits: Any) -> Any:
-        """A source that asks it."""
+        """The same, counted; stands in for ``cropflow.imagery.opening.open_source``."""
+        return Counted(self.source(settings, limits), self)
 
 
-class PartsService:
-    """The small service of ``tests/servers/parts_http.py``."""
+def server_module(root: Path, name: str) -> Any:
+    """A module of ``tests/servers``."""
+    spec: Any = importlib.util.spec_from_file_location(name, root / "tests" / "servers" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
-    def __init__(self, root: Path) -> None:
-        path = root / "tests" / "servers" / "parts_http.py"
-        spec = importlib.util.spec_from_file_location("parts_http", path)
-        self.module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(self.module)
+
+class PartsService(Service):
+    """The small service of ``tests/servers/parts_http.py``: two parts, bands and classes apart."""
+
+    units = 4
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        super().__init__()
+        self.module = server_module(root, "parts_http")
         self.server = self.module.PartsServer()
         self.settings = {"source": "stac", "url": self.server.url}
-        self.runner = [str(path), self.server.url]
+        self.runner = [str(root / "tests" / "servers" / "parts_http.py"), self.server.url]
+        self.environment = {}
 
-    def put(self, name: str, layers: dict[str, Any], grid: Grid, **fields: Any) -> None:
-        self.server.add(name, layers, grid, **fields)
+    def put(self, name: str, blue: Any, day: int, baseline: str) -> None:
+        layers = {"B02": blue, "B05": blue, "SCL": np.where(blue > 0, 4, 0).astype(np.uint16)}
+        time = f"2023-06-{day:02}T10:40:21+00:00"
+        self.scenes[name] = name
+        self.server.put(name, layers, WIDE, time=time, baseline=baseline)
 
-    def open(self, settings: Any, place: Path | None, limits: Any) -> Any:
+    def behave(self, faults=0.0, gone=(), refused=(), down=(), delay_s=0.0) -> None:
+        self.server.faults, self.server.delay_s = faults, delay_s
+        self.server.statuses = dict.fromkeys(gone, 404) | dict.fromkeys(refused, 403) | dict.fromkeys(down, 503)
+
+    @property
+    def requests(self) -> int:
+        return self.server.asked.total()
+
+    def forget(self) -> None:
+        super().forget()
+        self.server.asked.clear()
+
+    def source(self, settings: Any, limits: Any) -> Any:
         return self.module.PartsSource(self.server.url, limits)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.server, name)
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        owner = self.__dict__.get("server")
-        if owner is not None and hasattr(owner, name):
-            setattr(owner, name, value)
-        else:
-            super().__setattr__(name, value)
+WIDE = Grid(EPSG, XMIN, YMAX, 40, 120, 10.0)
+
+
+def blue(day: int) -> Any:
+    """Stored values of a scene, uint16, ``(40, 120)``."""
+    return np.random.default_rng(day).integers(1200, 1500, WIDE.shape).astype(np.uint16)
 
 
 @pytest.fixture(params=[PartsService])
-def service(request, root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def service(request, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A service of four scenes over two sites of 40 x 40 pixels, whose faults pass quickly."""
     from cropflow.files import remote
     from cropflow.imagery import opening
 
     monkeypatch.setattr(remote, "FIRST_WAIT_S", 0.01)
     monkeypatch.setattr(remote, "LONGEST_WAIT_S", 0.05)
-    running = request.param(root)
+    running = request.param(root, tmp_path / "service")
+    for name, value in running.environment.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setattr(opening, "open_source", running.open)
     with running.server:
-        wide = Grid(EPSG, XMIN, YMAX, 40, 120, 10.0)
         for day in range(1, 5):
-            values = np.random.default_rng(day).integers(1200, 1500, (3, *wide.shape)).astype(np.uint16)
-            layers = {"B02": values[0], "B05": values[1], "SCL": np.full(wide.shape, 4, dtype=np.uint16)}
-            running.put(f"scene{day}", layers, wide, time=f"2023-06-{day:02}T10:40:21+00:00")
+            running.put(f"scene{day}", blue(day), day, "05.09")
         yield running
 
 
@@ -246,15 +320,14 @@ class Export:
     Attributes:
         folder: Where its files lie.
         work: The ledger's folder.
-        units: Requests that both sites need: two parts of bands and classes each, per scene.
+        units: Requests of the ledger that four scenes need at both sites.
     """
-
-    units = 4 * 2 * 2 * 2
 
     def __init__(self, folder: Path, service: Any) -> None:
         self.folder = folder
         self.service = service
         self.work = folder / "work"
+        self.units = 4 * 2 * service.units
         self.settings: dict[str, Any] = {**service.settings, "bands": ["B02", "B05"], "requests_at_once": 4}
         self.settings |= {"requests_per_second": 100}
         self.sites = {"a": Grid(EPSG, XMIN, YMAX, 40, 40, 10.0), "b": Grid(EPSG, XMIN + 800, YMAX, 40, 40, 10.0)}

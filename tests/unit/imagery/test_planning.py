@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 from types import SimpleNamespace
 
 import pytest
@@ -153,16 +152,16 @@ def test_other_collections_are_another_origin():
 def test_the_command_writes_the_plan_and_asks_nothing_of_the_service(remote_export, service, caplog):
     caplog.set_level("INFO")
     export = remote_export()
-    searches = service.searches
+    service.forget()
     export.run("plan")
-    assert (service.searches, service.asked.total()) == (searches, 0)
+    assert service.requests == 0
     content = read_json(export.folder / "plan.json")
     assert content["total"]["requests"] == export.units
-    assert content["total"]["bytes"] == 4 * 2 * 3 * 2 * 1600
+    assert content["total"]["bytes"] == sum(content["sensors"]["sentinel2"][site]["bytes"] for site in "ab") > 0
     assert content["window"] == ["2023-06-01", "2023-06-30"]
     assert "assumed" in content["how"]["minutes"]
     row = next(message for message in caplog.messages if message.startswith("sentinel2  a"))
-    assert row.split() == ["sentinel2", "a", "4", "4", "16", "0.0"]
+    assert row.split()[:5] == ["sentinel2", "a", "4", "4", str(export.units // 2)]
 
 
 def test_a_plan_over_budget_is_not_written(remote_export):
@@ -180,4 +179,4 @@ def test_the_plan_after_a_fetch_uses_the_pace_that_it_measured(remote_export):
     export.run("export")
     export.run("plan")
     assert "measured by an earlier fetch" in read_json(export.folder / "plan.json")["how"]["minutes"]
-    assert list(json.loads((export.folder / "pace.json").read_text())) == [f"stac {export.service.url}"]
+    assert read_pace(export.folder / "pace.json", origin_of(Imagery.model_validate(export.settings))).measured
