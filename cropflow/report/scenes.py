@@ -24,10 +24,10 @@ def scenes_per_period(scenes: pandas.DataFrame, sensor: str, periods: Sequence[s
     Returns:
         Scenes, ``(period,)``.
     """
-    if "sensor" in scenes:
-        scenes = scenes[scenes["sensor"] == sensor]
+    # A catalogue that names no sensor is of Sentinel-2.
+    own = scenes.get("sensor", "sentinel2") == sensor
     found = np.zeros(len(periods))
-    for time in scenes.loc[scenes["kept"], "time"].astype(str):
+    for time in scenes.loc[scenes["kept"] & own, "time"].astype(str):
         # ISO dates sort as text; a time sorts behind its day.
         position = bisect_right(periods, time) - 1
         if position >= 0:

@@ -62,5 +62,7 @@ def test_scenes_are_counted_in_their_period_by_sensor_and_averaged_over_sites():
     )
     periods = ["2018-11-01", "2018-12-01"]
     assert scenes_per_period(scenes, "sentinel2", periods).tolist() == [1.5, 0]
-    assert scenes_per_period(scenes, "sentinel1_ascending", periods).tolist() == [0, 1]
-    assert scenes_per_period(scenes.drop(columns="sensor").iloc[:3], "sentinel2", periods).tolist() == [1.5, 0]
+    assert scenes_per_period(scenes, "sentinel1_ascending", periods).tolist() == [0, 0.5]
+    unnamed = scenes.drop(columns="sensor").iloc[:3]
+    assert scenes_per_period(unnamed, "sentinel2", periods).tolist() == [1.5, 0]
+    assert scenes_per_period(unnamed, "sentinel1_ascending", periods).tolist() == [0, 0]
