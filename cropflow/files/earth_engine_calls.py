@@ -40,7 +40,7 @@ HIGH_VOLUME = "https://earthengine-highvolume.googleapis.com"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 # What the service says, with status 400, of a request that it would answer in smaller parts.
 TOO_LARGE = re.compile(
-    r"memory limit exceeded|request size .* must be less than|grid dimensions .* must be less than|timed out",
+    r"memory limit exceeded|request size .* must be|grid dimensions .* must be|timed out",
     re.IGNORECASE,
 )
 # What it says, whatever the status, where waiting for seconds is of no use.

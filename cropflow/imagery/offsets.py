@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cropflow.imagery.names import has_offset
+from cropflow.imagery.names import NATIVE_10M, has_offset
 
 OFFSET = 1000
 # Vegetation, bare soil and water in the scene classification.
@@ -167,23 +167,30 @@ def harmonise(stored: NDArray[np.uint16], offset: int) -> tuple[NDArray[np.uint1
     return np.where(valid, np.maximum(moved, 1), 0).astype(np.uint16), clipped
 
 
-def restore_clipped(reflectance: NDArray[np.uint16], scl: NDArray[np.uint8]) -> tuple[NDArray[np.uint16], int]:
+def restore_clipped(
+    reflectance: NDArray[np.uint16], scl: NDArray[np.uint8], bands: tuple[str, ...]
+) -> tuple[NDArray[np.uint16], int]:
     """Give back their value to dark pixels that a provider clipped to 0 when it took the offset off.
 
     Unsigned integers hold nothing below 0: of a stored value of 1000 or less nothing is left but the 0 that elsewhere
-    is nodata. Where the SCL tells that the pixel was seen, and any other band does too, such a 0 becomes 1, as
-    :func:`harmonise` has it.
+    is nodata. Where the SCL tells that the pixel was seen, and another band of the same resolution does too, such a 0
+    becomes 1, as :func:`harmonise` has it. The SCL alone is no witness: at the edge of a swath, bands of one resolution
+    end before those of the other.
 
     Args:
         reflectance: Harmonised values, uint16, ``(band, y, x)``, 0 = nodata or clipped.
         scl: Scene classes 0..11, uint8, ``(y, x)``, 0 = nodata.
+        bands: Names of the bands; one that is alone of its resolution has the SCL for its only witness.
 
     Returns:
         The values, and how many became 1.
     """
-    seen = scl > 0
-    if len(reflectance) > 1:
-        # Nothing in any band is no darkness: a pixel that the sensor did not reach.
-        seen &= (reflectance > 0).any(axis=0)
-    clipped = (reflectance == 0) & seen
-    return np.where(clipped, np.uint16(1), reflectance), int(clipped.sum())
+    restored = reflectance.copy()
+    for resolution in (True, False):
+        rows = [position for position, band in enumerate(bands) if (band in NATIVE_10M) is resolution]
+        seen = scl > 0
+        if len(rows) > 1:
+            seen &= (reflectance[rows] > 0).any(axis=0)
+        for row in rows:
+            restored[row][seen & (reflectance[row] == 0)] = 1
+    return restored, int((restored != reflectance).sum())

@@ -66,7 +66,7 @@ def read_scene(read: Reader, scene: Scene, grid: Grid, bands: tuple[str, ...]) -
     scl = classes.astype(np.uint8)
     clipped = 0
     if scene.radiometry == HARMONISED and scene.baseline and has_offset(scene.baseline):
-        reflectance, clipped = restore_clipped(reflectance, scl)
+        reflectance, clipped = restore_clipped(reflectance, scl, bands)
     valid = (classes > 0) & (reflectance > 0).all(axis=0)
     return Pixels(
         reflectance,

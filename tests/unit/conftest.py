@@ -45,18 +45,15 @@ def ranges(root: Path) -> Iterator[Any]:
 
 
 @pytest.fixture
-def earth_engine(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def earth_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A stand-in for Earth Engine on the loopback; see ``tests/servers/earth_engine_http.py``."""
+    import earth_engine_http
     import ee
 
     from cropflow.files import earth_engine_calls, remote
 
-    path = root / "tests" / "servers" / "earth_engine_http.py"
-    spec = importlib.util.spec_from_file_location("earth_engine_http", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     ee.Reset()
-    with module.EarthEngineServer() as running:
+    with earth_engine_http.EarthEngineServer() as running:
         monkeypatch.setenv(earth_engine_calls.ADDRESS, running.url)
         monkeypatch.setenv(earth_engine_calls.PROJECT, "mine")
         monkeypatch.setattr(remote, "FIRST_WAIT_S", 0.01)

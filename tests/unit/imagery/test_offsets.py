@@ -10,6 +10,7 @@ from cropflow.imagery.offsets import (
     count_verdicts,
     decide_offset,
     harmonise,
+    restore_clipped,
     strongest,
     weigh_pixels,
 )
@@ -108,3 +109,29 @@ def test_dark_pixels_at_one_site_decide_for_all():
     assert strongest([PRESENT, ABSENT, CLOUDY]) == ABSENT
     assert strongest([CLOUDY, PRESENT]) == PRESENT
     assert count_verdicts([PRESENT, ABSENT, ABSENT, CLOUDY]) == Consensus(1, 2)
+
+
+def test_a_harmonised_scene_keeps_its_values_whatever_its_baseline_and_its_pixels():
+    for evidence, word in ((Evidence(5000, 120, 300), "confirmed"), (Evidence(5000, 1200, 1900), "not confirmed")):
+        offset, reason = decide_offset("05.10", evidence, Consensus(9, 0), assumed=False, harmonised=True)
+        assert offset == 0
+        assert reason.startswith(f"harmonised by the provider, baseline 05.10, {word} by the pixels: ")
+
+
+def test_what_was_clipped_to_zero_becomes_one_where_the_pixel_was_seen():
+    bands = ("B02", "B03", "B05", "B11")
+    reflectance = np.array([[[0, 0, 0, 0]], [[50, 0, 9, 0]], [[7, 7, 0, 7]], [[8, 8, 0, 8]]], dtype=np.uint16)
+    scl = np.array([[4, 4, 4, 0]], dtype=np.uint8)
+    restored, count = restore_clipped(reflectance, scl, bands)
+    # Seen; no band of 10 m was; no band of 20 m was; unknown to the SCL.
+    assert restored[:, 0].T.tolist() == [[1, 50, 7, 8], [0, 0, 7, 8], [1, 9, 0, 0], [0, 0, 7, 8]]
+    assert count == 2
+    assert reflectance[0, 0, 0] == 0
+
+
+def test_a_band_alone_of_its_resolution_trusts_the_scl():
+    restored, count = restore_clipped(
+        np.array([[[0, 0, 3]]], dtype=np.uint16), np.array([[4, 0, 4]], dtype=np.uint8), ("B02",)
+    )
+    assert restored.tolist() == [[[1, 0, 3]]]
+    assert count == 1
