@@ -17,6 +17,16 @@ BANDS_10M = frozenset({"B02", "B03", "B04", "B08"})
 Sensor = Literal["sentinel2", "sentinel1_ascending", "sentinel1_descending"]
 Family = Literal["sentinel2", "sentinel1"]
 Index = Literal["NDVI", "GNDVI", "NDVI45", "OSAVI", "PSRI", "EVI", "NDWI"]
+INDEX_BANDS: dict[Index, tuple[Sentinel2Band, ...]] = {
+    "NDVI": ("B04", "B08"),
+    "GNDVI": ("B03", "B08"),
+    "NDVI45": ("B04", "B05"),
+    "OSAVI": ("B04", "B08"),
+    "PSRI": ("B02", "B04", "B06"),
+    "EVI": ("B02", "B04", "B08"),
+    "NDWI": ("B03", "B08"),
+}
+SHADOW_BANDS: tuple[Sentinel2Band, ...] = ("B03", "B08", "B11")
 
 
 class Budget(Section):
@@ -132,7 +142,7 @@ class Mask(Section):
     )
     dilate_m: float = Field(default=0.0, ge=0, le=1000, description="What is masked then grows by this radius, metres.")
     shadows: bool = Field(
-        default=False, description="Also mask dark pixels where a cloud's shadow may fall; needs B08 and B11."
+        default=False, description="Also mask dark pixels where a cloud's shadow may fall; needs B03, B08 and B11."
     )
     cloud_score: float | None = Field(
         default=None, gt=0, lt=1, description="Least Cloud Score+ of a clear pixel; needs imagery.<name>.cloud_score."
@@ -214,3 +224,16 @@ class Series(Section):
         if self.window is not None and (self.period != "month" or self.cut is not None):
             raise ValueError("window has months of its own; expected period month and no cut")
         return self
+
+    def needed_bands(self) -> dict[str, tuple[Sentinel2Band, ...]]:
+        """Bands that options of a series need, by the key of the option."""
+        needed: dict[str, tuple[Sentinel2Band, ...]] = {
+            f"indices {index}": INDEX_BANDS[index] for index in self.indices
+        }
+        if self.statistic == "max_ndvi":
+            needed["statistic max_ndvi"] = INDEX_BANDS["NDVI"]
+        if self.pair == "darker":
+            needed["pair darker"] = ("B02",)
+        if self.mask.shadows:
+            needed["mask.shadows"] = SHADOW_BANDS
+        return needed

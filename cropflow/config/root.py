@@ -139,6 +139,7 @@ class Config(Section):
         for role, places in (("train", experiment.train), ("map", experiment.map)):
             for place in places:
                 self._check_place(f"experiments.{name}.{role}", place, self.sets[experiment.set_].legend)
+                self._check_bands(self.sets[experiment.set_], self.regions[place.region].imagery)
         for other in experiment.compare:
             if other == name:
                 raise ValueError(f"experiments.{name}.compare is {other!r}, the experiment itself; expected others")
@@ -165,6 +166,23 @@ class Config(Section):
             raise ValueError(
                 f"registers.{region.register_}.table is {register.table!r}; legend {legend!r} has: "
                 f"{listing(table_names(legend)) or 'none'}, or give the path of a .csv file"
+            )
+
+    def _check_bands(self, sample_set: SampleSet, imagery: str) -> None:
+        """Check that the imagery of a place has what the options of a series of Sentinel-2 need."""
+        if "sentinel2" not in sample_set.sensors:
+            return
+        key, series, found = f"series.{sample_set.series}", self.series[sample_set.series], self.imagery[imagery]
+        for option, bands in series.needed_bands().items():
+            if missing := [band for band in bands if band not in found.bands]:
+                raise ValueError(
+                    f"{key}.{option} needs {listing(bands)}; imagery.{imagery}.bands has {listing(found.bands)}; "
+                    f"expected {listing(missing)} among them, or a series without it"
+                )
+        if series.mask.cloud_score is not None and not found.cloud_score:
+            raise ValueError(
+                f"{key}.mask.cloud_score is {series.mask.cloud_score}; expected imagery.{imagery}.cloud_score: true, "
+                "with source earth_engine, or none in the series"
             )
 
     def labelled_seasons(self, register: str) -> tuple[str, ...]:
