@@ -72,7 +72,8 @@ def draw_map(
     folium.LayerControl(collapsed=False).add_to(page)
     bounds = np.array([table.total_bounds for table in sites.values()])
     (west, south), (east, north) = bounds[:, :2].min(axis=0).tolist(), bounds[:, 2:].max(axis=0).tolist()
-    page.fit_bounds([[south, west], [north, east]])
+    # Room below for what is told of the map.
+    page.fit_bounds([[south, west], [north, east]], padding_bottom_right=(0, 130))
     total = 0 if parcels is None else len(parcels)
     about = _about(sites, shown, total, picture, without_picture)
     page.get_root().html.add_child(folium.Element(about))
@@ -133,7 +134,8 @@ def _outlines(
 def _about(
     sites: Mapping[str, geopandas.GeoDataFrame], shown: int, total: int, picture: Picture | None, without: str
 ) -> str:
-    regions = ", ".join(f"{html.escape(region)} ({len(table)} sites)" for region, table in sites.items())
+    counts = {region: f"{len(table)} {'site' if len(table) == 1 else 'sites'}" for region, table in sites.items()}
+    regions = ", ".join(f"{html.escape(region)} ({count})" for region, count in counts.items())
     lines = [f"Regions: {regions}.", f"Parcels: {shown:,} of {total:,} drawn." if total else "Parcels: none given."]
     if picture is None:
         lines.append(f"No composite: {html.escape(without)}")

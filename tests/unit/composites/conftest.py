@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pandas
@@ -16,18 +13,6 @@ from cropflow.files.atomic import atomic_folder
 from cropflow.files.cubes import add_array, add_site, create_store
 from cropflow.files.tables import write_table
 from cropflow.regions.grid import Grid
-
-
-@pytest.fixture(scope="session")
-def compute(root: Path) -> ModuleType:
-    """What a stand-in for Earth Engine computes; see ``tests/servers/earth_engine_compute.py``."""
-    path = root / "tests" / "servers" / "earth_engine_compute.py"
-    spec = importlib.util.spec_from_file_location("earth_engine_compute", path)
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses look their module up.
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

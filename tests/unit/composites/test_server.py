@@ -11,19 +11,23 @@ import numpy as np
 import pytest
 import rasterio
 import zarr
+from earth_engine_archive import Archive
+from earth_engine_compute import RefusedError, answer
 from typer.testing import CliRunner
 
 from cropflow.composites import fill_gaps, monthly_median, season_calendar, valid_observations
 from cropflow.composites.command import app
 from cropflow.composites.overpasses import first_of_day
 from cropflow.composites.periods import solar_days
-from cropflow.config.imagery import Series
+from cropflow.config.imagery import Imagery, Series
 from cropflow.config.sections import Season
 from cropflow.config.simulation import Landscape, Simulation
 from cropflow.errors import CropflowError
 from cropflow.files.cubes import create_store
+from cropflow.files.remote import Limits
 from cropflow.files.tables import read_table, write_table
 from cropflow.imagery.catalog import judge_scenes
+from cropflow.imagery.earth_engine import EarthEngineSource
 from cropflow.imagery.export import export_scenes
 from cropflow.imagery.found import write_found
 from cropflow.imagery.items import find_items
@@ -34,9 +38,8 @@ from cropflow.regions.sites import centre, footprint, sites_table
 from cropflow.simulation.archive import write_archive
 from cropflow.simulation.landscape import make_landscape
 
-COLLECTION = "COPERNICUS/S2_SR_HARMONIZED"
 START, END = datetime.date(2023, 1, 1), datetime.date(2023, 6, 30)
-BANDS = ("B02", "B04", "B05", "B8A")
+BANDS = ("B02", "B04", "B08", "B05", "B8A")
 SITES = {
     # The second lies on no multiple of 20 m, and beyond an edge of the scenes.
     "inside": Grid(32631, 470_600.0, 5_449_960.0, 40, 36, 10.0),
@@ -104,38 +107,33 @@ def archive(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def images(archive, compute):
-    """Id of an asset -> its bands as Earth Engine has them: harmonised, clipped at 0, masked where nothing is."""
-    found = {}
-    for scene in find_items(archive):
-        bands = {}
-        for layer in (*BANDS, "SCL"):
-            with rasterio.open(scene.layers[layer]) as raster:
-                stored, place = raster.read(1), raster.transform
-            offset = 1000 if layer != "SCL" and scene.baseline >= "04.00" else 0
-            values = np.maximum(stored.astype(np.int32) - offset, 0).astype(stored.dtype)
-            bands[layer.replace("B0", "B")] = compute.StoredBand(values, stored > 0, "EPSG:32631", place)
-        found[f"{COLLECTION}/{scene.id}"] = bands
-    return found
+def images(archive):
+    """The archive as Earth Engine serves it; opened once, since pixels are kept."""
+    return Archive(archive)
 
 
-@pytest.fixture(scope="module")
-def scenes(archive):
+@pytest.fixture
+def service(earth_engine, images):
+    """The stand-in with the archive; what a test makes gone is there again."""
+    images.gone.clear()
+    earth_engine.serve_archive(images)
+    earth_engine.per_second = 1000
+    return earth_engine
+
+
+@pytest.fixture
+def scenes(service):
     """The scenes as the source of Earth Engine finds them."""
-    names = {layer: layer.replace("B0", "B") for layer in (*BANDS, "SCL")}
-    return [
-        dataclasses.replace(scene, source=f"{COLLECTION}/{scene.id}", layers=names, radiometry="harmonised")
-        for scene in find_items(archive)
-    ]
+    source = EarthEngineSource(Imagery(source="earth_engine"), Limits(4, 1000))
+    return source.find("sentinel2", SITES, whole_months(START, END))
 
 
-def local_composites(archive, tmp_path, site, series):
+def local_composites(scenes, read, tmp_path, site, series):
     """What is composited here: scenes exported, masked, one observation per overpass, reduced, gaps filled."""
     grid = SITES[site]
-    source = LocalSource(archive, "items")
-    decisions = judge_scenes(find_items(archive), footprint(grid), whole_months(START, END), 100)
+    decisions = judge_scenes(scenes, footprint(grid), whole_months(START, END), 100)
     store = create_store(tmp_path / f"{site}.zarr")
-    export_scenes(store, {site: grid}, {site: decisions}, BANDS, None, source.read)
+    export_scenes(store, {site: grid}, {site: decisions}, BANDS, None, read)
     reflectance, scl = store[site]["reflectance"][:], store[site]["scl"][:]
     times = store[site].attrs["times"]
     valid = valid_observations(reflectance, scl, series.mask.classes)
@@ -149,9 +147,9 @@ def local_composites(archive, tmp_path, site, series):
 
 
 @pytest.fixture
-def fetch(tmp_path, scenes, images, compute, earth_engine):
+def fetch(tmp_path, scenes, service):
     """Run the command against the stand-in; returns the store."""
-    earth_engine.compute = lambda body: compute.answer(body, lambda name: images[name])
+    service.asked.clear()
     write_found(tmp_path / "found.parquet", scenes)
     write_table(tmp_path / "sites.parquet", sites_table(SITES))
 
@@ -180,7 +178,9 @@ def fetch(tmp_path, scenes, images, compute, earth_engine):
 @pytest.mark.parametrize("site", SITES)
 def test_the_server_composites_equal_the_local_ones(fetch, archive, tmp_path, site, options):
     series = Series.model_validate(options)
-    composite, observations, filled, repeated = local_composites(archive, tmp_path, site, series)
+    composite, observations, filled, repeated = local_composites(
+        find_items(archive), LocalSource(archive, "items").read, tmp_path, site, series
+    )
     group = fetch(**options)[site]
     assert np.array_equal(group["observations"][:], observations)
     assert np.array_equal(group["reflectance"][:], composite)
@@ -191,6 +191,18 @@ def test_the_server_composites_equal_the_local_ones(fetch, archive, tmp_path, si
     assert filled.any()
     assert (composite == 1).any() or site == "edge"
     assert {1, 2} <= set(np.unique(observations).tolist())
+
+
+def test_where_it_is_composited_changes_nothing(fetch, scenes, tmp_path):
+    """The same service, its scenes fetched and composited here, or composited there."""
+    reader = EarthEngineSource(Imagery(source="earth_engine", bands=BANDS), Limits(4, 1000)).read
+    composite, observations, _, _ = local_composites(scenes, reader, tmp_path, "inside", Series())
+    group = fetch()["inside"]
+    # Pixels that are fetched do not tell what is masked: a band that misses there is taken for a dark one.
+    same = np.ones(observations.shape[1:], dtype=bool)
+    same[4:8, 10:14] = False
+    assert np.array_equal(group["observations"][:][:, same], observations[:, same])
+    assert np.array_equal(group["reflectance"][:][:, :, same], composite[:, :, same])
 
 
 def test_a_month_of_clouds_is_filled_and_counted(fetch, tmp_path):
@@ -244,85 +256,86 @@ def test_a_mean_is_rounded_with_halves_up(fetch, archive, tmp_path):
     assert several
 
 
-def test_a_resumed_run_asks_for_no_part_again_and_gives_the_same_bytes(fetch, earth_engine, tmp_path):
+def test_a_resumed_run_asks_for_no_part_again_and_gives_the_same_bytes(fetch, service, tmp_path):
     whole = fetch(name="whole")
-    asked = len(earth_engine.computed)
+    asked = len(service.computed)
     assert asked == len(SITES)
     # Nothing but the last part is missing when the service refuses.
-    earth_engine.statuses = [200, 403]
+    service.statuses = [200, 403]
     with pytest.raises(CropflowError, match="without an account"):
         fetch({"requests_at_once": 1})
     kept = sorted(path.name for path in (tmp_path / "work").glob("*.npy"))
     assert len(kept) == 1
     assert not (tmp_path / "out").exists()
-    earth_engine.computed.clear()
+    service.computed.clear()
     again = fetch({"requests_at_once": 1})
-    assert len(earth_engine.computed) == len(SITES) - 1
+    assert len(service.computed) == len(SITES) - 1
     assert not (tmp_path / "work").exists()
     for site in SITES:
         assert np.array_equal(whole[site]["reflectance"][:], again[site]["reflectance"][:])
 
 
-def test_a_damaged_part_is_fetched_again(fetch, earth_engine, tmp_path):
-    earth_engine.statuses = [200, 403]
+def test_a_damaged_part_is_fetched_again(fetch, service, tmp_path):
+    service.statuses = [200, 403]
     with pytest.raises(CropflowError):
         fetch({"requests_at_once": 1})
     (part,) = (tmp_path / "work").glob("*.npy")
     part.write_bytes(part.read_bytes()[:-3])
-    earth_engine.computed.clear()
+    service.computed.clear()
     fetch({"requests_at_once": 1})
-    assert len(earth_engine.computed) == len(SITES)
+    assert len(service.computed) == len(SITES)
 
 
-def test_what_the_server_cannot_hold_in_memory_is_asked_for_in_halves(fetch, earth_engine, compute, images, tmp_path):
+def test_what_the_server_cannot_hold_in_memory_is_asked_for_in_halves(fetch, service, images, tmp_path):
     def forgetful(body):
         size = body["grid"]["dimensions"]
         if size["width"] * size["height"] > 700:
-            raise compute.RefusedError("User memory limit exceeded.")
-        return compute.answer(body, lambda name: images[name])
+            raise RefusedError("User memory limit exceeded.")
+        return answer(body, images.load)
 
     whole = fetch(name="whole")
-    earth_engine.compute = forgetful
-    earth_engine.computed.clear()
+    service.compute = forgetful
+    service.computed.clear()
     again = fetch()
     # 40 x 36 pixels, their halves, the halves of those; and the smaller site at once.
-    assert len(earth_engine.computed) == 1 + 2 + 4 + 1
+    assert len(service.computed) == 1 + 2 + 4 + 1
     for site in SITES:
         assert np.array_equal(whole[site]["reflectance"][:], again[site]["reflectance"][:])
 
 
-def test_what_cannot_be_halved_any_more_is_told(fetch, earth_engine, compute):
+def test_what_cannot_be_halved_any_more_is_told(fetch, service):
     def never(body):
-        raise compute.RefusedError("Computation timed out.")
+        raise RefusedError("Computation timed out.")
 
-    earth_engine.compute = never
+    service.compute = never
     with pytest.raises(CropflowError, match=r"not even \d+ x \d+ pixels at once .Computation timed out"):
         fetch()
 
 
-def test_an_image_that_is_gone_is_told(fetch, earth_engine, compute):
-    earth_engine.compute = lambda body: compute.answer(body, {}.__getitem__)
+def test_an_image_that_is_gone_is_told(fetch, scenes, images):
+    images.gone.add(scenes[0].source)
+    images.load.cache_clear()
     with pytest.raises(CropflowError, match=r"rests on an image that Earth Engine has no more"):
         fetch()
 
 
-def test_busy_answers_and_broken_ones_are_asked_again(fetch, earth_engine, compute, images):
+def test_busy_answers_and_broken_ones_are_asked_again(fetch, service, images):
     cut_short = [7]
 
     def stumbling(body):
         missing = cut_short.pop() if cut_short else 0
-        content = compute.answer(body, lambda name: images[name])
+        content = answer(body, images.load)
         return content[: len(content) - missing]
 
-    earth_engine.compute = stumbling
-    earth_engine.statuses = [429, 503]
+    service.compute = stumbling
+    service.statuses = [429, 503]
     fetch()
-    assert len(earth_engine.computed) == len(SITES) + 3
+    assert len(service.asked) == len(SITES) + 3
 
 
-def test_a_count_that_no_scene_explains_is_refused(fetch, earth_engine, compute, images):
+def test_a_count_that_no_scene_explains_is_refused(fetch, service, images):
     def generous(body):
-        pixels = np.load(io.BytesIO(compute.answer(body, lambda name: images[name])))
+        pixels = np.load(io.BytesIO(answer(body, images.load)))
         for name in pixels.dtype.names:
             if name.endswith("observations"):
                 pixels[name] += 40
@@ -330,16 +343,16 @@ def test_a_count_that_no_scene_explains_is_refused(fetch, earth_engine, compute,
         np.save(content, pixels)
         return content.getvalue()
 
-    earth_engine.compute = generous
+    service.compute = generous
     with pytest.raises(CropflowError, match="observations in period 0"):
         fetch()
 
 
-def test_a_site_without_a_scene_is_nodata_without_a_request(fetch, scenes, earth_engine, tmp_path):
+def test_a_site_without_a_scene_is_nodata_without_a_request(fetch, scenes, service, tmp_path):
     far = Grid(32631, 600_000.0, 5_449_960.0, 5, 5, 10.0)
     write_table(tmp_path / "sites.parquet", sites_table({**SITES, "far": far}))
     group = fetch()["far"]
-    assert len(earth_engine.computed) == len(SITES)
+    assert len(service.computed) == len(SITES)
     assert not group["reflectance"][:].any()
     assert not group["observations"][:].any()
 

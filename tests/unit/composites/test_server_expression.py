@@ -6,6 +6,7 @@ import importlib.resources
 import io
 import json
 
+import earth_engine_compute
 import numpy as np
 import pytest
 import rasterio
@@ -48,25 +49,27 @@ def call(function, **arguments):
 
 
 @pytest.fixture
-def pixels(compute):
+def pixels():
     """The pixel grid of the tiny site."""
-    return compute.PixelGrid.of(request_grid(GRID))
+    return earth_engine_compute.PixelGrid.of(request_grid(GRID))
 
 
 @pytest.fixture
-def band(compute):
+def band():
     """A stored band whose corner is the site's; ``seen`` is where it is not masked."""
 
     def make(values, seen=None, pixel_m=10.0, dtype="uint16"):
         values = np.asarray(values, dtype=dtype)
         seen = np.ones(values.shape, dtype=bool) if seen is None else np.asarray(seen, dtype=bool)
-        return compute.StoredBand(values, seen, "EPSG:32631", Affine(pixel_m, 0, 500_000, 0, -pixel_m, 4_900_000))
+        return earth_engine_compute.StoredBand(
+            values, seen, "EPSG:32631", Affine(pixel_m, 0, 500_000, 0, -pixel_m, 4_900_000)
+        )
 
     return make
 
 
 @pytest.fixture
-def run(compute, pixels, band):
+def run(pixels, band):
     """Evaluate a call on images ``a`` and ``b``, both with the bands x and y."""
     stored = {
         "a": {"x": band([[1, 2, 3, 4], [5, 6, 7, 8]]), "y": band([[10, 20]], [[1, 0]], 20.0)},
@@ -76,7 +79,7 @@ def run(compute, pixels, band):
     def evaluate(function, nodes=None, **arguments):
         expression = request(function, **arguments)
         expression["values"] |= nodes or {}
-        return compute.evaluate(expression, pixels, stored.__getitem__)
+        return earth_engine_compute.evaluate(expression, pixels, stored.__getitem__)
 
     return evaluate
 
@@ -86,15 +89,15 @@ def test_pixels_of_20_m_are_repeated_and_what_is_masked_stays_so(run):
     assert image["y"].tolist() == [[10, 10, None, None]] * 2
 
 
-def test_pixels_beyond_an_image_are_masked(compute, band):
-    east = compute.PixelGrid.of(request_grid(Grid(32631, 500_020.0, 4_900_010.0, 2, 4, 10.0)))
-    image = compute.evaluate(
+def test_pixels_beyond_an_image_are_masked(band):
+    east = earth_engine_compute.PixelGrid.of(request_grid(Grid(32631, 500_020.0, 4_900_010.0, 2, 4, 10.0)))
+    image = earth_engine_compute.evaluate(
         request("Image.select", input=A, bandSelectors=["x"]), east, lambda _: {"x": band([[1, 2, 3, 4]])}
     )
     assert image["x"].tolist() == [[None] * 4, [3, 4, None, None]]
 
 
-def test_an_image_of_another_zone_is_read_by_nearest_neighbour_as_files_are(compute, tmp_path):
+def test_an_image_of_another_zone_is_read_by_nearest_neighbour_as_files_are(tmp_path):
     values = np.arange(1, 2501, dtype=np.uint16).reshape(50, 50)
     place = Affine(10, 0, 299_000, 0, -10, 4_899_900)
     with rasterio.open(
@@ -111,10 +114,10 @@ def test_an_image_of_another_zone_is_read_by_nearest_neighbour_as_files_are(comp
         raster.write(values, 1)
     x, y = Transformer.from_crs(32632, 32631, always_xy=True).transform(299_250, 4_899_650)
     grid = Grid(32631, round(x / 10) * 10.0 - 200, round(y / 10) * 10.0 + 150, 30, 40, 10.0)
-    band = compute.StoredBand(values, values > 0, "EPSG:32632", place)
-    found = compute.evaluate(
+    band = earth_engine_compute.StoredBand(values, values > 0, "EPSG:32632", place)
+    found = earth_engine_compute.evaluate(
         request("Image.select", input=A, bandSelectors=["x"]),
-        compute.PixelGrid.of(request_grid(grid)),
+        earth_engine_compute.PixelGrid.of(request_grid(grid)),
         lambda _: {"x": band},
     )
     layer = read_layer(str(tmp_path / "b.tif"), grid)
@@ -209,10 +212,10 @@ def test_another_grid_than_the_one_asked_for_is_refused(run):
             run("Image.reproject", crsTransform=transform, **arguments)
 
 
-def test_every_function_and_argument_is_one_of_the_service(compute):
+def test_every_function_and_argument_is_one_of_the_service():
     shipped = json.loads((importlib.resources.files("ee") / "tests" / "algorithms.json").read_text())["algorithms"]
     known = {one["name"].removeprefix("algorithms/"): one.get("arguments", []) for one in shipped}
-    for name, (_, *arguments) in compute.FUNCTIONS.items():
+    for name, (_, *arguments) in earth_engine_compute.FUNCTIONS.items():
         assert set(arguments) <= {one["argumentName"] for one in known[name]}, name
 
 
@@ -227,18 +230,18 @@ def test_every_function_and_argument_is_one_of_the_service(compute):
         (2, (4096, 2049), "must be less than or equal to 50331648 bytes"),
     ],
 )
-def test_the_limits_of_the_service_hold(compute, bands, shape, told):
-    grid = compute.PixelGrid("EPSG:32631", Affine.identity(), *shape)
+def test_the_limits_of_the_service_hold(bands, shape, told):
+    grid = earth_engine_compute.PixelGrid("EPSG:32631", Affine.identity(), *shape)
     image = {f"b{index}": np.ma.MaskedArray(np.broadcast_to(np.uint16(1), shape)) for index in range(bands)}
     if told is None:
-        compute.check_limits(image, grid)
+        earth_engine_compute.check_limits(image, grid)
     else:
         with pytest.raises(ValueError, match=told):
-            compute.check_limits(image, grid)
+            earth_engine_compute.check_limits(image, grid)
 
 
 @pytest.fixture
-def composited(compute, earth_engine):
+def composited(earth_engine):
     """Composite tiny images by an expression of the real client: ``composited([[image, ...], ...], stored)``."""
 
     def run(overpasses, stored, statistic="median", classes=(4, 5)):
@@ -248,7 +251,7 @@ def composited(compute, earth_engine):
             )
 
         body = {"expression": called("it", build), "fileFormat": "NPY", "grid": request_grid(GRID)}
-        pixels = np.load(io.BytesIO(compute.answer(body, stored.__getitem__)))
+        pixels = np.load(io.BytesIO(earth_engine_compute.answer(body, stored.__getitem__)))
         return read_pixels(pixels, {1: overpasses}, 3, ("B02", "B05"), "it")
 
     return run

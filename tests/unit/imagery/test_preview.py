@@ -6,7 +6,6 @@ import base64
 import dataclasses
 import datetime
 import hashlib
-import importlib.util
 import io
 import re
 import sys
@@ -17,6 +16,7 @@ import numpy as np
 import pytest
 import shapely
 from affine import Affine
+from earth_engine_compute import StoredBand, answer
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -92,13 +92,8 @@ def found(tmp_path):
 
 
 @pytest.fixture
-def account(root, earth_engine):
+def account(earth_engine):
     """Earth Engine with two images, the second without its eastern third, both with a cloud in the north."""
-    path = root / "tests" / "servers" / "earth_engine_compute.py"
-    spec = importlib.util.spec_from_file_location("earth_engine_compute", path)
-    compute = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = compute
-    spec.loader.exec_module(compute)
     place = Affine(10, 0, GRID.xmin, 0, -10, GRID.ymax)
     images = {}
     for name, value, width in (("one", 1000, 90), ("two", 2000, 60)):
@@ -107,10 +102,9 @@ def account(root, earth_engine):
         seen = np.broadcast_to(np.arange(90) < width, scl.shape)
         bands = {band: np.full(scl.shape, value + 100 * i, dtype="uint16") for i, band in enumerate(("B2", "B3", "B4"))}
         images[f"COPERNICUS/S2_SR_HARMONIZED/{name}"] = {
-            band: compute.StoredBand(values, seen, "EPSG:32631", place)
-            for band, values in {**bands, "SCL": scl}.items()
+            band: StoredBand(values, seen, "EPSG:32631", place) for band, values in {**bands, "SCL": scl}.items()
         }
-    earth_engine.compute = lambda body: compute.answer(body, images.__getitem__)
+    earth_engine.compute = lambda body: answer(body, images.__getitem__)
     return earth_engine
 
 
