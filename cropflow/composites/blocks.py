@@ -172,7 +172,8 @@ def _reduce(
     """Composite, observations and hazy pixels of a strip."""
     group: Any = site.group
     period, n_periods, mask = axis.of_scenes[seen], len(axis.calendar), series.mask
-    where = f"site {site.site}, rows {strip[0].start} to {strip[0].stop}"
+    rows, columns = strip
+    where = f"site {site.site}, rows {rows.start} to {rows.stop}, columns {columns.start} to {columns.stop}"
     if mask == Mask(classes=mask.classes) and not axis.repeated and plain_median(series):
         scl = read_scenes(group["scl"], seen, strip)
         check_scl(scl, where)

@@ -201,8 +201,8 @@ class Config(Section):
         register = self.regions[place.region].register_
         if register is None or self.registers[register].calendar is None:
             raise ValueError(
-                f"series.{name}.window needs a crop calendar; regions.{place.region}.register is {register!r}; expected a "
-                f"register with calendar"
+                f"series.{name}.window needs a crop calendar; regions.{place.region}.register is {register!r}; "
+                f"expected a register with one"
             )
         if place.season not in self.labelled_seasons(register):
             raise ValueError(

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from cropflow.config.imagery import Imagery, Sensor
 from cropflow.imagery import catalog
 from cropflow.imagery.catalog import Decision
+from cropflow.imagery.radar_export import check_radiometry
 from cropflow.imagery.scenes import ANGLE, CLOUD_SCORE, POLARISATIONS, SCL, Scene
 from cropflow.regions.grid import Grid
 from cropflow.regions.sites import footprint
@@ -53,7 +54,9 @@ def choose_scenes(
     decisions: dict[str, list[Decision]] = {}
     for name, grid in sites.items():
         there = [scene for scene in mine if (name, scene.source) not in lost]
-        judged = catalog.judge_scenes(there, footprint(grid), window, settings.maximum_cloud_percent)
+        judged = catalog.judge_scenes(
+            there, footprint(grid), window, settings.maximum_cloud_percent, settings.relative_orbits
+        )
         judged += [
             Decision(scene, f"gone: {lost[name, scene.source]}") for scene in mine if (name, scene.source) in lost
         ]
@@ -71,11 +74,13 @@ def check_taken(settings: Imagery, sensor: Sensor, decisions: Mapping[str, Colle
     """Refuse scenes that lack what is read of them, before any pixel is read.
 
     Raises:
-        CropflowError: If a Sentinel-2 scene lacks a band, the SCL, or a baseline.
+        CropflowError: If a Sentinel-2 scene lacks a band, the SCL, or a baseline; if Sentinel-1 scenes mix
+            radiometries, or one does not tell its own.
     """
-    if sensor != "sentinel2":
-        return
     scenes = taken(decisions)
+    if sensor != "sentinel2":
+        check_radiometry(scenes)
+        return
     catalog.check_layers(scenes, settings.bands)
     catalog.check_baselines(scenes, settings.assume_baseline)
     catalog.check_unknown_clouds(scenes, settings.maximum_cloud_percent)

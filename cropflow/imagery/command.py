@@ -81,7 +81,7 @@ def find(
     write_found(output, scenes)
     write_manifest(
         output,
-        inputs={"sites": sites} | local_files(chosen, source, wanted),
+        inputs={"sites": sites} | local_files(chosen, known, source, wanted),
         settings={"imagery": dump(chosen), "season": dump(dates)},
         counts={"found": len(scenes), "wanted": len(wanted)},
     )
@@ -213,7 +213,7 @@ def export(
     for result in (output, catalogue, completeness):
         write_manifest(
             result,
-            inputs={"sites": sites, "found": found} | local_files(chosen, source, read),
+            inputs={"sites": sites, "found": found} | local_files(chosen, known, source, read),
             settings={"imagery": dump(chosen), "season": dump(dates)},
             counts=counts,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from cropflow.config.imagery import Imagery
+from cropflow.config.imagery import Imagery, Sensor
 from cropflow.errors import CropflowError
 from cropflow.files.remote import Limits
 from cropflow.imagery.scenes import Scene
@@ -42,10 +42,10 @@ def open_source(settings: Imagery, place: Path | None, limits: Limits) -> Source
         raise CropflowError(f"--source is missing; source {settings.source} reads local files. Name their place.")
     if not place.exists():
         raise CropflowError(f"{place} is missing; expected the source of the scenes. Check imagery.<name>.path.")
-    return LocalSource(place, "items" if settings.source == "items" else "safe")
+    return LocalSource(place, "items" if settings.source == "items" else "safe", settings.assume_radiometry)
 
 
-def local_files(settings: Imagery, place: Path | None, scenes: Iterable[Scene]) -> dict[str, Path]:
+def local_files(settings: Imagery, sensor: Sensor, place: Path | None, scenes: Iterable[Scene]) -> dict[str, Path]:
     """Role -> local file that stands for the scenes read, for manifests; none where a service is asked.
 
     Pixels are hashed in the catalogue; hashing whole archives again would cost more than reading the sites.
@@ -54,8 +54,9 @@ def local_files(settings: Imagery, place: Path | None, scenes: Iterable[Scene]) 
         return {}
     if settings.source == "items":
         from cropflow.imagery.items import items_file
+        from cropflow.imagery.radar_items import radar_file
 
-        return {"items": items_file(place)}
+        return {"items": items_file(place) if sensor == "sentinel2" else radar_file(place)}
     from cropflow.imagery.safe import METADATA
 
     products = sorted({scene.source.partition("/GRANULE/")[0] for scene in scenes})

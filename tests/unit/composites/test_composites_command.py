@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime
 import json
 import logging
 from pathlib import Path
@@ -9,13 +10,17 @@ import pytest
 from typer.testing import CliRunner
 
 from cropflow.composites import fill_gaps, monthly_median, season_calendar
+from cropflow.composites.axes import Axis
 from cropflow.composites.blocks import BLOCK, MEMORY, bytes_per_worker, composite_window, strips, windows
 from cropflow.composites.command import app
+from cropflow.composites.periods import Calendar, solar_days
+from cropflow.composites.sources import check_scenes
 from cropflow.config.imagery import Series
 from cropflow.config.sections import Season
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import read_json
 from cropflow.files.cubes import open_store, site_grid
+from cropflow.files.tables import read_table
 
 TIMES = [f"2020-{month:02d}-{day:02d}T10:00:00Z" for month, day in ((11, 2), (11, 9), (11, 19), (12, 5))] + [
     "2021-02-01T00:00:00Z",
@@ -91,7 +96,7 @@ def test_without_a_gap_rule_gaps_stay(scenes, tmp_path: Path):
 def test_the_log_says_per_month_what_is_missing_filled_and_nodata(scenes, tmp_path: Path, caplog):
     with caplog.at_level(logging.INFO, "cropflow.composites"):
         run(*scenes({"a": cube(1)}), tmp_path / "out.zarr")
-    assert "site a, 2021-01: 0 scenes; of 35 pixels 100.0 % without an observation" in caplog.text
+    assert "site a, period from 2021-01-01: 0 scenes; of 35 pixels 100.0 % without an observation" in caplog.text
 
 
 def test_a_site_without_scenes_is_nodata_and_says_so(scenes, tmp_path: Path, caplog):
@@ -185,12 +190,20 @@ def test_a_worker_never_holds_more_than_its_share(n_scenes: int):
     assert bytes_per_worker(140, 10) == 140 * BLOCK * BLOCK * 22
 
 
+def site_and_axis(scenes, content, period, n_periods):
+    """A site whose scenes fall into the periods given, its whole window, and the axis."""
+    store, catalogue = scenes({"a": content})
+    site = check_scenes(open_store(store), read_table(catalogue))[0]
+    starts = tuple(datetime.date(2021, 1 + index, 1) for index in range(n_periods))
+    calendar = Calendar(starts, datetime.date(2021, 12, 31), datetime.date(2021, 12, 31))
+    window = tuple(slice(0, size) for size in site.grid.shape)
+    return site, window, Axis(calendar, period, solar_days(site.times, 3.0))
+
+
 def test_strips_give_what_the_whole_block_gives(scenes, tmp_path: Path, monkeypatch):
     from cropflow.composites import blocks
 
-    store = open_store(scenes({"a": cube(1, 9, 8)})[0])["a"]
-    period, window = np.array([0, 0, 0, 1, 3, 3]), (slice(0, 9), slice(0, 8))
-    arguments = (store, window, period, 4, Series(), ("B00", "B01", "B02"), "a")
+    arguments = (*site_and_axis(scenes, cube(1, 9, 8), np.array([0, 0, 0, 1, 3, 3]), 4), Series())
     whole = composite_window(*arguments)
     monkeypatch.setattr(blocks, "strips", lambda window, row: strips(window, row, 2 * row))
     for name, values in composite_window(*arguments).arrays().items():
@@ -199,9 +212,8 @@ def test_strips_give_what_the_whole_block_gives(scenes, tmp_path: Path, monkeypa
 
 def test_scenes_of_no_period_are_left_out(scenes):
     reflectance, scl, times = cube(1)
-    store = open_store(scenes({"a": (reflectance, scl, times)})[0])["a"]
-    window, series = (slice(0, 5), slice(0, 7)), Series(fill="none")
-    found = composite_window(store, window, np.array([-1, 0, 0, 1, -1, 1]), 2, series, ("B00", "B01", "B02"), "a")
+    site, window, axis = site_and_axis(scenes, (reflectance, scl, times), np.array([-1, 0, 0, 1, -1, 1]), 2)
+    found = composite_window(site, window, axis, Series(fill="none"))
     kept = [1, 2, 3, 5]
     valid = np.isin(scl[kept], [4, 5, 6, 7]) & (reflectance[kept] != 0).all(axis=1)
     expected, observations = monthly_median(reflectance[kept], valid, np.array([0, 0, 1, 1]), 2)

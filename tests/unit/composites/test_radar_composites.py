@@ -109,6 +109,7 @@ def test_months_are_means_in_linear_power_and_gaps_are_filled_in_it_too(composit
         "without_observation": [0, 12, 0],
         "filled": [0, 12, 0],
         "nodata": [0, 0, 0],
+        "periods": ["2023-05-01", "2023-06-01", "2023-07-01"],
     }
 
 
