@@ -114,7 +114,7 @@ def odc_python(folder: Path) -> Path | None:
     python = folder / "bin" / "python"
     probe = [str(python), "-c", "import odc.algo"]
     if not python.exists() or subprocess.run(probe, capture_output=True, check=False).returncode:
-        venv.create(folder, with_pip=True, clear=True)
+        venv.create(folder, with_pip=True)
         made = subprocess.run(
             [str(python), "-m", "pip", "install", "--quiet", ODC], capture_output=True, text=True, check=False
         )

@@ -152,6 +152,8 @@ def clear_observations(
             f"Scenes of {where} have no Cloud Score+, and mask.cloud_score is {mask.cloud_score}. Set "
             "imagery.<name>.cloud_score with source earth_engine and rebuild the scenes, or drop mask.cloud_score."
         )
+    if cloud_score is not None and cloud_score.shape != scl.shape:
+        raise ValueError(f"cloud_score has the shape {cloud_score.shape}, scl {scl.shape}; expected the same pixels")
     if mask.shadows and ground is None:
         raise ValueError("mask.shadows is on, and ground is None; expected B03, B08 and B11")
     rows, columns = inner or (slice(None), slice(None))

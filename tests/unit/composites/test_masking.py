@@ -156,5 +156,7 @@ def test_blocks_with_their_halo_give_what_the_whole_site_gives(mask: Mask):
 def test_a_window_of_other_pixels_or_a_class_that_does_not_exist_is_refused():
     with pytest.raises(ValueError, match="expected the same pixels"):
         clear_observations(np.zeros((1, 3, 3), np.uint8), np.zeros((1, 1, 2, 2), np.uint16), Mask(), 10.0, "site a")
+    with pytest.raises(ValueError, match="cloud_score has the shape"):
+        clear([[4]], Mask(cloud_score=0.6), cloud_score=np.zeros((1, 1, 2), np.uint8))
     with pytest.raises(CropflowError, match="Scene classes of site a reach 12; expected 0 to 11"):
         clear([[12]], Mask())
