@@ -26,8 +26,8 @@ LOG = logging.getLogger(__name__)
 PAGE = 100
 # Sites of one request: the services take an outline of some hundred corners in the body of a request.
 SITES = 40
-# Sites are gathered by cells of this size, degrees; a tile that lies in two requests is sent twice.
-CELL_DEGREES = 5.0
+# Sites are gathered by cells of about the size of a tile, degrees: a tile that lies in two requests is sent twice.
+CELL_DEGREES = 1.0
 
 
 def search_items(
