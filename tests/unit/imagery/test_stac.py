@@ -339,11 +339,21 @@ def test_a_search_is_asked_again(archive, catalogue, calm, status):
 
 @pytest.mark.parametrize(
     ("content", "expected"),
-    [(b"[]", "answers no JSON object"), (b"oh", "answers no JSON"), (b'{"type": "Catalog"}', "neither the landing")],
+    [
+        ("[]", "answers no JSON object"),
+        ("oh", "answers no JSON object"),
+        ('{"type": "Catalog"}', "neither the landing page of a STAC API nor an item collection"),
+        ('{"type": "Catalog", "conformsTo": ["x"]}', "a landing page that is not whole"),
+        (
+            '{"type": "Catalog", "id": "a", "description": "a", "stac_version": "1.0.0", "links": [], '
+            '"conformsTo": ["https://api.stacspec.org/v1.0.0/core"]}',
+            "does not conform to item-search",
+        ),
+    ],
 )
 def test_what_is_no_stac_is_named(archive, calm, content, expected):
     calm.folder, folder = None, calm.folder
-    calm.files["/odd"] = content
+    calm.files["/odd"] = content.encode()
     try:
         with pytest.raises(CropflowError, match=expected):
             source(f"{calm.url}/odd")[0].find("sentinel2", archive[1], WINDOW)
