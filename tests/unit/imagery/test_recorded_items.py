@@ -216,7 +216,7 @@ def test_pages_of_planetary_computer_bring_each_item_once(recorded):
 
 @pytest.mark.parametrize("statuses", [[429], [500, 503], [502, 504]])
 def test_a_page_that_fails_is_asked_again(recorded, monkeypatch, statuses):
-    monkeypatch.setattr("cropflow.files.remote.FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("cropflow.files.remote.FIRST_WAIT_S", 0.001)
     server = recorded("test_multiple_collections")
     server.statuses = list(statuses)
     found, limits = search(server)

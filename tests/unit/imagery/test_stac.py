@@ -60,7 +60,7 @@ def files(flaky_http, archive):
 @pytest.fixture
 def calm(files, monkeypatch):
     """The same server, behaving and with nothing remembered; waits are short."""
-    monkeypatch.setattr("cropflow.files.remote.FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("cropflow.files.remote.FIRST_WAIT_S", 0.001)
     monkeypatch.setattr(web, "TIMEOUT_S", 0.5)
     yield files
     files.share, files.status, files.signatures, files.sent, files.faults = 0.0, 200, None, 0, 0
