@@ -47,6 +47,10 @@ class Blocks:
     block_width: int
     extents: dict[int, list[Extent]]
 
+    def __post_init__(self) -> None:
+        if min(self.height, self.width, self.block_height, self.block_width) < 1:
+            raise ValueError("a raster or its blocks without pixels")
+
     def of_window(self, row: int, column: int, height: int, width: int) -> list[Extent]:
         """Where the bytes of the blocks lie that a window touches; the window may reach beyond the raster."""
         across = -(-self.width // self.block_width)
@@ -76,7 +80,7 @@ def find_blocks(file: ByteSource) -> Blocks:
             return _tiff(file, head)
         if head[4:8] == b"jP  ":
             return _jp2(file)
-    except (struct.error, ValueError, ZeroDivisionError):
+    except (struct.error, ValueError):
         raise CropflowError(f"{file.name} is broken: its directory of blocks makes no sense. Fetch it again.") from None
     raise CropflowError(
         f"{file.name} begins with {head[:8]!r}; expected a GeoTIFF or JPEG 2000 file. Choose another collection."
@@ -120,7 +124,9 @@ def _tiff(file: ByteSource, head: bytes) -> Blocks:
                 raise ValueError(tag)
             return (default,)
         kind, number, extent = found[tag]
-        return struct.unpack(f"{order}{number}{_CODES.get(kind, 'x')}", file.read(*extent))
+        if kind not in _CODES or number < 1:
+            raise ValueError(tag)
+        return struct.unpack(f"{order}{number}{_CODES[kind]}", file.read(*extent))
 
     if (samples := values(_SAMPLES, 1)[0]) != 1:
         raise CropflowError(f"{file.name} has {samples} bands; expected one. Choose another collection.")
@@ -166,7 +172,7 @@ def _jp2(file: ByteSource) -> Blocks:
         marker, _, tile, length = struct.unpack(">HHHI", file.read(position, position + _TILE_PART_BYTES)[:10])
         if marker == _END:
             break
-        if marker != _TILE_PART:
+        if marker != _TILE_PART or 0 < length < _TILE_PART_BYTES:
             raise ValueError(marker)
         following = position + length if length else end
         extents.setdefault(tile, []).append((position, following))

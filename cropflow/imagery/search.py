@@ -11,6 +11,7 @@ from urllib.parse import urljoin
 
 import shapely
 from pystac_client import Client
+from pystac_client.errors import ClientTypeError
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
 from shapely.geometry.base import BaseGeometry
@@ -26,8 +27,8 @@ LOG = logging.getLogger(__name__)
 PAGE = 100
 # Sites of one request: the services take an outline of some hundred corners in the body of a request.
 SITES = 40
-# Sites are gathered by cells of this size, degrees; a tile that lies in two requests is sent twice.
-CELL_DEGREES = 5.0
+# Sites are gathered by cells of about the size of a tile, degrees: a tile that lies in two requests is sent twice.
+CELL_DEGREES = 1.0
 
 
 def search_items(
@@ -66,15 +67,15 @@ def search_items(
     found: dict[str, Item] = {}
     total = 0
     for page in pages:
-        for item in page["features"]:
+        for item in page.get("features") or []:
             if item.get("collection", collection) == collection:
                 total += 1
-                found.setdefault(str(item.get("id", "")), _absolute(item, url))
+                found.setdefault(str(item.get("id", "")), _complete(item, url))
     if total > len(found):
         LOG.info("%d of %d items of %s were sent more than once", total - len(found), total, collection)
     if not found:
         _check_collection(web, url, start, collection)
-    return sorted(found.values(), key=lambda item: (str(item["properties"].get("datetime")), str(item["id"])))
+    return sorted(found.values(), key=lambda item: (str(item["properties"].get("datetime")), item["id"]))
 
 
 def site_groups(footprints: Sequence[BaseGeometry]) -> list[BaseGeometry]:
@@ -145,7 +146,13 @@ def _with_query(url: str, parameters: Mapping[str, Any]) -> str:
 
 
 def _client(web: Web, url: str, landing: Mapping[str, Any]) -> Client:
-    client = Client.from_dict(dict(landing), href=url)
+    try:
+        client = Client.from_dict(dict(landing), href=url)
+    except (ClientTypeError, KeyError, TypeError):
+        raise CropflowError(
+            f"{url} answers a landing page that is not whole; expected STAC API 1.0. Check imagery.<name>.provider or "
+            "url."
+        ) from None
     client._stac_io = _Connection(web)
     if not client.conforms_to("ITEM_SEARCH"):
         raise CropflowError(
@@ -184,8 +191,8 @@ def _pages(
         LOG.info("searched %s of %s: %d pages", collection, client.get_self_href(), pages)
 
 
-def _absolute(item: Mapping[str, Any], url: str) -> Item:
-    """An item whose assets have absolute hrefs; they are relative to the item itself."""
+def _complete(item: Mapping[str, Any], url: str) -> Item:
+    """An item with an id, properties and assets, these with absolute hrefs; they are relative to the item itself."""
     links = item.get("links") or []
     own = next((str(link["href"]) for link in links if link.get("rel") == "self" and "href" in link), url)
     base = urljoin(url, own)
@@ -194,7 +201,8 @@ def _absolute(item: Mapping[str, Any], url: str) -> Item:
         for name, asset in (item.get("assets") or {}).items()
         if "href" in asset
     }
-    return {**item, "properties": item.get("properties") or {}, "assets": assets}
+    properties = item.get("properties") or {}
+    return {**item, "id": str(item.get("id", "")), "properties": properties, "assets": assets}
 
 
 def _check_collection(web: Web, url: str, start: Mapping[str, Any], collection: str) -> None:

@@ -44,7 +44,7 @@ class Unsigned:
 
 @dataclass(frozen=True)
 class _Token:
-    text: str
+    text: str = field(repr=False)
     # On the clock of time.time.
     until_s: float
 

@@ -81,6 +81,9 @@ class SparseFile:
 
     def read(self, start: int, end: int) -> bytes:
         """The bytes of a range, fetched where they are not here yet; fewer at the end of the file."""
+        end = min(end, self.size)
+        if start >= end:
+            return b""
         self.fetch([(start, end)])
         return os.pread(self._descriptor, end - start, start)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import logging
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import rasterio
@@ -14,7 +15,7 @@ from rasterio.warp import transform_bounds
 from cropflow.config.imagery import BANDS_10M, Family, Imagery, Sensor
 from cropflow.errors import CropflowError
 from cropflow.files.remote import Limits, TransientError
-from cropflow.imagery.items import item_scene
+from cropflow.imagery.items import Item, item_scene
 from cropflow.imagery.local import read_file
 from cropflow.imagery.providers import find_provider
 from cropflow.imagery.radar_items import usable_scenes
@@ -37,6 +38,8 @@ SLACK = 1e-3
 # Bytes a pixel in the files of the services: of 16 recorded records of Earth Search, bands take 1.9 (median), the
 # scene classes 0.1; radar is float32, and hardly compresses.
 BAND_BYTES, CLASS_BYTES, RADAR_BYTES = 1.9, 0.1, 3.5
+# Wrong for many scenes of Earth Search.
+FLAG = "earthsearch:boa_offset_applied"
 # Side of the blocks of which the usual files are made, pixels; those at a window's rim are fetched whole.
 BLOCK = 512
 
@@ -83,6 +86,7 @@ class StacSource:
         LOG.info("%s: %d items of %s", self._provider.name, len(items), collection)
         url = self._provider.url
         if sensor == "sentinel2":
+            _tell_flags(items)
             return [item_scene(item, url, f"{collection}/{item['id']}") for item in items]
         scenes = usable_scenes(items, url, self._settings.assume_radiometry)
         return [scene for scene in scenes if scene.sensor == sensor]
@@ -117,6 +121,16 @@ class StacSource:
             except CropflowError as error:
                 # The local copy has a name that says nothing.
                 raise CropflowError(str(error).replace(path, file.name)) from None
+
+
+def _tell_flags(items: Sequence[Item]) -> None:
+    """Log what a provider says of the offset of its values, which nothing else looks at."""
+    told = Counter(bool(item["properties"][FLAG]) for item in items if FLAG in item["properties"])
+    if told:
+        LOG.info(
+            "%s is true for %d and false for %d of %d scenes; baselines and pixels decide, not the flag",
+            FLAG, told[True], told[False], len(items),
+        )  # fmt: skip
 
 
 def _estimate(sensor: str, layer: str, grid: Grid) -> int:

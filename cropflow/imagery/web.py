@@ -34,8 +34,8 @@ class Signed:
         headers: What its service wants beside it.
     """
 
-    url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class Signer(Protocol):

@@ -15,9 +15,10 @@ from rasterio.windows import Window
 
 from cropflow.errors import CropflowError
 from cropflow.files.remote import Limits
+from cropflow.imagery.blocks import find_blocks
 from cropflow.imagery.signing import Unsigned
-from cropflow.imagery.sparse import HEAD, SparseFiles, _joined
-from cropflow.imagery.web import Web
+from cropflow.imagery.sparse import HEAD, SparseFile, SparseFiles, _joined
+from cropflow.imagery.web import Part, Web
 
 SIDE = 200
 KINDS = {
@@ -136,6 +137,29 @@ def test_a_raster_of_several_bands_is_refused(ranges, tmp_path):
         pass
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+@given(kind=st.sampled_from(sorted(KINDS)), changes=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)),
+                                                            min_size=1, max_size=12))  # fmt: skip
+def test_a_broken_file_is_one_line_or_its_blocks_lie_inside_it(rasters, tmp_path_factory, kind, changes):
+    content = bytearray((rasters / kind).read_bytes())
+    for place, value in changes:
+        content[place] = value
+    local = tmp_path_factory.mktemp("broken") / "file"
+    with local.open("wb+") as opened:
+        opened.write(content)
+        opened.flush()
+        file = SparseFile(SimpleNamespace(part=None), Unsigned(), "http://host/file", local, opened.fileno())
+        file.resize(len(content))
+        file.put(0, bytes(content))
+        try:
+            blocks = find_blocks(file)
+        except CropflowError as error:
+            assert "\n" not in str(error)
+            return
+        window = (0, 0, min(blocks.height, 500), min(blocks.width, 500))
+        file.fetch(blocks.of_window(*window))
+
+
 EXTENT = st.tuples(st.integers(0, 60), st.integers(0, 12)).map(lambda pair: (pair[0], pair[0] + pair[1]))
 
 
@@ -151,9 +175,6 @@ def test_joined_ranges_hold_the_same_bytes_and_lie_apart(extents):
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(st.lists(st.lists(EXTENT, max_size=4), max_size=6))
 def test_a_file_holds_the_right_bytes_whatever_is_fetched_in_whatever_order(tmp_path_factory, calls):
-    from cropflow.imagery.sparse import SparseFile
-    from cropflow.imagery.web import Part
-
     content = bytes(range(1, 65))
     asked: list[int] = []
 

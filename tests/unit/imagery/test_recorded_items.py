@@ -6,6 +6,7 @@ import datetime
 import gzip
 import importlib.util
 import json
+import logging
 from collections import Counter
 
 import pytest
@@ -187,9 +188,11 @@ def search(server, **settings):
     return source.find("sentinel2", sites, window), limits
 
 
-def test_pages_of_earth_search_are_followed_and_other_collections_left_out(recorded):
+def test_pages_of_earth_search_are_followed_and_other_collections_left_out(recorded, caplog):
+    caplog.set_level(logging.INFO)
     server = recorded("test_multiple_collections")
     found, limits = search(server)
+    assert "boa_offset_applied is true for 1 and false for 0 of 1 scenes; baselines and pixels decide" in caplog.text
     assert [one.id for one in found] == ["S2A_13TDE_20231008_0_L2A"]
     assert limits.requests == 3
     first, second = server.bodies
@@ -213,7 +216,7 @@ def test_pages_of_planetary_computer_bring_each_item_once(recorded):
 
 @pytest.mark.parametrize("statuses", [[429], [500, 503], [502, 504]])
 def test_a_page_that_fails_is_asked_again(recorded, monkeypatch, statuses):
-    monkeypatch.setattr("cropflow.files.remote.FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("cropflow.files.remote.FIRST_WAIT_S", 0.001)
     server = recorded("test_multiple_collections")
     server.statuses = list(statuses)
     found, limits = search(server)

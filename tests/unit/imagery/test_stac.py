@@ -15,6 +15,7 @@ from dataclasses import replace
 import httpx
 import numpy as np
 import pytest
+import rasterio
 
 from cropflow.config.imagery import Imagery
 from cropflow.config.sections import Season
@@ -25,7 +26,7 @@ from cropflow.imagery import providers, web
 from cropflow.imagery.local import LocalSource
 from cropflow.imagery.scenes import SCL
 from cropflow.imagery.search import site_groups
-from cropflow.imagery.signing import PlanetaryComputer
+from cropflow.imagery.signing import Copernicus, PlanetaryComputer
 from cropflow.imagery.stac import StacSource
 from cropflow.regions.grid import Grid
 from cropflow.regions.sites import footprint
@@ -59,7 +60,7 @@ def files(flaky_http, archive):
 @pytest.fixture
 def calm(files, monkeypatch):
     """The same server, behaving and with nothing remembered; waits are short."""
-    monkeypatch.setattr("cropflow.files.remote.FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("cropflow.files.remote.FIRST_WAIT_S", 0.001)
     monkeypatch.setattr(web, "TIMEOUT_S", 0.5)
     yield files
     files.share, files.status, files.signatures, files.sent, files.faults = 0.0, 200, None, 0, 0
@@ -338,11 +339,21 @@ def test_a_search_is_asked_again(archive, catalogue, calm, status):
 
 @pytest.mark.parametrize(
     ("content", "expected"),
-    [(b"[]", "answers no JSON object"), (b"oh", "answers no JSON"), (b'{"type": "Catalog"}', "neither the landing")],
+    [
+        ("[]", "answers no JSON object"),
+        ("oh", "answers no JSON object"),
+        ('{"type": "Catalog"}', "neither the landing page of a STAC API nor an item collection"),
+        ('{"type": "Catalog", "conformsTo": ["x"]}', "a landing page that is not whole"),
+        (
+            '{"type": "Catalog", "id": "a", "description": "a", "stac_version": "1.0.0", "links": [], '
+            '"conformsTo": ["https://api.stacspec.org/v1.0.0/core"]}',
+            "does not conform to item-search",
+        ),
+    ],
 )
 def test_what_is_no_stac_is_named(archive, calm, content, expected):
     calm.folder, folder = None, calm.folder
-    calm.files["/odd"] = content
+    calm.files["/odd"] = content.encode()
     try:
         with pytest.raises(CropflowError, match=expected):
             source(f"{calm.url}/odd")[0].find("sentinel2", archive[1], WINDOW)
@@ -440,9 +451,35 @@ def test_a_site_across_the_antimeridian_asks_on_both_sides():
     assert max(east for _, _, east, _ in bounds) == 180
 
 
-def test_signs_are_for_their_own_hosts(monkeypatch):
-    from cropflow.imagery.signing import Copernicus
+def test_jpeg_2000_files_of_an_object_store_are_read_with_its_keys(archive, calm, tmp_path, monkeypatch):
+    for name, value in zip(Copernicus.KEYS, ("key", "secret"), strict=True):
+        monkeypatch.setenv(name, value)
+    there = replace(providers.PROVIDERS["copernicus"], signer=lambda connection: Copernicus(calm.url))
+    monkeypatch.setitem(providers.PROVIDERS, "copernicus", there)
+    monkeypatch.setattr("cropflow.imagery.sparse.HEAD", 2048)
+    values = np.random.default_rng(3).integers(1, 9000, (400, 400), dtype=np.uint16)
+    file = tmp_path / "eodata" / "Sentinel-2" / "B02.jp2"
+    file.parent.mkdir(parents=True)
+    with rasterio.open(
+        file, "w", driver="JP2OpenJPEG", height=400, width=400, count=1, dtype="uint16", crs="EPSG:32631",
+        transform=rasterio.transform.from_origin(470_000, 5_450_000, 10, 10), blockxsize=64, blockysize=64,
+        reversible="YES", quality=100,
+    ) as raster:  # fmt: skip
+        raster.write(values, 1)
+    (scene, *_) = local(archive).find("sentinel2", archive[1], WINDOW)
+    stac = StacSource(Imagery(source="stac", provider="copernicus"), Limits(2, 10_000))
+    calm.folder, folder = tmp_path, calm.folder
+    try:
+        grid = Grid(32631, 470_500.0, 5_449_000.0, 50, 60, 10.0)
+        read = stac.read(replace(scene, layers={"B02": "s3://eodata/Sentinel-2/B02.jp2"}), grid, ("B02",))
+    finally:
+        calm.folder = folder
+    np.testing.assert_array_equal(read["B02"].values, values[100:150, 50:110])
+    assert calm.sent < file.stat().st_size / 4
+    assert all("X-Amz-Signature=" in path for path, _ in calm.requests)
 
+
+def test_signs_are_for_their_own_hosts(monkeypatch):
     monkeypatch.setenv("CDSE_ACCESS_TOKEN", "secret")
     signer = Copernicus()
     assert signer.sign("https://zipper.dataspace.copernicus.eu/odata/x").headers
