@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas
 import zarr
+from numpy.typing import NDArray
 
 from cropflow.imagery.catalog import Decision, substitutes
 from cropflow.imagery.names import has_offset
@@ -32,6 +33,8 @@ def export_scenes(
     assumed_baseline: str | None,
     reader: Reader,
     workers: int = 1,
+    *,
+    cloud_score: bool = False,
 ) -> pandas.DataFrame:
     """Write the scenes taken to a store, one group per site, and record every decision.
 
@@ -46,6 +49,7 @@ def export_scenes(
         assumed_baseline: Baseline of scenes that carry none.
         reader: How layers are read.
         workers: Scenes read at once.
+        cloud_score: Write ``cloud_score (scene, y, x)`` too, uint8 percent, 255 = no score.
 
     Returns:
         The catalogue: one row per scene and site, in order of site, time and scene.
@@ -54,7 +58,7 @@ def export_scenes(
         CropflowError: If a scene cannot be read or is out of range, or no scene is left at any site.
     """
     written = [
-        _write_stored(store, name, grid, decisions[name], bands, reader, workers)
+        _write_stored(store, name, grid, decisions[name], bands, reader, workers, cloud_score)
         for name, grid in sorted(sites.items())
     ]
     refuse_nothing(written, "Check the season, imagery.<name>.maximum_cloud_percent and the places of the sites.")
@@ -82,13 +86,17 @@ def _write_stored(
     bands: tuple[str, ...],
     reader: Reader,
     workers: int,
+    cloud_score: bool,
 ) -> StoredSite:
     """Write the scenes of a site as their provider stores them, offsets and all."""
 
     def read(scene: Scene) -> Frame:
-        pixels = read_scene(reader, scene, grid, bands)
+        pixels = read_scene(reader, scene, grid, bands, cloud_score=cloud_score)
+        found: dict[str, NDArray[Any]] = {"reflectance": pixels.reflectance, "scl": pixels.scl}
+        if pixels.cloud_score is not None:
+            found["cloud_score"] = pixels.cloud_score
         return Frame(
-            {"reflectance": pixels.reflectance, "scl": pixels.scl},
+            found,
             "" if pixels.valid else EMPTY,
             {
                 "valid_share": pixels.valid / math.prod(grid.shape),
@@ -99,10 +107,12 @@ def _write_stored(
             weigh_pixels(pixels.reflectance, pixels.scl, bands),
         )
 
-    planes = (
+    planes = [
         Plane("reflectance", (("band", len(bands)),), np.uint16, 0, "reflectance x 10000"),
         Plane("scl", (), np.uint8, 0, "scene class"),
-    )
+    ]
+    if cloud_score:
+        planes.append(Plane("cloud_score", (), np.uint8, 255, "percent"))
     site = write_site(
         store, name, grid, decisions, planes, read, lambda scene: substitutes(scene, decisions, bands), workers
     )

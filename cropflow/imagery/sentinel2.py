@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cropflow.errors import CropflowError
 from cropflow.imagery.names import has_offset
 from cropflow.imagery.offsets import restore_clipped
-from cropflow.imagery.scenes import HARMONISED, SCL, Scene
+from cropflow.imagery.scenes import CLOUD_SCORE, HARMONISED, SCL, Scene
 from cropflow.imagery.sources import Layer
 from cropflow.regions.grid import Grid
 
@@ -30,6 +30,7 @@ class Pixels:
         reflectance: Stored values, uint16, ``(band, y, x)``, 0 = nodata.
         scl: Scene classes 0..11, uint8, ``(y, x)``, 0 = nodata.
         valid: Pixels where every band and the SCL hold a value.
+        cloud_score: Cloud Score+ in percent, uint8, ``(y, x)``, 255 = no score; None where it is not asked for.
         clipped: Values that the provider clipped to 0 with the offset, raised to 1.
         bytes: Size of the pixels read, uncompressed.
         resampled: Layers whose own grid did not agree with the site's.
@@ -37,6 +38,7 @@ class Pixels:
 
     reflectance: NDArray[np.uint16]
     scl: NDArray[np.uint8]
+    cloud_score: NDArray[np.uint8] | None
     valid: int
     clipped: int
     bytes: int
@@ -47,7 +49,7 @@ class Pixels:
 Reader = Callable[[Scene, Grid, Sequence[str]], dict[str, Layer]]
 
 
-def read_scene(read: Reader, scene: Scene, grid: Grid, bands: tuple[str, ...]) -> Pixels:
+def read_scene(read: Reader, scene: Scene, grid: Grid, bands: tuple[str, ...], *, cloud_score: bool = False) -> Pixels:
     """Read the bands and the scene classification of a scene on the grid of a site.
 
     Args:
@@ -55,11 +57,12 @@ def read_scene(read: Reader, scene: Scene, grid: Grid, bands: tuple[str, ...]) -
         scene: The scene.
         grid: The grid of the site.
         bands: Names of the bands, in the order wanted.
+        cloud_score: Read Cloud Score+ too.
 
     Raises:
         CropflowError: If a layer cannot be read, or a class lies outside 0..11.
     """
-    layers = read(scene, grid, (*bands, SCL))
+    layers = read(scene, grid, (*bands, SCL, CLOUD_SCORE) if cloud_score else (*bands, SCL))
     classes = layers[SCL].values
     check_classes(classes, scene.id)
     reflectance = np.stack([layers[band].values for band in bands])
@@ -71,6 +74,7 @@ def read_scene(read: Reader, scene: Scene, grid: Grid, bands: tuple[str, ...]) -
     return Pixels(
         reflectance,
         scl,
+        layers[CLOUD_SCORE].values.astype(np.uint8) if cloud_score else None,
         int(valid.sum()),
         clipped,
         sum(layer.bytes for layer in layers.values()),
