@@ -227,6 +227,13 @@ class Service:
         """
         raise NotImplementedError
 
+    def quicken(self, patch: pytest.MonkeyPatch) -> None:
+        """Let waits and time-outs pass quickly."""
+        from cropflow.files import remote
+
+        patch.setattr(remote, "FIRST_WAIT_S", 0.01)
+        patch.setattr(remote, "LONGEST_WAIT_S", 0.05)
+
     @property
     def requests(self) -> int:
         """Requests for pixels since the last :meth:`forget`."""
@@ -299,12 +306,10 @@ def blue(day: int) -> Any:
 @pytest.fixture(params=[PartsService])
 def service(request, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A service of four scenes over two sites of 40 x 40 pixels, whose faults pass quickly."""
-    from cropflow.files import remote
     from cropflow.imagery import opening
 
-    monkeypatch.setattr(remote, "FIRST_WAIT_S", 0.01)
-    monkeypatch.setattr(remote, "LONGEST_WAIT_S", 0.05)
     running = request.param(root, tmp_path / "service")
+    running.quicken(monkeypatch)
     for name, value in running.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(opening, "open_source", running.open)
