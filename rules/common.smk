@@ -92,6 +92,7 @@ def constraints():
         "experiment": "experiments",
     }
     names = {key: "|".join(map(str, config[kind])) or "none" for key, kind in kinds.items()}
+    names["sensor"] = "sentinel2|sentinel1_ascending|sentinel1_descending"
     return {**names, "earlier": names["season"], "fold": r"\d+", "legend": r"[A-Za-z0-9_-]+"}
 
 

@@ -2,7 +2,7 @@ rule composites:
     """Turn the scenes of a season into an evenly spaced series, all sites of the region."""
     input:
         scenes="<results>/imagery/{region}/{season}/{sensor}.zarr",
-        catalogue="<results>/imagery/{region}/{season}/scenes.parquet",
+        catalogue="<results>/imagery/{region}/{season}/{sensor}.parquet",
     output:
         directory("<results>/composites/{series}/{region}/{season}/{sensor}.zarr"),
     log:

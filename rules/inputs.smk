@@ -329,7 +329,78 @@ def history_settings(wildcards):
 
 def imagery_entry(wildcards):
     """The imagery of a region."""
-    return config["imagery"][config["regions"][wildcards.region]["imagery"]]
+    return imagery_of(wildcards.region)
+
+
+def imagery_of(region):
+    """The imagery of a region, by the region's name."""
+    return config["imagery"][config["regions"][region]["imagery"]]
+
+
+def imagery_source(wildcards):
+    """Where local scenes lie; nothing where a service is asked."""
+    found = imagery_entry(wildcards)
+    if asks_service(wildcards):
+        return []
+    return simulated_or(found["path"], found["simulation"], "archive")
+
+
+def asks_service(wildcards):
+    """1 where scenes come from a service, whose limits hold for one job at a time, else 0."""
+    return int(imagery_entry(wildcards)["source"] in ("stac", "earth_engine"))
+
+
+def requests_at_once(wildcards):
+    """Requests in flight: a resource and no parameter, since another pace fetches nothing again."""
+    return imagery_entry(wildcards)["requests_at_once"]
+
+
+def requests_per_second(wildcards):
+    """Requests a second, as text: resources are whole numbers otherwise."""
+    return str(imagery_entry(wildcards)["requests_per_second"])
+
+
+def fetch_memory(wildcards):
+    """Memory of an export: each request in flight holds an answer, of 48 MB at most, and its pixels."""
+    flying = requests_at_once(wildcards) if asks_service(wildcards) else 0
+    return f"{2048 + 128 * flying} MiB"
+
+
+def found_scenes(wildcards):
+    """Scenes found of every sensor of a region's imagery."""
+    return [
+        f"<results>/imagery/{wildcards.region}/{wildcards.season}/found/{sensor}.parquet"
+        for sensor in imagery_entry(wildcards)["sensors"]
+    ]
+
+
+def sensor_settings(wildcards):
+    """The imagery of a region without what changes no pixel of the sensor: what others need, budget and pace."""
+    found = imagery_entry(wildcards)
+    if wildcards.sensor not in found["sensors"]:
+        refuse(
+            f"imagery.{config['regions'][wildcards.region]['imagery']}.sensors is {found['sensors']}, without "
+            f"{wildcards.sensor!r}, which a result of region {wildcards.region!r} needs. Add it."
+        )
+    optical = wildcards.sensor == "sentinel2"
+    unused = {"sensors", "budget", "requests_at_once", "requests_per_second"} | (
+        {"assume_radiometry", "relative_orbits"}
+        if optical
+        else {"bands", "maximum_cloud_percent", "assume_baseline", "cloud_score"}
+    )
+    mine = {key: value for key, value in found.items() if key not in unused}
+    family = wildcards.sensor.partition("_")[0]
+    collections = {key: name for key, name in found["collections"].items() if key == family}
+    return as_json({**mine, "sensors": [wildcards.sensor], "collections": collections})
+
+
+def catalogues_of(places):
+    """Catalogues of the scenes of places, all sensors."""
+    return [
+        f"<results>/imagery/{region}/{season}/{sensor}.parquet"
+        for region, season in places
+        for sensor in imagery_of(region)["sensors"]
+    ]
 
 
 def set_crops(wildcards, seasons):

@@ -10,10 +10,7 @@ rule report:
         composites=lambda wildcards: composites_of(
             wildcards.experiment, training_places(wildcards.experiment)
         ),
-        scenes=lambda wildcards: [
-            f"<results>/imagery/{region}/{season}/scenes.parquet"
-            for region, season in training_places(wildcards.experiment)
-        ],
+        scenes=lambda wildcards: catalogues_of(training_places(wildcards.experiment)),
         labels=lambda wildcards: labels_of(wildcards, "summary.json"),
         crops=lambda wildcards: labels_of(
             wildcards, f"legends/{legend_key(sample_set(wildcards.experiment)[1]['legend'])}.json"

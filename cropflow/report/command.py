@@ -24,7 +24,9 @@ def report(
     samples: Annotated[list[Path], typer.Option(help="Sample folder, per place.", exists=True)],
     folds: Annotated[list[Path], typer.Option(help="folds.json, per place.", exists=True)],
     composites: Annotated[list[Path], typer.Option(help="Composites (Zarr), per place.", exists=True)],
-    scenes: Annotated[list[Path], typer.Option(help="scenes.parquet, per place.", exists=True)],
+    scenes: Annotated[
+        list[Path], typer.Option(help="<region>/<season>/<sensor>.parquet, per place and sensor.", exists=True)
+    ],
     labels: Annotated[
         list[Path], typer.Option(help="<register>/<season>/summary.json of the register, per place.", exists=True)
     ],
@@ -98,12 +100,13 @@ def report(
     page = render(inputs)
     write_text(output, page)
     per_place = {
-        "samples": samples, "folds": folds, "composites": composites, "scenes": scenes, "labels": labels,
-        "crops": crops, "parcels": parcels,
+        "samples": samples, "folds": folds, "composites": composites, "labels": labels, "crops": crops,
+        "parcels": parcels,
     }  # fmt: skip
     used = {
         "confusion": confusion,
         **{f"metrics of {name}": file for name, file in evaluations.items()},
+        **{f"scenes {file.parent.parent.name}/{file.parent.name}/{file.stem}": file for file in scenes},
         **{f"model {fold}": folder for fold, folder in enumerate(model)},
         **{f"model {index} of {name}": path for name, paths in others.items() for index, path in enumerate(paths)},
         **{f"map {name}": folder for name, folder in maps.items()},

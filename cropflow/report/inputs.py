@@ -29,7 +29,7 @@ class PlaceInputs:
         counts: Content of its ``summary.json``.
         folds: Content of ``folds.json``.
         composites: Zarr store.
-        scenes: Table of all scenes, kept and dropped.
+        scenes: Sensor -> table of all its scenes, kept and dropped.
         labels: Summary of the cleaned register.
         crops: Summary of the mapping to the legend.
         parcels: Summary of the parcels clipped to the sites.
@@ -41,7 +41,7 @@ class PlaceInputs:
     counts: dict[str, Any]
     folds: dict[str, Any]
     composites: Path
-    scenes: pandas.DataFrame
+    scenes: dict[str, pandas.DataFrame]
     labels: dict[str, Any]
     crops: dict[str, Any]
     parcels: dict[str, Any]
@@ -162,6 +162,25 @@ def models_by_experiment(given: Sequence[str], compared: Collection[str]) -> dic
     return found
 
 
+def catalogues_by_place(files: Sequence[Path], places: Sequence[str]) -> dict[str, dict[str, Path]]:
+    """Place -> sensor -> catalogue of scenes, as the files are called: ``<region>/<season>/<sensor>.parquet``.
+
+    Raises:
+        CropflowError: If a file is of no place, is given twice, or a place has none.
+    """
+    found: dict[str, dict[str, Path]] = {place: {} for place in places}
+    for file in files:
+        place = f"{file.parent.parent.name}/{file.parent.name}"
+        if place not in found or file.stem in found[place]:
+            why = "is given twice" if place in found else f"is of no --place ({listing(places)})"
+            raise CropflowError(f"--scenes {file} {why}; expected <region>/<season>/<sensor>.parquet, each once.")
+        found[place][file.stem] = file
+    without = [place for place, sensors in found.items() if not sensors]
+    if without:
+        raise CropflowError(f"--scenes names no catalogue of {listing(without)}; expected one per place and sensor.")
+    return found
+
+
 def same_length(places: Sequence[str], **options: Sequence[Path]) -> None:
     """Check that options which describe places come once per place.
 
@@ -186,21 +205,21 @@ def read_places(
     crops: Sequence[Path],
     parcels: Sequence[Path],
 ) -> tuple[PlaceInputs, ...]:
-    """Read what describes the places, given in one order.
+    """Read what describes the places, given in one order; catalogues of scenes once per place and sensor.
 
     Raises:
-        CropflowError: If an option is not given once per place.
+        CropflowError: If an option is not given once per place, or a place has no catalogue.
     """
     same_length(
         places,
         samples=samples,
         folds=folds,
         composites=composites,
-        scenes=scenes,
         labels=labels,
         crops=crops,
         parcels=parcels,
     )
+    catalogues = catalogues_by_place(scenes, places)
     return tuple(
         PlaceInputs(
             name=place,
@@ -209,7 +228,7 @@ def read_places(
             counts=read_json(samples[index] / "summary.json"),
             folds=read_json(folds[index]),
             composites=composites[index],
-            scenes=read_table(scenes[index]),
+            scenes={sensor: read_table(file) for sensor, file in catalogues[place].items()},
             labels=read_json(labels[index]),
             crops=read_json(crops[index]),
             parcels=read_json(parcels[index]),

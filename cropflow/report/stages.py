@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cropflow.report.inputs import PlaceInputs
+from cropflow.report.scenes import dropped_scenes, kinds_of_scenes, sensor_name
 from cropflow.report.series import Observations
 from cropflow.report.texts import NOTHING, listed, number, percent, plural, readable
 
@@ -191,34 +192,19 @@ def sites_stage(place: PlaceInputs) -> Stage:
     )
 
 
-def scenes_stage(place: PlaceInputs) -> Stage:
-    """Choice of the scenes."""
-    scenes = place.scenes
+def scenes_stage(place: PlaceInputs, sensor: str) -> Stage:
+    """Choice of the scenes of a sensor."""
+    scenes = place.scenes[sensor]
     kept = scenes[scenes["kept"]]
-    # Reasons read "kind: detail"; a detail that differs from scene to scene must not split the count.
-    groups: dict[str, list[str]] = {}
-    for reason in scenes.loc[~scenes["kept"], "reason"].astype(str):
-        kind, _, detail = reason.partition(":")
-        groups.setdefault(kind, []).append(detail.strip())
-    rows = []
-    for kind, details in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
-        different = sorted(set(details) - {""})
-        example = different[0] if len(different) == 1 else f"such as {different[0]}" if different else NOTHING
-        rows.append((kind, example, number(len(details))))
-    offsets: dict[tuple[str, int], int] = {}
-    for baseline, offset in zip(kept["baseline"], kept["offset"], strict=True):
-        offsets[str(baseline), int(offset)] = offsets.get((str(baseline), int(offset)), 0) + 1
-    decided = listed(
-        f"{count} of baseline {baseline or 'unknown'} (offset {offset})"
-        for (baseline, offset), count in sorted(offsets.items())
-    )
+    name = sensor_name(sensor)
+    decided = f": {kinds_of_scenes(kept, sensor)}" if len(kept) else ""
     return Stage(
-        f"Scenes of {place.name}",
-        f"Kept {number(len(kept))} of {number(len(scenes))} scenes, counted once per site: {decided}.",
+        f"Scenes of {place.name}, {name}",
+        f"Kept {number(len(kept))} of {number(len(scenes))} scenes, counted once per site{decided}.",
         ("dropped because", "detail", "scenes"),
-        rows,
+        dropped_scenes(scenes),
         texts=2,
-        steps=(Step("Scenes chosen", place.name, "scenes × sites", len(scenes), len(kept)),),
+        steps=(Step(f"Scenes chosen, {name}", place.name, "scenes × sites", len(scenes), len(kept)),),
     )
 
 
@@ -314,4 +300,5 @@ def map_stage(place: str, summary: Mapping[str, Any]) -> Stage:
 def place_stages(place: PlaceInputs, seen: Observations, first_of_register: bool) -> list[Stage]:
     """All tables of a place, in the order of the rooms; those of a register once, for places may share one."""
     stages = [register_stage(place), legend_stage(place)] if first_of_register else []
-    return [*stages, sites_stage(place), scenes_stage(place), composites_stage(place, seen), samples_stage(place)]
+    scenes = (scenes_stage(place, sensor) for sensor in place.scenes)
+    return [*stages, sites_stage(place), *scenes, composites_stage(place, seen), samples_stage(place)]

@@ -147,7 +147,7 @@ def test_a_composite_of_the_red_band_alone_lacks_9636_pixels_of_january(root, wo
 
 
 def test_the_empty_product_is_dropped_with_its_reason(run):
-    scenes = pandas.read_parquet(run.results / "imagery" / "herault" / "2018" / "scenes.parquet")
+    scenes = pandas.read_parquet(run.results / "imagery" / "herault" / "2018" / "sentinel2.parquet")
     dropped = scenes[~scenes["kept"]]
     assert len(scenes) == 10
     assert [scene[11:19] for scene in dropped["scene"]] == ["20180212"]

@@ -168,7 +168,7 @@ def test_a_region_added_by_an_overlay_plans_its_own_jobs_and_the_report(undistur
         },
     )
     jobs = undisturbed.plan("results/maps/tiny/corner/2023", overlays=(overlay,))
-    assert jobs == {"regions": 1, "imagery": 1, "composites": 1, "maps": 1}
+    assert jobs == {"regions": 1, "imagery_find": 1, "imagery_plan": 1, "imagery": 1, "composites": 1, "maps": 1}
     assert undisturbed.plan(overlays=(overlay,)) == {**jobs, "report": 1, "all": 1}
 
 

@@ -55,6 +55,10 @@ class Archive:
         path = self.folder / f"{name}.items.json"
         return json.loads(path.read_text())["features"] if path.is_file() else []
 
+    def put(self, image: dict[str, Any], bands: dict[str, StoredBand]) -> None:
+        """Serve an image that no folder holds, or in the place of one."""
+        self.images[image["id"]], self._kept[image["id"]] = image, bands
+
     def collections(self) -> set[str]:
         return {name.rpartition("/")[0] for name in self.images}
 

@@ -17,6 +17,8 @@ def test_a_plain_dry_run_plans_the_demo_from_the_landscape_to_the_report(plan):
         "labels_legend": 1,
         "regions": 2,
         "regions_parcels": 1,
+        "imagery_find": 2,
+        "imagery_plan": 2,
         "imagery": 2,
         "composites": 2,
         "samples_folds": 1,
@@ -37,7 +39,7 @@ def test_a_region_of_an_overlay_can_be_mapped_with_a_known_experiment_alone(plan
     }
     code, jobs, text = plan("results/composites/monthly/perche/2023/sentinel2.zarr", overlay=overlay)
     assert code == 0
-    assert jobs == {"simulation": 1, "regions": 1, "imagery": 1, "composites": 1}
+    assert jobs == {"simulation": 1, "regions": 1, "imagery_find": 1, "imagery_plan": 1, "imagery": 1, "composites": 1}
     assert "beauce" not in text
 
 

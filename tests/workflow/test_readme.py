@@ -76,7 +76,7 @@ def test_one_rule_of_one_region_is_run_again_for_that_region_alone(plan):
     assert code == 0
     assert COMPOSITE in recipe
     assert "reason: Forced execution" in text
-    assert jobs == {"simulation": 1, "regions": 1, "imagery": 1, "composites": 1}
+    assert jobs == {"simulation": 1, "regions": 1, "imagery_find": 1, "imagery_plan": 1, "imagery": 1, "composites": 1}
 
 
 def test_a_new_region_is_mapped_without_the_jobs_of_another_map(plan, overlays):

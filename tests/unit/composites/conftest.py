@@ -37,7 +37,7 @@ def scenes(tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
                 array[:] = scl
                 rows += [{"scene": name, "site": site, "kept": True} for name in names]
                 rows.append({"scene": f"{site}-dropped", "site": site, "kept": False})
-        write_table(tmp_path / "scenes.parquet", pandas.DataFrame(rows))
-        return tmp_path / "sentinel2.zarr", tmp_path / "scenes.parquet"
+        write_table(tmp_path / "sentinel2.parquet", pandas.DataFrame(rows))
+        return tmp_path / "sentinel2.zarr", tmp_path / "sentinel2.parquet"
 
     return write

@@ -213,7 +213,7 @@ def test_workers_and_a_second_run_give_the_same_bytes(collection, grid, export, 
     source = collection.write()
     export(source, grid, name="one")
     export(source, grid, name="two", workers=3)
-    for file in ("sentinel2.zarr", "scenes.parquet"):
+    for file in ("sentinel2.zarr", "sentinel2.parquet"):
         one, two = (
             json.loads((tmp_path / name / f"{file}.manifest.json").read_text(encoding="utf-8"))
             for name in ("one", "two")

@@ -37,7 +37,7 @@ class World:
         self.labels = folder / "labels" / "cadastre" / "2019" / "summary.json"
         self.crops = self.labels.parent / "legends" / "turkoglu.json"
         self.parcels = folder / "regions" / "dale" / "parcels.json"
-        self.scenes = folder / "scenes.parquet"
+        self.scenes = folder / "imagery" / "dale" / "2019" / "sentinel2.parquet"
         self.composites = folder / "sentinel2.zarr"
         self.samples = folder / "samples" / "2019"
         self.folds = folder / "folds.json"

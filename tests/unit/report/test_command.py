@@ -13,7 +13,7 @@ def test_the_command_writes_page_and_manifest(world, run, tmp_path):
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
     manifest = read_json(page.with_name("index.html.manifest.json"))
     assert manifest["counts"]["bytes"] == manifest["bytes"] == page.stat().st_size
-    assert {"confusion", "metrics of net", "metrics of forest", "model 0", "scenes dale/2019"} <= set(
+    assert {"confusion", "metrics of net", "metrics of forest", "model 0", "scenes dale/2019/sentinel2"} <= set(
         manifest["inputs"]
     )
 
@@ -53,10 +53,26 @@ def refused(run, capsys, arguments) -> str:
     return errors[0]
 
 
-def test_an_option_given_too_often_is_named_with_its_counts(world, run, capsys, tmp_path):
+def test_a_catalogue_given_twice_is_named(world, run, capsys, tmp_path):
     arguments = [*world.options(tmp_path / "x.html"), "--scenes", str(world.scenes)]
-    assert "--scenes is given 2 times; expected 1" in refused(run, capsys, arguments)
+    assert "sentinel2.parquet is given twice; expected" in refused(run, capsys, arguments)
     assert not (tmp_path / "x.html").exists()
+
+
+def test_a_catalogue_of_another_place_is_named(world, run, capsys, tmp_path):
+    arguments = [
+        *world.options(tmp_path / "x.html"),
+        "--scenes",
+        str(world.metrics["net"].with_name("confusion.parquet")),
+    ]
+    assert "is of no --place (dale/2019); expected <region>/<season>/<sensor>.parquet" in refused(
+        run, capsys, arguments
+    )
+
+
+def test_an_option_given_too_often_is_named_with_its_counts(world, run, capsys, tmp_path):
+    arguments = [*world.options(tmp_path / "x.html"), "--folds", str(world.folds)]
+    assert "--folds is given 2 times; expected 1" in refused(run, capsys, arguments)
 
 
 def test_a_place_without_its_files_is_refused(world, run, capsys, tmp_path):

@@ -153,7 +153,7 @@ def test_texts_from_registers_scenes_and_settings_come_out_as_text(world, visibl
     inputs = world.inputs()
     inputs.places[0].crops["out_of_scope"] = {HOSTILE: {"parcels": 1, "hectares": 2.0}}
     inputs.places[0].labels["dropped"] = {HOSTILE: {"parcels": 1, "hectares": 2.0}}
-    inputs.places[0].scenes.loc[1, "reason"] = f"{HOSTILE}: {HOSTILE}"
+    inputs.places[0].scenes["sentinel2"].loc[1, "reason"] = f"{HOSTILE}: {HOSTILE}"
     inputs.settings["series"]["note"] = HOSTILE
     inputs.own["interval_method"] = HOSTILE
     inputs.own["folds"][0]["warning"] = HOSTILE

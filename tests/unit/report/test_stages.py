@@ -109,22 +109,40 @@ def test_more_parcels_out_than_in_is_no_negative_drop():
 
 
 def test_scenes_are_counted_by_the_kind_of_their_reason(world):
-    stage = scenes_stage(place_of(world))
+    stage = scenes_stage(place_of(world), "sentinel2")
     assert stage.rows == [("cloud", "such as 91 % by the metadata", "2")]
     assert "Kept 1 of 3 scenes, counted once per site: 1 of baseline 05.09 (offset -1000)" in stage.summary
 
 
 def test_no_scene_at_all_is_told(world):
-    place = dataclasses.replace(place_of(world), scenes=place_of(world).scenes.iloc[:0])
-    assert scenes_stage(place).steps[0].cells[-3:] == ("0", "0", "–")
+    none = place_of(world).scenes["sentinel2"].iloc[:0]
+    place = dataclasses.replace(place_of(world), scenes={"sentinel2": none})
+    assert scenes_stage(place, "sentinel2").steps[0].cells[-3:] == ("0", "0", "–")
+
+
+def test_every_sensor_has_its_own_table_and_radar_tells_orbits_and_radiometry(world):
+    place = place_of(world)
+    place.scenes["sentinel1_ascending"] = pandas.DataFrame(
+        {
+            "kept": [True, True, False],
+            "reason": ["", "", "season: outside"],
+            "relative_orbit": [59, 132, 59],
+            "radiometry": "gamma0",
+        }
+    )
+    titles = [stage.name for stage in place_stages(place, observations(place.composites), first_of_register=False)]
+    assert titles[1:3] == ["Scenes of dale/2019, Sentinel-2", "Scenes of dale/2019, Sentinel-1 ascending"]
+    stage = scenes_stage(place, "sentinel1_ascending")
+    assert "Kept 2 of 3 scenes" in stage.summary
+    assert "1 of relative orbit 59 (gamma0), 1 of relative orbit 132 (gamma0)" in stage.summary
 
 
 def test_a_reason_without_detail_is_counted_too(world):
     scenes = pandas.DataFrame(
         {"kept": [False, False], "reason": ["duplicate", "duplicate"], "baseline": "", "offset": 0}
     )
-    place = dataclasses.replace(place_of(world), scenes=scenes)
-    assert scenes_stage(place).rows == [("duplicate", "–", "2")]
+    place = dataclasses.replace(place_of(world), scenes={"sentinel2": scenes})
+    assert scenes_stage(place, "sentinel2").rows == [("duplicate", "–", "2")]
 
 
 def test_pixel_months_add_up(world):
