@@ -77,7 +77,8 @@ rule imagery:
     threads: 1  # a fetch waits for the network: its requests in flight take no core
     resources:
         mem=fetch_memory,
-        runtime="4h",
+        # What is fetched when time runs out is kept, and the next run goes on.
+        runtime=lambda wildcards: "1d" if asks_service(wildcards) else "4h",
         service=asks_service,
         at_once=requests_at_once,
         per_second=requests_per_second,

@@ -238,10 +238,12 @@ def nodata_share(name: str, layer: Layer) -> float:
     """Share of the pixels of a layer that hold no value, [0, 1], to four digits."""
     values = layer.values
     if np.issubdtype(values.dtype, np.floating):
-        empty = np.isnan(values)
+        empty = np.count_nonzero(np.isnan(values))
+    elif name == "cloud_score":
+        empty = np.count_nonzero(values == 255)
     else:
-        empty = values == (255 if name == "cloud_score" else 0)
-    return round(float(empty.mean()), 4)
+        empty = values.size - np.count_nonzero(values)
+    return round(empty / values.size, 4)
 
 
 def _read_journal(path: Path) -> dict[str, _Entry]:

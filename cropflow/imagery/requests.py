@@ -77,6 +77,8 @@ def plan_requests(layers: Mapping[str, Sent], height: int, width: int) -> list[R
         Requests by part, from the upper left, then by group; together they cover each layer once. Their ``bytes`` are
         those sent before compression, without masks.
     """
+    if not layers:
+        return []
     cut = _best_cut(layers, height, width)
     found = []
     for (top, bottom), (left, right) in product(_edges(height, cut.rows), _edges(width, cut.columns)):

@@ -12,7 +12,6 @@ import io
 import json
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +49,15 @@ class Archive:
         for item in self._features("sentinel-1-grd"):
             image = _sentinel1(item)
             self.images[image["id"]], self.items[image["id"]] = image, item
-        self.load = lru_cache(maxsize=None)(self._load)
+        self._kept: dict[str, dict[str, StoredBand]] = {}
 
     def _features(self, name: str) -> list[dict[str, Any]]:
         path = self.folder / f"{name}.items.json"
         return json.loads(path.read_text())["features"] if path.is_file() else []
+
+    def put(self, image: dict[str, Any], bands: dict[str, StoredBand]) -> None:
+        """Serve an image that no folder holds, or in the place of one."""
+        self.images[image["id"]], self._kept[image["id"]] = image, bands
 
     def collections(self) -> set[str]:
         return {name.rpartition("/")[0] for name in self.images}
@@ -94,10 +97,15 @@ class Archive:
         np.save(content, sent(image))
         return content.getvalue()
 
-    def _load(self, name: str) -> dict[str, StoredBand]:
+    def load(self, name: str) -> dict[str, StoredBand]:
         """The bands of an image; KeyError where there is none."""
         if name in self.gone:
             raise KeyError(name)
+        if name not in self._kept:
+            self._kept[name] = self._bands(name)
+        return self._kept[name]
+
+    def _bands(self, name: str) -> dict[str, StoredBand]:
         item = self.items[name]
         if name.startswith(SENTINEL1):
             bands = {key.upper(): self._read(item, key) for key in ("vv", "vh")}

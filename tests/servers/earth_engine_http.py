@@ -55,6 +55,7 @@ class EarthEngineServer(ThreadingHTTPServer):
         compute: Body of a request to compute pixels -> the answer; that of the archive, where there is one.
         statuses: Of the next answers about assets, used up one per request, after which answers are plain.
         first_statuses: The same, of those to a client that connects.
+        refusals: Id of an image -> the status that all requests for its pixels are answered with.
         answers: Refusals of the next requests about assets: status, message and headers.
         cut_short: So many of the next answers about assets end in the middle of their JSON, as if they were whole.
         broken: Pixels lack their last bytes.
@@ -82,6 +83,7 @@ class EarthEngineServer(ThreadingHTTPServer):
         self.compute: Callable[[dict[str, Any]], bytes] | None = None
         self.statuses: list[int] = []
         self.first_statuses: list[int] = []
+        self.refusals: dict[str, int] = {}
         self.answers: list[tuple[int, str, dict[str, str]]] = []
         self.cut_short = 0
         self.broken = False
@@ -227,6 +229,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(status, f"answer {status} as\ntold")
         if told:
             return self._refuse(*told)
+        if name in server.refusals:
+            return self._refuse(server.refusals[name], f"answer {server.refusals[name]} as told")
         if fault in ("429", "429 wait", "500", "503"):
             return self._refuse(int(fault[:3]), "try again", {"Retry-After": "0"} if fault == "429 wait" else {})
         if fault == "reset":

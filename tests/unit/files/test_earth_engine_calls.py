@@ -75,7 +75,7 @@ def test_the_service_is_given_the_time_it_asks_for(asset, monkeypatch):
     answer(asset, 429, "not now", {"Retry-After": "1"})
     start = time.monotonic()
     describe()
-    assert 1.0 <= time.monotonic() - start < 3.0
+    assert time.monotonic() - start >= 1.0
 
 
 def test_the_time_to_wait_may_be_a_date_and_nonsense_is_none():

@@ -7,6 +7,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +228,13 @@ class Service:
         """
         raise NotImplementedError
 
+    def quicken(self, patch: pytest.MonkeyPatch) -> None:
+        """Let waits and time-outs pass quickly."""
+        from cropflow.files import remote
+
+        patch.setattr(remote, "FIRST_WAIT_S", 0.01)
+        patch.setattr(remote, "LONGEST_WAIT_S", 0.05)
+
     @property
     def requests(self) -> int:
         """Requests for pixels since the last :meth:`forget`."""
@@ -288,6 +296,89 @@ class PartsService(Service):
         return self.module.PartsSource(self.server.url, limits)
 
 
+class EarthEngineService(Service):
+    """The stand-in for Earth Engine, asked through its real client: two parts, one per resolution."""
+
+    units = 2
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        super().__init__()
+        from earth_engine_archive import SENTINEL2, Archive
+        from earth_engine_http import EarthEngineServer
+
+        self.archive = Archive(folder)
+        self.collection = SENTINEL2
+        self.http = EarthEngineServer()
+        self.http.serve_archive(self.archive)
+        self.http.per_second = 10_000
+        self.server = self._running()
+        self.settings = {"source": "earth_engine"}
+        self.runner = []
+        self.environment = {"CROPFLOW_EE_URL": self.http.url, "CROPFLOW_EE_PROJECT": "mine"}
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """The server; the client is one for the whole process, and forgets it afterwards."""
+        import ee
+
+        ee.Reset()
+        with self.http:
+            yield
+        ee.Reset()
+
+    def put(self, name: str, blue: Any, day: int, baseline: str) -> None:
+        from earth_engine_compute import StoredBand
+
+        self.scenes[name] = f"202306{day:02}T104021_{name}_T31TEJ"
+        seen, coarse = blue > 0, blue[::2, ::2]
+        fine, wide = from_origin(XMIN, YMAX, 10, 10), from_origin(XMIN, YMAX, 20, 20)
+        crs = f"EPSG:{EPSG}"
+        bands = {
+            # What the service keeps of values with an offset.
+            "B2": StoredBand(np.where(seen, blue - 1000, 0).astype(np.uint16), seen, crs, fine),
+            "B5": StoredBand(np.where(coarse > 0, coarse - 1000, 0).astype(np.uint16), coarse > 0, crs, wide),
+            "SCL": StoredBand(np.full(coarse.shape, 4, np.uint8), coarse > 0, crs, wide),
+        }
+        bounds = pyproj.Transformer.from_crs(EPSG, 4326, always_xy=True).transform_bounds(*WIDE.bounds)
+        image = {
+            "type": "IMAGE",
+            "id": f"{self.collection}/{self.scenes[name]}",
+            "startTime": f"2023-06-{day:02}T10:40:21Z",
+            "endTime": f"2023-06-{day:02}T10:40:21Z",
+            "geometry": {"type": "LinearRing", "coordinates": list(shapely.box(*bounds).exterior.coords)},
+            "bands": [{"id": band} for band in bands],
+            "properties": {"PROCESSING_BASELINE": baseline, "MGRS_TILE": "31TEJ", "SPACECRAFT_NAME": "Sentinel-2A"},
+        }
+        self.archive.put(image, bands)
+
+    def behave(self, faults=0.0, gone=(), refused=(), down=(), delay_s=0.0) -> None:
+        from earth_engine_faults import Faults
+
+        asset = {name: f"{self.collection}/{index}" for name, index in self.scenes.items()}
+        self.http.faults, self.http.delay_s = Faults(faults, seed=3), delay_s
+        statuses = dict.fromkeys(gone, 404) | dict.fromkeys(refused, 403) | dict.fromkeys(down, 503)
+        self.http.refusals = {asset[name]: status for name, status in statuses.items()}
+
+    def quicken(self, patch: pytest.MonkeyPatch) -> None:
+        from cropflow.files import earth_engine_transport
+
+        super().quicken(patch)
+        patch.setattr(earth_engine_transport, "DEADLINE_S", 1.0)
+
+    @property
+    def requests(self) -> int:
+        return sum(not path.endswith(":listAssets") for path in self.http.asked)
+
+    def forget(self) -> None:
+        super().forget()
+        self.http.asked.clear()
+
+    def source(self, settings: Any, limits: Any) -> Any:
+        from cropflow.imagery.earth_engine import EarthEngineSource
+
+        return EarthEngineSource(settings, limits)
+
+
 WIDE = Grid(EPSG, XMIN, YMAX, 40, 120, 10.0)
 
 
@@ -296,15 +387,13 @@ def blue(day: int) -> Any:
     return np.random.default_rng(day).integers(1200, 1500, WIDE.shape).astype(np.uint16)
 
 
-@pytest.fixture(params=[PartsService])
+@pytest.fixture(params=[PartsService, EarthEngineService])
 def service(request, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A service of four scenes over two sites of 40 x 40 pixels, whose faults pass quickly."""
-    from cropflow.files import remote
     from cropflow.imagery import opening
 
-    monkeypatch.setattr(remote, "FIRST_WAIT_S", 0.01)
-    monkeypatch.setattr(remote, "LONGEST_WAIT_S", 0.05)
     running = request.param(root, tmp_path / "service")
+    running.quicken(monkeypatch)
     for name, value in running.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(opening, "open_source", running.open)

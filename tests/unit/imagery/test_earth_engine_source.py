@@ -30,6 +30,7 @@ from cropflow.imagery.export import export_scenes
 from cropflow.imagery.local import LocalSource
 from cropflow.imagery.names import has_offset
 from cropflow.imagery.offsets import harmonise
+from cropflow.imagery.radar_export import export_radar
 from cropflow.imagery.scenes import SCL
 from cropflow.imagery.sentinel2 import read_scene
 from cropflow.regions.grid import Grid, snapped_grid
@@ -127,6 +128,43 @@ def test_the_export_gives_the_pixels_offsets_aside_and_counts_of_local_files(ser
         assert set(one[differing]) <= {1}
         unseen += int(differing.sum())
     assert local["clipped"].sum() - unseen == remote["clipped"].sum() > 0
+
+
+def test_the_export_of_radar_gives_the_pixels_of_local_files(served, simulated, tmp_path):
+    folder, grids = simulated
+    stores, rows = [], []
+    for number, opened in enumerate((LocalSource(folder, "items", "sigma0"), source())):
+        scenes = opened.find("sentinel1_descending", grids, WINDOW)
+        decisions = {name: judge_scenes(scenes, footprint(grid), WINDOW, 100.0) for name, grid in grids.items()}
+        store = zarr.open_group(str(tmp_path / f"{number}.zarr"), mode="w")
+        rows.append(export_radar(store, grids, decisions, opened.read, workers=2))
+        stores.append(store)
+    local, remote = (table[table["kept"]].reset_index(drop=True) for table in rows)
+    assert len(local) == len(remote) > 8
+    for column in ("scene", "site", "time", "platform", "relative_orbit", "valid_share", "border", "outside"):
+        assert local[column].tolist() == remote[column].tolist(), column
+    for name in grids:
+        one, other = (store[name] for store in stores)
+        assert np.array_equal(one["backscatter"][:], other["backscatter"][:])
+        assert (one["backscatter"][:] > -32768).any()
+        assert one.attrs["relative_orbits"] == other.attrs["relative_orbits"]
+        assert other["angle"].shape == (len(other.attrs["scenes"]), *grids[name].shape)
+
+
+def test_the_export_stores_cloud_scores_beside_the_classes(served, simulated, tmp_path):
+    _, grids = simulated
+    opened = source(cloud_score=True)
+    scenes = opened.find("sentinel2", {"b": grids["b"]}, WINDOW)
+    served.archive.gone.add(f"GOOGLE/CLOUD_SCORE_PLUS/V1/S2_HARMONIZED/{scenes[1].id}")
+    decisions = {"b": judge_scenes(scenes, footprint(grids["b"]), WINDOW, 100.0)}
+    store = zarr.open_group(str(tmp_path / "s.zarr"), mode="w")
+    export_scenes(store, {"b": grids["b"]}, decisions, ("B02",), None, opened.read, cloud_score=True)
+    scores, classes = store["b"]["cloud_score"][:], store["b"]["scl"][:]
+    position = store["b"].attrs["scenes"].index(scenes[1].id)
+    assert (scores[position] == 255).all()
+    others = np.delete(np.arange(len(scores)), position)
+    known = classes[others] > 0
+    assert np.array_equal(scores[others][known], SCORE_OF_CLASS[classes[others][known]])
 
 
 @pytest.mark.parametrize(
@@ -283,7 +321,6 @@ def test_cloud_score_comes_in_percent_and_is_unknown_where_there_is_no_image(ser
     expected = np.where(layers[SCL].values > 0, SCORE_OF_CLASS[layers[SCL].values], 0)
     assert np.array_equal(layers["cloud_score"].values, expected)
     served.archive.gone.add(f"GOOGLE/CLOUD_SCORE_PLUS/V1/S2_HARMONIZED/{scene.id}")
-    served.archive.load.cache_clear()
     layers = opened.read(scene, grid, (SCL, "cloud_score"))
     assert (layers["cloud_score"].values == 255).all()
     assert f"scene {scene.id} has no Cloud Score+" in caplog.text
@@ -315,7 +352,6 @@ def test_a_scene_that_is_gone_is_not_asked_for_again(served, simulated):
     _, grids = simulated
     opened, scene = first(grids)
     served.archive.gone.add(scene.source)
-    served.archive.load.cache_clear()
     served.asked = []
     with pytest.raises(GoneError, match="not found"):
         opened.read(scene, grids["a"], ("B02",))

@@ -85,6 +85,10 @@ def test_a_stack_that_fits_is_one_request():
     assert request.bytes == 11 * 2 * 512 * 512
 
 
+def test_no_layers_are_no_request():
+    assert plan_requests({}, 10, 10) == []
+
+
 def test_the_byte_of_the_mask_counts_but_is_not_sent():
     """16 bands of two bytes fill 48 MiB at 1,024 x 1,024 with their masks, and two thirds of it without."""
     layers = stack(16)
