@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cropflow.errors import CropflowError
+from cropflow.errors import CropflowError, listing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -95,6 +95,13 @@ def fetch(
     refused = refused_option("<name>", series, "<name>", chosen)
     if refused:
         raise CropflowError(f"{refused}.")
+    for option, bands in series.needed_bands().items():
+        missing = [band for band in bands if band not in chosen.bands]
+        if missing:
+            raise CropflowError(
+                f"series.<name>.{option} needs {listing(bands)}; imagery.<name>.bands has {listing(chosen.bands)}. Add "
+                f"{listing(missing)}."
+            )
     calendar = season_calendar(dates.start, dates.end, series)
     scenes, grids = read_found(found), read_sites(sites)
     decisions = _choose(scenes, grids, whole_months(dates.start, dates.end), calendar, chosen)
@@ -167,49 +174,60 @@ def _write(
 
     from cropflow.composites.server_fetch import fetch_sites, site_parts
 
-    arrays = {site.name: _create_arrays(site, store, calendar, imagery) for site in sites}
+    arrays = {site.name: _create_arrays(site, store, imagery, series) for site in sites}
     total = {site.name: np.zeros((3, len(calendar)), dtype=np.int64) for site in sites}
+    clipped = np.zeros(len(series.indices), dtype=np.int64)
     progress = tqdm(
         fetch_sites(sites, imagery, series, parts, workers),
         "parts",
         sum(len(site_parts(site, imagery.bands)) for site in sites),
         disable=None,
     )
-    for site, part, block in progress:
+    for site, fetched in progress:
         # One writer: parts and chunks may share an edge.
+        part, block = fetched.part, fetched.block
         rows = slice(part.row, part.row + part.height)
         columns = slice(part.column, part.column + part.width)
         arrays[site.name]["reflectance"][:, :, rows, columns] = block.reflectance
         arrays[site.name]["observations"][:, rows, columns] = block.observations
         arrays[site.name]["filled"][:, rows, columns] = block.filled
+        if series.indices:
+            arrays[site.name]["indices"][:, :, rows, columns] = fetched.indices
         total[site.name] += block.counts()
+        clipped += fetched.clipped
+    for index, count in zip(series.indices, clipped.tolist(), strict=True):
+        if count:
+            log.warning("%d values of %s lie beyond what is stored and were cut off", count, index)
     for site in sites:
         _log_periods(site, calendar, total[site.name])
     return total
 
 
-def _create_arrays(
-    site: ServerSite, store: zarr.Group, calendar: Calendar, imagery: Imagery
-) -> dict[str, zarr.Array[Any]]:
+def _create_arrays(site: ServerSite, store: zarr.Group, imagery: Imagery, series: Series) -> dict[str, zarr.Array[Any]]:
     from cropflow.composites.blocks import BLOCK
+    from cropflow.composites.indices import NODATA
     from cropflow.files.cubes import add_array, add_site
 
-    starts = [day.isoformat() for day in calendar.starts]
-    group = add_site(store, site.name, site.grid, {"bands": list(imagery.bands), "periods": starts})
-    pixel, shape, chunks = ("period", "y", "x"), (len(starts), *site.grid.shape), (len(starts), BLOCK, BLOCK)
-    return {
-        "reflectance": add_array(
-            group,
-            "reflectance",
-            ("period", "band", "y", "x"),
-            (len(starts), len(imagery.bands), *site.grid.shape),
-            "uint16",
-            chunks=(len(starts), len(imagery.bands), BLOCK, BLOCK),
-            attributes={"scale": 0.0001, "nodata": 0},
-        ),
-        "observations": add_array(group, "observations", pixel, shape, "uint8", chunks=chunks),
-        "filled": add_array(group, "filled", pixel, shape, "bool", chunks=chunks),
+    starts = [day.isoformat() for day in site.calendar.starts]
+    attributes = {"bands": list(imagery.bands), "periods": starts, "indices": list(series.indices)}
+    group = add_site(store, site.name, site.grid, attributes)
+
+    def add(name: str, dtype: str, layers: tuple[tuple[str, int], ...] = (), **options: Any) -> zarr.Array[Any]:
+        dimensions = ("period", *(dimension for dimension, _ in layers), "y", "x")
+        sizes = (len(starts), *(size for _, size in layers))
+        shape, chunks = (*sizes, *site.grid.shape), (*sizes, BLOCK, BLOCK)
+        return add_array(group, name, dimensions, shape, dtype, chunks=chunks, **options)
+
+    scale = {"scale": 0.0001}
+    arrays = {
+        "reflectance": add("reflectance", "uint16", (("band", len(imagery.bands)),), attributes={**scale, "nodata": 0}),
+        "observations": add("observations", "uint8"),
+        "filled": add("filled", "bool"),
     }
+    if series.indices:
+        count = ("index", len(series.indices))
+        arrays["indices"] = add("indices", "int16", (count,), nodata=NODATA, attributes={**scale, "nodata": NODATA})
+    return arrays
 
 
 def _log_periods(site: ServerSite, calendar: Calendar, pixels: NDArray[np.int64]) -> None:

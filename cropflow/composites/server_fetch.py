@@ -8,13 +8,15 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cropflow.composites import server
 from cropflow.composites.blocks import Block
 from cropflow.composites.gaps import fill_gaps
+from cropflow.composites.indices import derive_indices
 from cropflow.composites.periods import Calendar, solar_days
 from cropflow.composites.server import Overpasses, composite_expression, read_pixels, stored_image
 from cropflow.composites.server_parts import Part, PartStore, band_groups, cut_parts
@@ -23,6 +25,8 @@ from cropflow.imagery.scenes import Scene
 from cropflow.imagery.stored import in_order
 from cropflow.regions.grid import Grid
 from cropflow.regions.sites import centre
+
+Statistic = Literal["median", "mean"]
 
 # What a pixel of a band takes in the answer: a value and a byte of mask.
 VALUE_BYTES = 2 + 1
@@ -37,13 +41,30 @@ class ServerSite:
         name: Name of the site.
         grid: Its grid.
         overpasses: Period -> its overpasses, each with the images that saw the site; periods without any are left out.
-        n_periods: Number of periods of the series.
+        calendar: The periods of the series.
     """
 
     name: str
     grid: Grid
     overpasses: Mapping[int, Overpasses]
-    n_periods: int
+    calendar: Calendar
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """The composites of a part of a site.
+
+    Attributes:
+        part: The part.
+        block: Composites, observations and fillings.
+        indices: Derived bands, int16, index x 10000, ``(period, index, y, x)``, -32768 = nodata.
+        clipped: Values of each index that were cut off, int, ``(index,)``.
+    """
+
+    part: Part
+    block: Block
+    indices: NDArray[np.int16]
+    clipped: NDArray[np.int64]
 
 
 def plan_site(name: str, grid: Grid, scenes: Sequence[Scene], calendar: Calendar, imagery: Imagery) -> ServerSite:
@@ -66,7 +87,7 @@ def plan_site(name: str, grid: Grid, scenes: Sequence[Scene], calendar: Calendar
     for scene, period, day in zip(scenes, calendar.period_of(times).tolist(), days, strict=True):
         found.setdefault(period, {}).setdefault(day, []).append(stored_image(scene, imagery.assume_baseline))
     overpasses = {period: list(by_day.values()) for period, by_day in found.items()}
-    return ServerSite(name, grid, overpasses, len(calendar))
+    return ServerSite(name, grid, overpasses, calendar)
 
 
 def site_parts(site: ServerSite, bands: Sequence[str]) -> list[Part]:
@@ -78,13 +99,13 @@ def site_parts(site: ServerSite, bands: Sequence[str]) -> list[Part]:
 
 def fetch_sites(
     sites: Sequence[ServerSite], imagery: Imagery, series: Series, store: PartStore, workers: int
-) -> Iterator[tuple[ServerSite, Part, Block]]:
+) -> Iterator[tuple[ServerSite, Fetched]]:
     """Fetch the composites of sites and fill their gaps.
 
     Args:
         sites: The sites.
         imagery: Bands.
-        series: Clear classes, statistic, gap rule and longest gap.
+        series: Clear classes, statistic, gap rule and longest gap, indices.
         store: Where parts are kept.
         workers: Parts that are asked for at once; each is held in memory.
 
@@ -95,35 +116,35 @@ def fetch_sites(
         CropflowError: If the service refuses or does not answer, or what it answers cannot be used.
     """
 
-    def work(item: tuple[ServerSite, Part]) -> tuple[ServerSite, Part, Block]:
+    def work(item: tuple[ServerSite, Part]) -> tuple[ServerSite, Fetched]:
         site, part = item
-        return site, part, _fetch_part(site, imagery, series, store, part)
+        return site, _fetch_part(site, imagery, series, store, part)
 
     yield from in_order(work, [(site, part) for site in sites for part in site_parts(site, imagery.bands)], workers)
 
 
-def _fetch_part(site: ServerSite, imagery: Imagery, series: Series, store: PartStore, part: Part) -> Block:
+def _fetch_part(site: ServerSite, imagery: Imagery, series: Series, store: PartStore, part: Part) -> Fetched:
     right, bottom = part.column + part.width, part.row + part.height
     name = f"site {site.name}, rows {part.row} to {bottom}, columns {part.column} to {right}"
-    shape = (part.height, part.width)
-    composite = np.zeros((site.n_periods, len(imagery.bands), *shape), dtype=np.uint16)
-    observations = np.zeros((site.n_periods, *shape), dtype=np.uint8)
+    composite = np.zeros((len(site.calendar), len(imagery.bands), part.height, part.width), dtype=np.uint16)
+    observations = np.zeros((len(site.calendar), part.height, part.width), dtype=np.uint8)
+    statistic: Statistic = "mean" if series.statistic == "mean" else "median"
     for group in band_groups(len(imagery.bands) + 1, sorted(site.overpasses)):
         chosen = {period: site.overpasses[period] for period in group}
-        statistic = "mean" if series.statistic == "mean" else "median"
 
-        def build(ee: Any, chosen: Mapping[int, Overpasses] = chosen, statistic: Any = statistic) -> Any:
+        def build(ee: Any, chosen: Mapping[int, Overpasses] = chosen) -> Any:
             return composite_expression(ee, chosen, imagery.bands, series.mask.classes, statistic, site.grid)
 
         key = _key(chosen, imagery.bands, series.mask.classes, statistic)
         pixels = store.read(f"The composite of {name}", build, key, site.grid, part)
-        values, counts = read_pixels(pixels, chosen, site.n_periods, imagery.bands, name)
+        values, counts = read_pixels(pixels, chosen, len(site.calendar), imagery.bands, name)
         composite[list(group)] = values[list(group)]
         observations[list(group)] = counts[list(group)]
-    if series.fill == "none":
-        return Block(composite, observations, np.zeros(observations.shape, dtype=np.bool_))
-    filled_composite, filled = fill_gaps(composite, observations, series.max_gap)
-    return Block(filled_composite, observations, filled)
+    filled = np.zeros(observations.shape, dtype=np.bool_)
+    if series.fill != "none":
+        composite, filled = fill_gaps(composite, observations, series.max_gap, series.fill, site.calendar.middles)
+    derived = derive_indices(composite, imagery.bands, series.indices, name)
+    return Fetched(part, Block(composite, observations, filled), derived.values, derived.clipped)
 
 
 def _key(periods: Mapping[int, Overpasses], bands: Sequence[str], classes: Sequence[int], statistic: str) -> str:

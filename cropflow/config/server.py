@@ -41,8 +41,6 @@ def _wrong(series_key: str, series: Series, imagery_key: str, imagery: Imagery) 
         (mask.dilate_m == 0, f"{series_key}.mask.dilate_m", mask.dilate_m, "0"),
         (not mask.shadows, f"{series_key}.mask.shadows", mask.shadows, "false"),
         (mask.cloud_score is None, f"{series_key}.mask.cloud_score", mask.cloud_score, "none"),
-        (not series.indices, f"{series_key}.indices", list(series.indices), "none"),
-        (series.fill != "linear", f"{series_key}.fill", series.fill, "neighbours or none"),
     )
     for possible, key, value, expected in checks:
         if not possible:

@@ -142,7 +142,7 @@ def local_composites(scenes, read, tmp_path, site, series):
     period = calendar.period_of(times)
     seen = period >= 0
     composite, observations = monthly_median(reflectance[seen], valid[seen], period[seen], len(calendar))
-    filled_composite, filled = fill_gaps(composite, observations, series.max_gap)
+    filled_composite, filled = fill_gaps(composite, observations, series.max_gap, series.fill, calendar.middles)
     return filled_composite, observations, filled, repeated
 
 
@@ -174,7 +174,9 @@ def fetch(tmp_path, scenes, service):
     return run
 
 
-@pytest.mark.parametrize("options", [{}, {"period": "dekad", "max_gap": 2, "mask": {"classes": [4, 5]}}])
+@pytest.mark.parametrize(
+    "options", [{}, {"period": "dekad", "max_gap": 2, "mask": {"classes": [4, 5]}, "fill": "linear"}]
+)
 @pytest.mark.parametrize("site", SITES)
 def test_the_server_composites_equal_the_local_ones(fetch, archive, tmp_path, site, options):
     series = Series.model_validate(options)
@@ -203,6 +205,24 @@ def test_where_it_is_composited_changes_nothing(fetch, scenes, tmp_path):
     same[4:8, 10:14] = False
     assert np.array_equal(group["observations"][:][:, same], observations[:, same])
     assert np.array_equal(group["reflectance"][:][:, :, same], composite[:, :, same])
+
+
+def test_indices_are_derived_from_what_is_filled(fetch):
+    group = fetch(indices=["NDVI", "NDVI45"])["inside"]
+    reflectance, filled = group["reflectance"][:].astype(float), group["filled"][:]
+    red, near = reflectance[:, 1], reflectance[:, 2]
+    known = (red > 0) & (near > 0)
+    assert group.attrs["indices"] == ["NDVI", "NDVI45"]
+    ndvi = group["indices"][:, 0]
+    assert np.abs(ndvi - 10_000 * (near - red) / np.maximum(near + red, 1))[known].max() <= 0.5
+    assert (ndvi[~known] == -32768).all()
+    assert (ndvi[filled] != -32768).all()
+
+
+def test_an_index_without_its_band_is_refused_before_anything_is_asked(fetch, service):
+    with pytest.raises(CropflowError, match=r"indices GNDVI needs B03, B08; .* Add B03"):
+        fetch(indices=["GNDVI"])
+    assert service.computed == []
 
 
 def test_a_month_of_clouds_is_filled_and_counted(fetch, tmp_path):
