@@ -52,7 +52,7 @@ rule imagery_plan:
         r"""
         python -m cropflow imagery plan {params.found} \
             --sites {input.sites:q} --settings {params.settings:q} --season {params.season:q} \
-            --output {output:q} 2>{log:q}
+            --pace results/.work/imagery/pace.json --output {output:q} 2>{log:q}
         """
 
 
@@ -76,7 +76,7 @@ rule imagery:
         "../envs/geo.yaml"
     threads: 1  # a fetch waits for the network: its requests in flight take no core
     resources:
-        mem="2 GiB",
+        mem=fetch_memory,
         runtime="4h",
         service=asks_service,
         at_once=requests_at_once,
@@ -92,6 +92,6 @@ rule imagery:
             --found {input.found:q} --requests-at-once {resources.at_once} \
             --requests-per-second {resources.per_second} \
             --work results/.work/imagery/{wildcards.region}/{wildcards.season}/{wildcards.sensor} \
-            --catalogue {output.catalogue:q} --completeness {output.completeness:q} \
-            --output {output.scenes:q} 2>{log:q}
+            --pace results/.work/imagery/pace.json --catalogue {output.catalogue:q} \
+            --completeness {output.completeness:q} --output {output.scenes:q} 2>{log:q}
         """

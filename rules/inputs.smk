@@ -360,6 +360,12 @@ def requests_per_second(wildcards):
     return str(imagery_entry(wildcards)["requests_per_second"])
 
 
+def fetch_memory(wildcards):
+    """Memory of an export: each request in flight holds an answer, of 48 MB at most, and its pixels."""
+    flying = requests_at_once(wildcards) if asks_service(wildcards) else 0
+    return f"{2048 + 128 * flying} MiB"
+
+
 def found_scenes(wildcards):
     """Scenes found of every sensor of a region's imagery."""
     return [

@@ -49,8 +49,14 @@ class GoneError(Exception):
     """What is asked for does not exist any more."""
 
 
+class StoppedError(Exception):
+    """The work has ended: nothing is asked for any more."""
+
+
 class Limits:
     """How many requests are in flight, and how many begin in a second; shared by all threads.
+
+    After :meth:`stop` every thread that waits for its turn, or to ask again, ends with a :class:`StoppedError`.
 
     Args:
         at_once: Requests in flight, at most.
@@ -62,6 +68,7 @@ class Limits:
         self._gap_s = 1 / per_second
         self._lock = threading.Lock()
         self._next_s = 0.0
+        self._stopped = threading.Event()
         self.requests = 0
 
     @contextmanager
@@ -73,8 +80,21 @@ class Limits:
                 start = max(now, self._next_s)
                 self._next_s = start + self._gap_s
                 self.requests += 1
-            time.sleep(max(0.0, start - now))
+            self.pause(max(0.0, start - now))
             yield
+
+    def pause(self, seconds: float) -> None:
+        """Sleep, unless the work ends.
+
+        Raises:
+            StoppedError: If it has ended.
+        """
+        if self._stopped.wait(seconds):
+            raise StoppedError("the work has ended")
+
+    def stop(self) -> None:
+        """End the work of all threads."""
+        self._stopped.set()
 
 
 def asked_again(name: str, call: Callable[[], Answer], limits: Limits | None = None) -> Answer:
@@ -87,6 +107,7 @@ def asked_again(name: str, call: Callable[[], Answer], limits: Limits | None = N
 
     Raises:
         TransientError: The last one, after eight attempts.
+        StoppedError: If the work ends before.
     """
 
     def once() -> Answer:
@@ -112,6 +133,7 @@ def asked_again(name: str, call: Callable[[], Answer], limits: Limits | None = N
         wait=wait,
         stop=stop_after_attempt(ATTEMPTS),
         before_sleep=tell,
+        sleep=time.sleep if limits is None else limits.pause,
         reraise=True,
     )
     return attempts(once)

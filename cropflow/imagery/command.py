@@ -45,6 +45,7 @@ AtOnce = Annotated[int | None, typer.Option(min=1, max=40, help="Requests in fli
 PerSecond = Annotated[
     float | None, typer.Option(min=0.001, max=100, help="Requests a second, in place of the settings'.")
 ]
+Pace_ = Annotated[Path | None, typer.Option(help="JSON that keeps how fast services answered, from run to run.")]
 Sensor_ = Annotated[str, typer.Option("--sensor", help="sentinel2, sentinel1_ascending or sentinel1_descending.")]
 
 
@@ -62,6 +63,7 @@ def find(
     """Find the scenes of a sensor in a season; no pixel is read. The season is widened to whole months (UTC)."""
     from cropflow.config.base import dump
     from cropflow.files.manifest import write_manifest
+    from cropflow.files.remote import Limits
     from cropflow.imagery.choosing import check_taken, choose_scenes, taken
     from cropflow.imagery.found import write_found
     from cropflow.imagery.opening import local_files, open_source
@@ -70,7 +72,8 @@ def find(
     chosen, dates, window = _parsed(settings, season, requests_at_once, requests_per_second)
     known = _known(sensor, chosen)
     grids = read_sites(sites)
-    scenes = open_source(chosen, source).find(known, grids, window)
+    limits = Limits(chosen.requests_at_once, chosen.requests_per_second)
+    scenes = open_source(chosen, source, limits).find(known, grids, window)
     LOG.info("found %d scenes of %s%s", len(scenes), known, f" in {source}" if source else "")
     decisions = choose_scenes(chosen, known, scenes, grids, window)
     check_taken(chosen, known, decisions)
@@ -90,27 +93,55 @@ def plan(
     settings: Settings,
     season: Dates,
     found: Annotated[list[Path], typer.Option(help="Scenes found of each sensor, parquet; may be repeated.")],
-    output: Annotated[Path, typer.Option(help="What the export would bring, per sensor and site, JSON.")],
+    output: Annotated[
+        Path, typer.Option(help="Scenes, requests and bytes per sensor and site, time, cost and disk in all, JSON.")
+    ],
+    pace: Pace_ = None,
 ) -> None:
-    """Say what an export would bring: scenes wanted and dropped, judged on metadata alone; nothing is asked."""
+    """Say what an export would bring and cost, judged on metadata alone; nothing is asked of the service.
+
+    A plan that exceeds the budget of the settings, or the free disk, is refused and not written.
+    """
+    import shutil
+
     from cropflow.config.base import dump
     from cropflow.files.atomic import write_json
     from cropflow.files.manifest import write_manifest
+    from cropflow.files.remote import Limits
+    from cropflow.imagery.budget import check_budget, check_disk
     from cropflow.imagery.choosing import choose_scenes
     from cropflow.imagery.found import read_found
-    from cropflow.imagery.planning import count_scenes
+    from cropflow.imagery.opening import asks_service, open_source
+    from cropflow.imagery.pace import Pace, origin_of, read_pace
+    from cropflow.imagery.planning import plan_export
     from cropflow.regions.sites import read_sites
 
     chosen, dates, window = _parsed(settings, season)
     grids = read_sites(sites)
     scenes = [scene for file in found for scene in read_found(file)]
-    sensors = {sensor: count_scenes(choose_scenes(chosen, sensor, scenes, grids, window)) for sensor in chosen.sensors}
-    write_json(output, {"window": [day.isoformat() for day in window], "sensors": sensors})
+    decisions = {sensor: choose_scenes(chosen, sensor, scenes, grids, window) for sensor in chosen.sensors}
+    limits = Limits(chosen.requests_at_once, chosen.requests_per_second)
+    origin = open_source(chosen, None, limits) if asks_service(chosen) else None
+    known = read_pace(pace, origin_of(chosen)) if pace else Pace()
+    made = plan_export(chosen, decisions, grids, window, origin, known)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(output.parent).free
+    for line in made.table():
+        LOG.info("%s", line)
+    if origin is not None:
+        units = "" if made.eecu_hours is None else f", {made.eecu_hours:.2f} EECU-hours"
+        LOG.info("about %.0f minutes%s", made.minutes, units)
+    LOG.info("disk: %.2f GB until it is finished, %.2f GB in the end, %.2f GB free",
+             made.work_bytes / 1e9, made.store_bytes / 1e9, free / 1e9)  # fmt: skip
+    check_budget(made, chosen)
+    check_disk(made, free)
+    content = {"window": [day.isoformat() for day in window], **made.content(), "budget": dump(chosen.budget)}
+    write_json(output, content)
     write_manifest(
         output,
         inputs={"sites": sites} | {f"found {file.stem}": file for file in found},
         settings={"imagery": dump(chosen), "season": dump(dates)},
-        counts=sensors,
+        counts=content["total"],
     )
 
 
@@ -133,6 +164,7 @@ def export(
     source: Place = None,
     requests_at_once: AtOnce = None,
     requests_per_second: PerSecond = None,
+    pace: Pace_ = None,
     workers: Annotated[int, typer.Option(min=1, help="Scenes read at once; each is held in memory.")] = 1,
 ) -> None:
     """Write the scenes of one sensor to the grids of a region's sites.
@@ -144,32 +176,49 @@ def export(
     from cropflow.files.atomic import atomic_folder, write_json
     from cropflow.files.cubes import create_store
     from cropflow.files.manifest import write_manifest
+    from cropflow.files.remote import Limits
     from cropflow.files.tables import write_table
-    from cropflow.imagery.choosing import check_taken, choose_scenes, taken
-    from cropflow.imagery.completeness import measure
+    from cropflow.imagery.choosing import taken
+    from cropflow.imagery.collecting import Order, collect_local, collect_remote
     from cropflow.imagery.found import read_found
+    from cropflow.imagery.ledger import Ledger, forget
     from cropflow.imagery.opening import local_files, open_source
+    from cropflow.imagery.pace import origin_of, write_pace
     from cropflow.regions.sites import read_sites
 
     chosen, dates, window = _parsed(settings, season, requests_at_once, requests_per_second)
     known = _known(sensor, chosen)
     grids = read_sites(sites)
-    origin = open_source(chosen, source)
-    scenes = read_found(found)
-    decisions = choose_scenes(chosen, known, scenes, grids, window)
-    check_taken(chosen, known, decisions)
-    arrived = measure(known, chosen.minimum_complete, decisions)
-    with atomic_folder(output) as folder:
-        table = _write(create_store(folder), known, chosen, grids, decisions, origin.read, workers)
-    write_table(catalogue, table)
-    write_json(completeness, arrived.content())
-    counts = _counts(len(scenes), table)
-    written = set(table["source"][table["kept"]])
-    read = [*taken(decisions), *(scene for scene in scenes if scene.source in written)]
-    inputs = {"sites": sites, "found": found} | local_files(chosen, source, read)
-    content = {"imagery": dump(chosen), "season": dump(dates)}
+    limits = Limits(chosen.requests_at_once, chosen.requests_per_second)
+    origin = open_source(chosen, source, limits)
+    order = Order(chosen, known, read_found(found), grids, window)
+
+    def write(decisions: Mapping[str, Sequence[Decision]], reader: Reader) -> pandas.DataFrame:
+        with atomic_folder(output) as folder:
+            return _write(create_store(folder), known, chosen, grids, decisions, reader, workers)
+
+    if origin.remote:
+        with Ledger(work, origin_of(chosen)) as ledger:
+            done = collect_remote(order, origin, ledger, limits, write)
+        for one in done.fetches:
+            if pace:
+                write_pace(pace, origin_of(chosen), one.fetched, one.bytes, one.seconds, chosen.requests_at_once)
+    else:
+        done = collect_local(order, origin, write)
+    write_table(catalogue, done.table)
+    write_json(completeness, done.completeness.content())
+    written = set(done.table["source"][done.table["kept"]])
+    read = [*taken(done.planned), *(scene for scene in order.scenes if scene.source in written)]
+    counts = _counts(len(order.scenes), done.table)
     for result in (output, catalogue, completeness):
-        write_manifest(result, inputs=inputs, settings=content, counts=counts)
+        write_manifest(
+            result,
+            inputs={"sites": sites, "found": found} | local_files(chosen, source, read),
+            settings={"imagery": dump(chosen), "season": dump(dates)},
+            counts=counts,
+        )
+    # Only now: until store and manifests are there, another run must find what was fetched.
+    forget(work)
 
 
 def _parsed(

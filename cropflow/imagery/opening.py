@@ -12,18 +12,22 @@ from cropflow.imagery.scenes import Scene
 from cropflow.imagery.sources import Source
 
 
-def open_source(settings: Imagery, place: Path | None, limits: Limits | None = None) -> Source:
+def asks_service(settings: Imagery) -> bool:
+    """Whether scenes come from a service and not from local files."""
+    return settings.source in ("stac", "earth_engine")
+
+
+def open_source(settings: Imagery, place: Path | None, limits: Limits) -> Source:
     """Open a source of scenes; the client of a service is imported only where it is asked for.
 
     Args:
         settings: Entry of imagery.
         place: Local file or folder of scenes; None where a service is asked.
-        limits: Requests in flight and a second, of all calls to the service; the settings' where none are given.
+        limits: Requests in flight and a second, of all calls to the service.
 
     Raises:
         CropflowError: If the local files are missing, or the service refuses.
     """
-    limits = limits or Limits(settings.requests_at_once, settings.requests_per_second)
     if settings.source == "stac":
         from cropflow.imagery.stac import StacSource  # type: ignore[import-not-found]
 

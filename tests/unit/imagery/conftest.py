@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -155,3 +159,233 @@ def export(tmp_path: Path):
         return read_table(folder / f"{sensor}.parquet"), zarr.open_group(str(folder / f"{sensor}.zarr"), mode="r")
 
     return run
+
+
+class Counted:
+    """A source that remembers what it was read for, and may spoil what it reads."""
+
+    def __init__(self, source: Any, service: Any) -> None:
+        self._source = source
+        self._service = service
+        self.remote = source.remote
+        self.find = source.find
+        self.requests = source.requests
+
+    def read(self, scene: Any, grid: Grid, layers: Any) -> Any:
+        found = self._source.read(scene, grid, layers)
+        with self._service.lock:
+            self._service.fetched[f"{scene.id} {','.join(layers)} {grid}"] += 1
+        return self._service.spoil(found)
+
+
+class Service:
+    """What the scenarios of fetching need of a service; each source that runs them brings one.
+
+    Attributes:
+        units: Requests of the ledger per scene and site.
+        settings: Entry of imagery.
+        runner: Arguments of ``tests/servers/export_runner.py``.
+        environment: Variables that its processes need.
+        server: What answers, a context.
+        fetched: Part of a scene -> how often it was read in full, in this process.
+        spoil: What is done with layers that were read.
+        scenes: Scene as tests call it -> its id.
+    """
+
+    units: int
+    settings: dict[str, Any]
+    runner: list[str]
+    environment: dict[str, str]
+    server: Any
+
+    def __init__(self) -> None:
+        self.fetched: Counter[str] = Counter()
+        self.lock = threading.Lock()
+        self.spoil = lambda layers: layers
+        self.scenes: dict[str, str] = {}
+
+    def put(self, name: str, blue: Any, day: int, baseline: str) -> None:
+        """Put a Sentinel-2 scene there, or in the place of one: B02 as given, B05 and SCL after it."""
+        raise NotImplementedError
+
+    def behave(
+        self,
+        faults: float = 0.0,
+        gone: tuple[str, ...] = (),
+        refused: tuple[str, ...] = (),
+        down: tuple[str, ...] = (),
+        delay_s: float = 0.0,
+    ) -> None:
+        """Say how pixels are answered from now on.
+
+        Args:
+            faults: Share of the requests that fail.
+            gone: Scenes whose pixels are not there.
+            refused: Scenes that nobody may read.
+            down: Scenes that are answered with 503 for ever.
+            delay_s: Time that each answer takes.
+        """
+        raise NotImplementedError
+
+    @property
+    def requests(self) -> int:
+        """Requests for pixels since the last :meth:`forget`."""
+        raise NotImplementedError
+
+    def forget(self) -> None:
+        """Forget what was asked so far."""
+        self.fetched.clear()
+
+    def source(self, settings: Any, limits: Any) -> Any:
+        """A source that asks it."""
+        raise NotImplementedError
+
+    def open(self, settings: Any, place: Path | None, limits: Any) -> Any:
+        """The same, counted; stands in for ``cropflow.imagery.opening.open_source``."""
+        return Counted(self.source(settings, limits), self)
+
+
+def server_module(root: Path, name: str) -> Any:
+    """A module of ``tests/servers``."""
+    spec: Any = importlib.util.spec_from_file_location(name, root / "tests" / "servers" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class PartsService(Service):
+    """The small service of ``tests/servers/parts_http.py``: two parts, bands and classes apart."""
+
+    units = 4
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        super().__init__()
+        self.module = server_module(root, "parts_http")
+        self.server = self.module.PartsServer()
+        self.settings = {"source": "stac", "url": self.server.url}
+        self.runner = [str(root / "tests" / "servers" / "parts_http.py"), self.server.url]
+        self.environment = {}
+
+    def put(self, name: str, blue: Any, day: int, baseline: str) -> None:
+        layers = {"B02": blue, "B05": blue, "SCL": np.where(blue > 0, 4, 0).astype(np.uint16)}
+        time = f"2023-06-{day:02}T10:40:21+00:00"
+        self.scenes[name] = name
+        self.server.put(name, layers, WIDE, time=time, baseline=baseline)
+
+    def behave(self, faults=0.0, gone=(), refused=(), down=(), delay_s=0.0) -> None:
+        self.server.faults, self.server.delay_s = faults, delay_s
+        self.server.statuses = dict.fromkeys(gone, 404) | dict.fromkeys(refused, 403) | dict.fromkeys(down, 503)
+
+    @property
+    def requests(self) -> int:
+        return self.server.asked.total()
+
+    def forget(self) -> None:
+        super().forget()
+        self.server.asked.clear()
+
+    def source(self, settings: Any, limits: Any) -> Any:
+        return self.module.PartsSource(self.server.url, limits)
+
+
+WIDE = Grid(EPSG, XMIN, YMAX, 40, 120, 10.0)
+
+
+def blue(day: int) -> Any:
+    """Stored values of a scene, uint16, ``(40, 120)``."""
+    return np.random.default_rng(day).integers(1200, 1500, WIDE.shape).astype(np.uint16)
+
+
+@pytest.fixture(params=[PartsService])
+def service(request, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A service of four scenes over two sites of 40 x 40 pixels, whose faults pass quickly."""
+    from cropflow.files import remote
+    from cropflow.imagery import opening
+
+    monkeypatch.setattr(remote, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(remote, "LONGEST_WAIT_S", 0.05)
+    running = request.param(root, tmp_path / "service")
+    for name, value in running.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(opening, "open_source", running.open)
+    with running.server:
+        for day in range(1, 5):
+            running.put(f"scene{day}", blue(day), day, "05.09")
+        yield running
+
+
+class Export:
+    """A plan and export of Sentinel-2 from a service, in a folder of its own.
+
+    Attributes:
+        folder: Where its files lie.
+        work: The ledger's folder.
+        units: Requests of the ledger that four scenes need at both sites.
+    """
+
+    def __init__(self, folder: Path, service: Any) -> None:
+        self.folder = folder
+        self.service = service
+        self.work = folder / "work"
+        self.units = 4 * 2 * service.units
+        self.settings: dict[str, Any] = {**service.settings, "bands": ["B02", "B05"], "requests_at_once": 4}
+        self.settings |= {"requests_per_second": 100}
+        self.sites = {"a": Grid(EPSG, XMIN, YMAX, 40, 40, 10.0), "b": Grid(EPSG, XMIN + 800, YMAX, 40, 40, 10.0)}
+
+    def arguments(self, command: str) -> list[str]:
+        """Arguments of ``cropflow``, after the sites are written."""
+        from cropflow.files.tables import write_table
+        from cropflow.regions.sites import sites_table
+
+        write_table(self.folder / "sites.parquet", sites_table(self.sites))
+        found = self.folder / "found" / "sentinel2.parquet"
+        given = {
+            "--sites": self.folder / "sites.parquet",
+            "--settings": json.dumps(self.settings),
+            "--season": json.dumps({"start": "2023-06-01", "end": "2023-06-30"}),
+        }
+        given |= {
+            "find": {"--sensor": "sentinel2", "--output": found},
+            "plan": {"--found": found, "--output": self.folder / "plan.json"},
+            "export": {
+                "--sensor": "sentinel2",
+                "--found": found,
+                "--work": self.work,
+                "--catalogue": self.folder / "sentinel2.parquet",
+                "--completeness": self.folder / "sentinel2.json",
+                "--output": self.folder / "sentinel2.zarr",
+            },
+        }[command]
+        return ["imagery", command, *(str(part) for item in given.items() for part in item)]
+
+    def run(self, command: str) -> None:
+        """Run a command here; its error is raised."""
+        from typer.testing import CliRunner
+
+        from cropflow.imagery.command import app
+
+        result = CliRunner().invoke(app, self.arguments(command)[1:])
+        if result.exception is not None:
+            raise result.exception
+
+    @property
+    def bytes(self) -> tuple[str, str, str]:
+        """Hashes of store, catalogue and completeness."""
+        from cropflow.files.manifest import content_hash
+
+        names = ("sentinel2.zarr", "sentinel2.parquet", "sentinel2.json")
+        return tuple(content_hash(self.folder / name)[0] for name in names)
+
+
+@pytest.fixture
+def remote_export(service, tmp_path: Path):
+    """Make exports from the service; the scenes are found already."""
+
+    def make(name: str = "run", **settings: Any) -> Export:
+        (tmp_path / name).mkdir()
+        made = Export(tmp_path / name, service)
+        made.settings |= settings
+        made.run("find")
+        return made
+
+    return make
