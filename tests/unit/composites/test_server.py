@@ -6,6 +6,9 @@ import dataclasses
 import datetime
 import io
 import json
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -153,7 +156,7 @@ def fetch(tmp_path, scenes, service):
     write_found(tmp_path / "found.parquet", scenes)
     write_table(tmp_path / "sites.parquet", sites_table(SITES))
 
-    def run(imagery=None, name="out", **series):
+    def words(imagery=None, name="out", **series):
         settings = {"source": "earth_engine", "reduce": "server", "bands": list(BANDS)} | (imagery or {})
         arguments = ["fetch", "--found", str(tmp_path / "found.parquet"), "--sites", str(tmp_path / "sites.parquet")]
         arguments += ["--imagery", json.dumps(settings), "--settings", json.dumps(series)]
@@ -166,11 +169,15 @@ def fetch(tmp_path, scenes, service):
             "--output",
             str(tmp_path / name),
         ]
-        result = CliRunner().invoke(app, arguments)
+        return arguments
+
+    def run(imagery=None, name="out", **series):
+        result = CliRunner().invoke(app, words(imagery, name, **series))
         if result.exception is not None:
             raise result.exception
         return zarr.open_group(str(tmp_path / name), mode="r")
 
+    run.words = words
     return run
 
 
@@ -293,6 +300,31 @@ def test_a_resumed_run_asks_for_no_part_again_and_gives_the_same_bytes(fetch, se
     assert not (tmp_path / "work").exists()
     for site in SITES:
         assert np.array_equal(whole[site]["reflectance"][:], again[site]["reflectance"][:])
+
+
+def test_a_killed_run_goes_on_where_it_was(fetch, service, root, tmp_path):
+    parts = {f"{row}": SITES["inside"].window(4 * row, 0, 4, 36) for row in range(8)}
+    write_table(tmp_path / "sites.parquet", sites_table(parts))
+    fetch(name="whole")
+    service.computed.clear()
+    service.delay_s = 0.5
+    command = [sys.executable, "-m", "cropflow", "composites", *fetch.words({"requests_at_once": 2})]
+    with subprocess.Popen(command, cwd=root, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while len(service.computed) < 5 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.kill()
+    kept = len(list((tmp_path / "work").glob("*.json")))
+    assert kept >= 2
+    assert not (tmp_path / "out").exists()
+    service.delay_s = 0.0
+    service.computed.clear()
+    fetch({"requests_at_once": 2})
+    assert len(service.computed) == len(parts) - kept
+    for file in (path for path in (tmp_path / "whole").rglob("*") if path.is_file()):
+        assert file.read_bytes() == (tmp_path / "out" / file.relative_to(tmp_path / "whole")).read_bytes()
+    # The process that was killed left a folder under another name; nothing else.
+    assert not list(tmp_path.glob(".out*"))
 
 
 def test_a_damaged_part_is_fetched_again(fetch, service, tmp_path):
