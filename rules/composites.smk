@@ -56,7 +56,8 @@ rule composites_fetch:
         "../envs/geo.yaml"
     threads: 1  # a fetch waits for the network: its requests in flight take no core
     resources:
-        mem=lambda wildcards, attempt: f"{4 * attempt} GiB",
+        # Each request in flight is an answer of 48 MB, its composites and what is filled of them.
+        mem=lambda wildcards, attempt: (f"{attempt * (2 + requests_at_once(wildcards) // 4)} GiB"),
         runtime="4h",
         service=asks_service,
         at_once=requests_at_once,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cropflow.composites.periods import Calendar
     from cropflow.composites.server_fetch import ServerSite
     from cropflow.composites.server_parts import PartStore
+    from cropflow.composites.store import Counts
     from cropflow.config.imagery import Imagery, Series
     from cropflow.imagery.catalog import Decision
     from cropflow.imagery.choosing import Window
@@ -73,6 +74,7 @@ def fetch(
     from cropflow.composites.server_catalogue import server_catalogue
     from cropflow.composites.server_fetch import plan_site
     from cropflow.composites.server_parts import PartStore
+    from cropflow.composites.store import manifest_counts
     from cropflow.config.base import dump
     from cropflow.config.imagery import Imagery, Series
     from cropflow.config.root import parse_json
@@ -112,10 +114,7 @@ def fetch(
             site.name: {
                 "scenes": len(kept[site.name]),
                 "dropped": reasons(decisions[site.name]),
-                "pixels": site.grid.height * site.grid.width,
-                "without_observation": pixels[site.name][0].tolist(),
-                "filled": pixels[site.name][1].tolist(),
-                "nodata": pixels[site.name][2].tolist(),
+                **manifest_counts(pixels[site.name], site.grid, series),
             }
             for site in planned
         },
@@ -160,18 +159,18 @@ def _write(
     series: Series,
     parts: PartStore,
     workers: int,
-) -> dict[str, NDArray[np.int64]]:
-    """Write the composites of all sites; returns site -> pixels ``(without observation, filled, nodata)``."""
+) -> dict[str, Counts]:
+    """Write the composites of all sites; returns site -> counts of their pixels."""
     import numpy as np
     from tqdm import tqdm
 
     from cropflow.composites.progress import tell_periods
     from cropflow.composites.server_fetch import fetch_sites, site_parts
-    from cropflow.composites.store import create_arrays, write_block
+    from cropflow.composites.store import count_block, create_arrays, write_block
 
     periods = {"periods": [day.isoformat() for day in calendar.starts]}
     arrays = {site.name: create_arrays(store, site.name, site.grid, imagery.bands, series, periods) for site in sites}
-    total = {site.name: np.zeros((3, len(calendar)), dtype=np.int64) for site in sites}
+    total: dict[str, Counts] = {}
     progress = tqdm(
         fetch_sites(sites, imagery, series, parts, workers),
         "parts",
@@ -183,8 +182,9 @@ def _write(
         rows = slice(part.row, part.row + part.height)
         columns = slice(part.column, part.column + part.width)
         write_block(arrays[site.name], (rows, columns), block)
-        total[site.name] += block.counts()
+        counts = count_block(block)
+        total[site.name] = total[site.name] + counts if site.name in total else counts
     for site in sites:
         seen = [f"{len(site.overpasses.get(index, ()))} overpasses" for index in range(len(calendar))]
-        tell_periods(site.name, calendar.starts, seen, total[site.name], site.grid)
+        tell_periods(site.name, calendar.starts, seen, total[site.name].pixels, site.grid)
     return total

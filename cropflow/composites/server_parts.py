@@ -158,8 +158,8 @@ class PartStore:
             ) from None
         except GoneError as error:
             raise CropflowError(
-                f"{name} rests on an image that Earth Engine has no more ({error}). Delete the plan of the imagery and "
-                "run again, to find what is there now."
+                f"{name} rests on an image that Earth Engine has no more ({error}). Look for what is there now: "
+                "`snakemake --forcerun imagery_find`."
             ) from None
         with atomic_file(place.with_suffix(".npy")) as temporary:
             temporary.write_bytes(content)

@@ -76,7 +76,7 @@ def draw_map(
     page.fit_bounds([[south, west], [north, east]], padding_bottom_right=(0, 130))
     total = 0 if parcels is None else len(parcels)
     about = _about(sites, shown, total, picture, without_picture)
-    page.get_root().html.add_child(folium.Element(about))
+    page.get_root().html.add_child(_verbatim(folium, about))
     text: str = page.get_root().render()
     return text
 
@@ -90,7 +90,8 @@ def _blank(leaflet: tuple[str, str]) -> tuple[ModuleType, Any]:
         from geemap import foliumap
     except ModuleNotFoundError as error:
         raise CropflowError(
-            f"The preview is drawn by geemap, and {error.name} is not installed; run `pip install cropflow[preview]`."
+            f"The preview is drawn by geemap, and {error.name} is not installed; run `pip install '.[preview]'` in the "
+            "project's folder."
         ) from None
     page = foliumap.Map(
         ee_initialize=False,
@@ -103,9 +104,16 @@ def _blank(leaflet: tuple[str, str]) -> tuple[ModuleType, Any]:
     )
     page.default_js, page.default_css = [], []
     script, style = leaflet
-    header = page.get_root().header
-    header.add_child(folium.Element(f"<title>Preview</title><style>{style}{STYLE}</style><script>{script}</script>"))
+    header = f"<title>Preview</title><style>{style}{STYLE}</style><script>{script}</script>"
+    page.get_root().header.add_child(_verbatim(folium, header))
     return folium, page
+
+
+def _verbatim(folium: ModuleType, text: str) -> Any:
+    """A piece of the page as it is: folium takes text for a template, in which braces mean something."""
+    element = folium.Element("{{ this.verbatim }}")
+    element.verbatim = text
+    return element
 
 
 def _outlines(

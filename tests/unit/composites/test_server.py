@@ -6,6 +6,9 @@ import dataclasses
 import datetime
 import io
 import json
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -142,7 +145,7 @@ def local_composites(scenes, read, tmp_path, site, series):
     period = calendar.period_of(times)
     seen = period >= 0
     composite, observations = monthly_median(reflectance[seen], valid[seen], period[seen], len(calendar))
-    filled_composite, filled = fill_gaps(composite, observations, series.max_gap)
+    filled_composite, filled = fill_gaps(composite, observations, series.max_gap, series.fill, calendar.middles)
     return filled_composite, observations, filled, repeated
 
 
@@ -153,7 +156,7 @@ def fetch(tmp_path, scenes, service):
     write_found(tmp_path / "found.parquet", scenes)
     write_table(tmp_path / "sites.parquet", sites_table(SITES))
 
-    def run(imagery=None, name="out", **series):
+    def words(imagery=None, name="out", **series):
         settings = {"source": "earth_engine", "reduce": "server", "bands": list(BANDS)} | (imagery or {})
         arguments = ["fetch", "--found", str(tmp_path / "found.parquet"), "--sites", str(tmp_path / "sites.parquet")]
         arguments += ["--imagery", json.dumps(settings), "--settings", json.dumps(series)]
@@ -166,15 +169,21 @@ def fetch(tmp_path, scenes, service):
             "--output",
             str(tmp_path / name),
         ]
-        result = CliRunner().invoke(app, arguments)
+        return arguments
+
+    def run(imagery=None, name="out", **series):
+        result = CliRunner().invoke(app, words(imagery, name, **series))
         if result.exception is not None:
             raise result.exception
         return zarr.open_group(str(tmp_path / name), mode="r")
 
+    run.words = words
     return run
 
 
-@pytest.mark.parametrize("options", [{}, {"period": "dekad", "max_gap": 2, "mask": {"classes": [4, 5]}}])
+@pytest.mark.parametrize(
+    "options", [{}, {"period": "dekad", "max_gap": 2, "mask": {"classes": [4, 5]}, "fill": "linear"}]
+)
 @pytest.mark.parametrize("site", SITES)
 def test_the_server_composites_equal_the_local_ones(fetch, archive, tmp_path, site, options):
     series = Series.model_validate(options)
@@ -203,6 +212,24 @@ def test_where_it_is_composited_changes_nothing(fetch, scenes, tmp_path):
     same[4:8, 10:14] = False
     assert np.array_equal(group["observations"][:][:, same], observations[:, same])
     assert np.array_equal(group["reflectance"][:][:, :, same], composite[:, :, same])
+
+
+def test_indices_are_derived_from_what_is_filled(fetch):
+    group = fetch(indices=["NDVI", "NDVI45"])["inside"]
+    reflectance, filled = group["reflectance"][:].astype(float), group["filled"][:]
+    red, near = reflectance[:, 1], reflectance[:, 2]
+    known = (red > 0) & (near > 0)
+    assert group.attrs["indices"] == ["NDVI", "NDVI45"]
+    ndvi = group["indices"][:, 0]
+    assert np.abs(ndvi - 10_000 * (near - red) / np.maximum(near + red, 1))[known].max() <= 0.5
+    assert (ndvi[~known] == -32768).all()
+    assert (ndvi[filled] != -32768).all()
+
+
+def test_an_index_without_its_band_is_refused_before_anything_is_asked(fetch, service):
+    with pytest.raises(CropflowError, match=r"indices GNDVI needs B03, B08; .* Add B03"):
+        fetch(indices=["GNDVI"])
+    assert service.computed == []
 
 
 def test_a_month_of_clouds_is_filled_and_counted(fetch, tmp_path):
@@ -273,6 +300,31 @@ def test_a_resumed_run_asks_for_no_part_again_and_gives_the_same_bytes(fetch, se
     assert not (tmp_path / "work").exists()
     for site in SITES:
         assert np.array_equal(whole[site]["reflectance"][:], again[site]["reflectance"][:])
+
+
+def test_a_killed_run_goes_on_where_it_was(fetch, service, root, tmp_path):
+    parts = {f"{row}": SITES["inside"].window(4 * row, 0, 4, 36) for row in range(8)}
+    write_table(tmp_path / "sites.parquet", sites_table(parts))
+    fetch(name="whole")
+    service.computed.clear()
+    service.delay_s = 0.5
+    command = [sys.executable, "-m", "cropflow", "composites", *fetch.words({"requests_at_once": 2})]
+    with subprocess.Popen(command, cwd=root, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while len(service.computed) < 5 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.kill()
+    kept = len(list((tmp_path / "work").glob("*.json")))
+    assert kept >= 2
+    assert not (tmp_path / "out").exists()
+    service.delay_s = 0.0
+    service.computed.clear()
+    fetch({"requests_at_once": 2})
+    assert len(service.computed) == len(parts) - kept
+    for file in (path for path in (tmp_path / "whole").rglob("*") if path.is_file()):
+        assert file.read_bytes() == (tmp_path / "out" / file.relative_to(tmp_path / "whole")).read_bytes()
+    # The process that was killed left a folder under another name; nothing else.
+    assert not list(tmp_path.glob(".out*"))
 
 
 def test_a_damaged_part_is_fetched_again(fetch, service, tmp_path):

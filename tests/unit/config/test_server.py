@@ -24,8 +24,6 @@ REFUSED = [
     ({}, {"mask": {"dilate_m": 20}}, "series.s.mask.dilate_m is 20.0"),
     ({}, {"mask": {"shadows": True}}, "series.s.mask.shadows is True"),
     ({}, {"mask": {"cloud_score": 0.6}}, "series.s.mask.cloud_score is 0.6"),
-    ({}, {"indices": ["NDVI"]}, "series.s.indices is ['NDVI']"),
-    ({}, {"fill": "linear"}, "series.s.fill is 'linear'"),
     ({"cloud_score": True}, {}, "imagery.i.cloud_score is True"),
     ({"sensors": ["sentinel2", "sentinel1_descending"]}, {}, "imagery.i.sensors is"),
 ]
@@ -43,7 +41,14 @@ def test_each_option_that_the_server_has_not_is_named_with_the_way_out(imagery, 
 
 @pytest.mark.parametrize(
     "series",
-    [{}, {"statistic": "mean"}, {"period": "dekad"}, {"cut": "06-30"}, {"fill": "none", "mask": {"classes": [4]}}],
+    [
+        {},
+        {"statistic": "mean"},
+        {"period": "dekad"},
+        {"cut": "06-30"},
+        {"fill": "none", "mask": {"classes": [4]}},
+        {"fill": "linear", "indices": ["NDVI"]},
+    ],
 )
 def test_what_the_server_can_do_passes(series):
     assert refused_option("s", parse(Series, series), "i", parse(Imagery, SERVER)) is None

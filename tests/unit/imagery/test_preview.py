@@ -57,7 +57,7 @@ def run(tmp_path, scripts):
 
     def draw(*arguments):
         output = tmp_path / "map.html"
-        always = ["preview", "--region", f"here & {NASTY}", "--sites", str(tmp_path / "sites.parquet")]
+        always = ["preview", "--region", f"here & {NASTY} {{{{ 7 * 7 }}}}", "--sites", str(tmp_path / "sites.parquet")]
         always += ["--leaflet", str(scripts), "--output", str(output)]
         result = CliRunner().invoke(app, [*always, *map(str, arguments)])
         if result.exception is not None:
@@ -118,6 +118,8 @@ def test_names_and_codes_are_text_and_no_markup(run, parcels):
     page = run("--parcels", parcels.parent)
     assert NASTY not in page
     assert "here &amp; &lt;script&gt;" in page
+    # Nor are they a template.
+    assert "{{ 7 * 7 }}" in page
     assert page.count("<script>") == 3
     assert "Parcels: 3 of 3 drawn." in page
 
@@ -235,5 +237,5 @@ def test_without_a_network_the_way_out_is_told(scripts, tmp_path, monkeypatch):
 
 def test_a_missing_geemap_is_told_with_its_cure(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "geemap", None)
-    with pytest.raises(CropflowError, match=r"pip install cropflow\[preview\]"):
+    with pytest.raises(CropflowError, match=r"pip install '\.\[preview\]'"):
         run()
