@@ -94,9 +94,7 @@ def composites_of(experiment, places):
     """Composites of places, place by place and in each of them sensor by sensor."""
     _, samples = sample_set(experiment)
     return [
-        store
-        for region, season in places
-        for store in composites_of_place(samples, region, season)
+        store for region, season in places for store in composites_of_place(samples, region, season)
     ]
 
 
