@@ -78,7 +78,9 @@ def predict(
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
     from cropflow.files.manifest import write_manifest
+    from cropflow.models.checkpoints import read_description
     from cropflow.models.held_out import predict_places
+    from cropflow.samples.sensors import by_place
 
     options = {"--samples": samples, "--folds": folds}
     for name, values in options.items():
@@ -86,11 +88,12 @@ def predict(
             raise CropflowError(
                 f"{len(place)} --place and {len(values)} {name} were given; expected one for each place."
             )
-    counts = predict_places(place, samples, composites, folds, model, fold, threads, output)
+    sensors = [layout.sensor for layout in read_description(model).layouts]
+    stores = by_place(composites, sensors, len(place))
+    counts = predict_places(place, samples, stores, folds, model, fold, threads, output)
     inputs = {"model": model}
     for name, values in options.items():
         inputs |= {f"{name[2:]} {where}": path for where, path in zip(place, values, strict=True)}
-    # As many of each place: predict_places has checked it.
-    each = len(composites) // len(place)
-    inputs |= {f"composites {place[number // each]} {path.stem}": path for number, path in enumerate(composites)}
+    for where, found in zip(place, stores, strict=True):
+        inputs |= {f"composites {where} {sensor}": path for sensor, path in found.items()}
     write_manifest(output, inputs, {"fold": fold}, counts)

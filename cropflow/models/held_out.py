@@ -18,7 +18,6 @@ from cropflow.models.checkpoints import read_description
 from cropflow.models.prediction import Predictor, check_series, load_predictor
 from cropflow.models.windows import NOT_PREDICTED, predict_site
 from cropflow.regions.grid import Grid
-from cropflow.samples.sensors import by_place
 from cropflow.samples.sources import read_composites
 
 log = logging.getLogger(__name__)
@@ -29,7 +28,7 @@ _BLOCK = 256
 def predict_places(
     places: Sequence[str],
     samples: Sequence[Path],
-    composites: Sequence[Path],
+    composites: Sequence[Mapping[str, Path]],
     folds: Sequence[Path],
     model: Path,
     fold: int,
@@ -41,7 +40,7 @@ def predict_places(
     Args:
         places: ``region/season`` of each.
         samples: Its folder of samples, which says which sites have labels.
-        composites: Its stores of composites, sensor by sensor in the order of the model's.
+        composites: Its stores of composites: sensor -> store, in the order of the model's sensors.
         folds: Table of the blocks of its region.
         model: Folder of the trained model.
         fold: The test fold.
@@ -60,11 +59,10 @@ def predict_places(
             f"{model} was trained with test fold {kept_out}; expected {fold}, or its score means nothing."
         )
     predictor = load_predictor(model, threads)
-    per_place = by_place(composites, [layout.sensor for layout in predictor.layouts], len(places))
     counts: dict[str, Any] = {}
     with atomic_folder(output) as temporary:
         store = create_store(temporary, {"classes": list(predictor.classes), "legend": predictor.legend, "fold": fold})
-        for place, folder, stores, blocks in zip(places, samples, per_place, folds, strict=True):
+        for place, folder, stores, blocks in zip(places, samples, composites, folds, strict=True):
             counts[place] = _predict_place(predictor, store, place, folder, stores, blocks, fold)
     return counts
 

@@ -188,7 +188,7 @@ def samples_stage(place: PlaceInputs) -> Stage:
     notes = [f"{number(inside)} of {number(total)} pixels may carry a label; {number(usable)} are usable."]
     for sensors, count in pixels["no_value_of"].items():
         lacking = " and ".join(TITLES[sensor] for sensor in sensors.split(" and "))
-        notes.append(f"{plural(count, 'pixel')} in parcels without a value of {lacking} in a period.")
+        notes.append(f"{plural(count, 'pixel')}, otherwise usable, without a value of {lacking} in a period.")
     if parcels["without_pixels"]:
         narrow, area = plural(parcels["without_pixels"], "parcel"), number(parcels["without_pixels_ha"], 2)
         notes.append(f"{narrow} ({area} ha) too narrow to hold the centre of a pixel.")

@@ -137,8 +137,12 @@ def build(
         summary["pixels"]["reasons"]["usable"], summary["pixels"]["total"], summary["patches"]["total"], len(grids),
         ", ".join(f"{name} {number}" for name, number in summary["pixels"]["reasons"].items() if name != "usable"),
     )  # fmt: skip
+    reasons = summary["pixels"]["reasons"]
     for sensor, number in summary["pixels"]["no_value_of"].items():
-        log.info("%d of %d pixels in parcels lack a period of %s", number, summary["pixels"]["in_parcels"], sensor)
+        log.info(
+            "%d of %d otherwise usable pixels have a period without a value of %s",
+            number, reasons["usable"] + reasons["no_value"], sensor,
+        )  # fmt: skip
     write_manifest(
         output,
         {f"composites {sensor}": path for sensor, path in stores.items()}

@@ -92,6 +92,7 @@ class Layout:
             "dtype": self.kind.dtype,
             "nodata": self.kind.nodata,
             "unit": self.kind.unit,
+            "shifts": list(self.shifts),
         }
 
 

@@ -6,6 +6,7 @@ import os
 import re
 
 import pytest
+import yaml
 
 
 def test_a_plain_dry_run_plans_the_demo_from_the_landscape_to_the_report(plan):
@@ -41,6 +42,15 @@ def test_a_region_of_an_overlay_can_be_mapped_with_a_known_experiment_alone(plan
     assert code == 0
     assert jobs == {"simulation": 1, "regions": 1, "imagery_find": 1, "imagery_plan": 1, "imagery": 1, "composites": 1}
     assert "beauce" not in text
+
+
+def test_samples_of_several_sensors_wait_for_the_composites_of_each(plan, root):
+    overlay = yaml.safe_load((root / "experiments" / "demo_fusion.yaml").read_text())
+    code, jobs, text = plan("results/samples/demo_fusion/beauce/2023", overlay=overlay)
+    assert code == 0
+    assert jobs["samples"] == 1
+    for sensor in ("sentinel2", "sentinel1_ascending", "sentinel1_descending"):
+        assert f"results/composites/monthly/beauce/2023/{sensor}.zarr" in text
 
 
 def test_one_rule_of_one_region_is_asked_for_by_its_file(plan):

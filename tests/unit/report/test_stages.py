@@ -168,8 +168,8 @@ def test_samples_tell_which_sensor_lacks_a_value(world):
     place = place_of(world)
     place.counts["pixels"]["no_value_of"] = {"sentinel2": 1200, "sentinel2 and sentinel1_ascending": 1}
     summary = samples_stage(place).summary
-    assert "1,200 pixels in parcels without a value of Sentinel-2 in a period." in summary
-    assert "1 pixel in parcels without a value of Sentinel-2 and Sentinel-1 ascending in a period." in summary
+    assert "1,200 pixels, otherwise usable, without a value of Sentinel-2 in a period." in summary
+    assert "1 pixel, otherwise usable, without a value of Sentinel-2 and Sentinel-1 ascending in a period." in summary
 
 
 def test_unscored_parcels_are_counted(world):

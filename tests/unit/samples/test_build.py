@@ -179,7 +179,7 @@ def test_patches_without_a_usable_pixel_are_left_out(region, tmp_path: Path):
         "sensors": [{
             "sensor": "sentinel2", "bands": ["B04", "B08"], "indices": [],
             "periods": ["2018-01-01", "2018-02-01", "2018-03-01"],
-            "dtype": "uint16", "nodata": 0, "unit": "reflectance x 10000",
+            "dtype": "uint16", "nodata": 0, "unit": "reflectance x 10000", "shifts": [0, 0],
         }],
         "legend": "cropflow",
         "patch_size": 16, "background": False, "shuffled_crops": False, "patches": len(index),
