@@ -15,9 +15,7 @@ from cropflow.errors import CropflowError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
     import zarr
-    from numpy.typing import NDArray
 
     from cropflow.composites.periods import Calendar
     from cropflow.composites.server_fetch import ServerSite
@@ -161,7 +159,6 @@ def _write(
     workers: int,
 ) -> dict[str, Counts]:
     """Write the composites of all sites; returns site -> counts of their pixels."""
-    import numpy as np
     from tqdm import tqdm
 
     from cropflow.composites.progress import tell_periods

@@ -40,6 +40,7 @@ class World:
         self.parcels = folder / "regions" / "dale" / "parcels.json"
         self.scenes = folder / "imagery" / "dale" / "2019" / "sentinel2.parquet"
         self.composites = folder / "sentinel2.zarr"
+        self.radar_scenes = self.scenes.with_name("sentinel1_ascending.parquet")
         self.radar = folder / "sentinel1_ascending.zarr"
         self.stores = {"sentinel2": self.composites}
         self.samples = folder / "samples" / "2019"
@@ -229,6 +230,10 @@ class World:
         write_json(folder / "summary.json", {"sites": dict.fromkeys(sites, site), "parcels": parcels})
         self.maps.append(folder)
 
+    def catalogues(self) -> list[Path]:
+        """The catalogues of the sensors that the samples hold."""
+        return [self.scenes.with_name(f"{sensor}.parquet") for sensor in self.stores]
+
     def add_radar(self) -> None:
         """Give the samples a second sensor: crops of constant backscatter but for one pixel without a value."""
         group = add_site(create_store(self.radar), "a", GRID, {"bands": RADAR_BANDS, "periods": PERIODS})
@@ -244,6 +249,12 @@ class World:
             dimensions = ("period", "band", "y", "x") if values.ndim == 4 else ("period", "y", "x")
             array = add_array(group, name, dimensions, values.shape, values.dtype, chunks=values.shape)
             array[...] = values
+        rows = [
+            ("a", "2018-11-05T17:00:00Z", True, "", 59, "sigma0"),
+            ("a", "2018-12-05T17:00:00Z", True, "", 59, "sigma0"),
+        ]
+        columns = ["site", "time", "kept", "reason", "relative_orbit", "radiometry"]
+        write_table(self.radar_scenes, pandas.DataFrame(rows, columns=columns))
         self.stores["sentinel1_ascending"] = self.radar
         self.settings["set"]["sensors"] = list(self.stores)
 
@@ -271,7 +282,7 @@ class World:
             "--samples": [self.samples],
             "--folds": [self.folds],
             "--composites": list(self.stores.values()),
-            "--scenes": [self.scenes],
+            "--scenes": self.catalogues(),
             "--labels": [self.labels],
             "--crops": [self.crops],
             "--parcels": [self.parcels],
@@ -302,7 +313,7 @@ class World:
                 folds=[self.folds],
                 composites=list(self.stores.values()),
                 sensors=tuple(self.stores),
-                scenes=[self.scenes],
+                scenes=self.catalogues(),
                 labels=[self.labels],
                 crops=[self.crops],
                 parcels=[self.parcels],

@@ -130,7 +130,8 @@ def test_every_sensor_has_its_own_table_and_radar_tells_orbits_and_radiometry(wo
             "radiometry": "gamma0",
         }
     )
-    titles = [stage.name for stage in place_stages(place, observations(place.composites), first_of_register=False)]
+    seen = {"sentinel2": observations(world.composites)}
+    titles = [stage.name for stage in place_stages(place, seen, first_of_register=False)]
     assert titles[1:3] == ["Scenes of dale/2019, Sentinel-2", "Scenes of dale/2019, Sentinel-1 ascending"]
     stage = scenes_stage(place, "sentinel1_ascending")
     assert "Kept 2 of 3 scenes" in stage.summary
