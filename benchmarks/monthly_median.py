@@ -51,16 +51,19 @@ class Scenes:
     period: NDArray[np.int64]
     threads: int
 
-    def valid(self) -> NDArray[np.bool_]:
-        """Clear, and no band 0."""
+    def floats(self) -> Floats:
+        """What a peer works on: NaN where a class is not clear or a band is 0; scene by scene, in the cache."""
         clear = np.zeros(256, dtype=bool)
         clear[list(CLASSES)] = True
-        return clear[self.scl] & (self.reflectance != 0).all(axis=1)
-
-    def floats(self) -> Floats:
-        """What a peer works on: invalid values are NaN."""
-        values = self.reflectance.astype(np.float32)
-        np.copyto(values, np.float32(np.nan), where=~self.valid()[:, None])
+        values = np.empty(self.reflectance.shape, dtype=np.float32)
+        for scene, scl, floats in zip(self.reflectance, self.scl, values, strict=True):
+            valid = clear[scl]
+            for band in scene:
+                valid &= band != 0
+            # A product is many times faster than a selection.
+            factor = np.where(valid, np.float32(1), np.float32(np.nan))
+            for band, out in zip(scene, floats, strict=True):
+                np.multiply(band, factor, out=out, dtype=np.float32)
         return values
 
 
