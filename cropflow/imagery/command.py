@@ -62,8 +62,9 @@ def find(
 ) -> None:
     """Find the scenes of a sensor in a season; no pixel is read. The season is widened to whole months (UTC)."""
     from cropflow.config.base import dump
+    from cropflow.errors import CropflowError
     from cropflow.files.manifest import write_manifest
-    from cropflow.files.remote import Limits
+    from cropflow.files.remote import GoneError, Limits, TransientError
     from cropflow.imagery.choosing import check_taken, choose_scenes, taken
     from cropflow.imagery.found import write_found
     from cropflow.imagery.opening import local_files, open_source
@@ -73,7 +74,14 @@ def find(
     known = _known(sensor, chosen)
     grids = read_sites(sites)
     limits = Limits(chosen.requests_at_once, chosen.requests_per_second)
-    scenes = open_source(chosen, source, limits).find(known, grids, window)
+    origin = open_source(chosen, source, limits)
+    try:
+        scenes = origin.find(known, grids, window)
+    except (TransientError, GoneError) as error:
+        raise CropflowError(
+            f"The search for scenes of {known} did not succeed ({error}); expected an answer of source "
+            f"{chosen.source}. Run again, and where it says the same check imagery.<name>.collections."
+        ) from None
     LOG.info("found %d scenes of %s%s", len(scenes), known, f" in {source}" if source else "")
     decisions = choose_scenes(chosen, known, scenes, grids, window)
     check_taken(chosen, known, decisions)

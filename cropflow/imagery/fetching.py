@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from cropflow.errors import CropflowError
-from cropflow.files.remote import GoneError, Limits, StoppedError, TransientError
+from cropflow.files.remote import GoneError, Limits, StoppedError, TooLargeError, TransientError
 from cropflow.imagery.catalog import Decision
 from cropflow.imagery.ledger import Ledger, Unit
 from cropflow.imagery.scenes import Scene
@@ -154,7 +154,13 @@ def _fetch_one(unit: Unit, source: Source, ledger: Ledger) -> int | None:
     if ledger.holds(unit):
         return None
     begun = time.monotonic()
-    layers = source.read(unit.scene, unit.grid, unit.request.layers)
+    try:
+        layers = source.read(unit.scene, unit.grid, unit.request.layers)
+    except TooLargeError as error:
+        raise CropflowError(
+            f"{unit} is too much for the service, in small parts too ({error}); expected it to compute what it offers. "
+            "Take fewer bands or a smaller site."
+        ) from None
     ledger.keep(unit, layers, time.monotonic() - begun)
     return sum(layer.bytes for layer in layers.values())
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import read_json
+from cropflow.files.remote import GoneError, TooLargeError, TransientError
 from cropflow.files.tables import read_table
 
 
@@ -227,6 +229,27 @@ def test_pixels_of_another_shape_are_one_line(remote_export, service):
     }
     with pytest.raises(CropflowError, match=r"came as uint16 \(\d+, 39\) at site .; expected uint16 \(\d+, 40\)"):
         export.run("export")
+
+
+def test_what_is_too_much_for_the_service_is_one_line(remote_export, service):
+    def refuse(layers):
+        raise TooLargeError("memory limit")
+
+    service.spoil = refuse
+    with pytest.raises(CropflowError, match=r"is too much for the service, .* \(memory limit\).* a smaller site"):
+        remote_export().run("export")
+
+
+@pytest.mark.parametrize("error", [TransientError("status 503"), GoneError("status 404")])
+def test_a_search_that_does_not_succeed_is_one_line(remote_export, monkeypatch, error):
+    export = remote_export()
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr("cropflow.imagery.opening.open_source", lambda *_: SimpleNamespace(find=fail))
+    with pytest.raises(CropflowError, match=r"scenes of sentinel2 did not succeed \(status ...\).*Run again"):
+        export.run("find")
 
 
 def test_two_exports_do_not_share_a_ledger(interrupted):
