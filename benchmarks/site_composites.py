@@ -1,9 +1,9 @@
 """From a store of scenes to filled composites by ``cropflow composites``: time and memory of the whole command.
 
 The store is made first, in a folder of its own: a 10 km square with 140 scenes of a year, ten bands, compressed as an
-export writes it. ``--tile`` makes a full MGRS tile instead, 10,980 pixels wide: its chunks are hard links to those of
-the square, so that it takes no room, in as many rows of blocks as ``--block-rows`` says; the rest is nodata. What a
-worker holds does not depend on the size of a site, so the peak of some rows is that of all.
+export writes it. ``--tile`` makes an MGRS tile instead, 10,980 pixels wide and as many rows of blocks high as
+``--block-rows`` says, 43 for all of it; its chunks are hard links to those of the square, so that it takes no room.
+What a worker holds does not depend on the size of a site, so the peak of some rows is that of all.
 
     python benchmarks/site_composites.py --work /tmp/site
     python benchmarks/site_composites.py --work /tmp/site --tile --block-rows 1
@@ -38,7 +38,7 @@ FIELD = 20
 CLOUDY = 0.45
 
 
-def add_scenes(store: zarr.Group, size: int, scenes: int) -> tuple[Any, Any]:
+def add_scenes(store: zarr.Group, shape: tuple[int, int], scenes: int) -> tuple[Any, Any]:
     """Add a site with its two arrays, chunked as an export does."""
     days = [datetime.datetime(2021, 1, 1, 10) + datetime.timedelta(days=365 * date / scenes) for date in range(scenes)]
     attributes = {
@@ -46,24 +46,24 @@ def add_scenes(store: zarr.Group, size: int, scenes: int) -> tuple[Any, Any]:
         "scenes": [f"scene-{date}" for date in range(scenes)],
         "times": [f"{day:%Y-%m-%dT%H:%M:%SZ}" for day in days],
     }
-    group = add_site(store, "site", Grid(32631, 500_000.0, 4_900_000.0, size, size, 10.0), attributes)
+    group = add_site(store, "site", Grid(32631, 500_000.0, 4_900_000.0, *shape, 10.0), attributes)
     return (
         add_array(
             group,
             "reflectance",
             ("scene", "band", "y", "x"),
-            (scenes, len(BANDS), size, size),
+            (scenes, len(BANDS), *shape),
             "uint16",
             chunks=(1, len(BANDS), CHUNK, CHUNK),
         ),
-        add_array(group, "scl", ("scene", "y", "x"), (scenes, size, size), "uint8", chunks=(1, CHUNK, CHUNK)),
+        add_array(group, "scl", ("scene", "y", "x"), (scenes, *shape), "uint8", chunks=(1, CHUNK, CHUNK)),
     )
 
 
 def make_square(folder: Path, scenes: int) -> None:
     """Fields of one colour each, noise, and clouds in large patches."""
     rng = np.random.default_rng(0)
-    reflectance, scl = add_scenes(create_store(folder), SQUARE, scenes)
+    reflectance, scl = add_scenes(create_store(folder), (SQUARE, SQUARE), scenes)
     fields = np.kron(rng.integers(300, 4000, (len(BANDS), SQUARE // FIELD, SQUARE // FIELD)), np.ones((FIELD, FIELD)))
     for date in range(scenes):
         coarse = gaussian_filter(rng.standard_normal((SQUARE // FIELD, SQUARE // FIELD)), 2, mode="wrap")
@@ -73,14 +73,19 @@ def make_square(folder: Path, scenes: int) -> None:
         scl[date] = np.where(cloudy, 9, 4).astype(np.uint8)
 
 
+def tile_shape(block_rows: int) -> tuple[int, int]:
+    """Rows and columns of the first rows of blocks of a tile."""
+    return min(block_rows * CHUNK, TILE), TILE
+
+
 def make_tile(folder: Path, square: Path, scenes: int, block_rows: int) -> None:
     """Chunks of the square, again and again; a whole chunk of it stands for each of the tile's."""
-    add_scenes(create_store(folder), TILE, scenes)
+    add_scenes(create_store(folder), tile_shape(block_rows), scenes)
     across = -(-TILE // CHUNK)
     for name in ("reflectance", "scl"):
         band = ("0",) if name == "reflectance" else ()
         for date in range(scenes):
-            for row in range(min(block_rows, across)):
+            for row in range(-(-tile_shape(block_rows)[0] // CHUNK)):
                 for column in range(across):
                     source = Path(square, "site", name, "c", str(date), *band, str(row % 3), str(column % 3))
                     target = Path(folder, "site", name, "c", str(date), *band, str(row), str(column))
@@ -117,7 +122,9 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=140)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--tile", action="store_true", help="a full MGRS tile")
-    parser.add_argument("--block-rows", type=int, default=1, help="of the tile's 43 rows of blocks, those with data")
+    parser.add_argument(
+        "--block-rows", type=int, default=1, help="of the tile's 43 rows of blocks, those that are made"
+    )
     parser.add_argument("--output", type=Path, default=Path("results/benchmarks/site_composites.json"))
     arguments = parser.parse_args()
     if min(arguments.scenes, arguments.workers, arguments.block_rows) < 1:
@@ -134,11 +141,11 @@ def main() -> None:
         shutil.rmtree(store, ignore_errors=True)
         make_tile(store, square, arguments.scenes, arguments.block_rows)
     figures = run(store, arguments.scenes, arguments.workers, arguments.work)
-    size = TILE if arguments.tile else SQUARE
-    workload = f"{arguments.scenes} scenes x {len(BANDS)} bands x {size} x {size}, {arguments.workers} workers"
+    height, width = tile_shape(arguments.block_rows) if arguments.tile else (SQUARE, SQUARE)
+    workload = f"{arguments.scenes} scenes x {len(BANDS)} bands x {height} x {width}, {arguments.workers} workers"
     print(f"{workload}\n{figures['seconds']:.1f} s, {figures['cpu_seconds']:.1f} s of CPU, {figures['peak_mb']} MB")
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    content = {"workload": workload, "block_rows": arguments.block_rows if arguments.tile else None, **figures}
+    content = {"workload": workload, **figures}
     path = arguments.output.with_stem(f"{arguments.output.stem}_{name}")
     path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
