@@ -20,8 +20,10 @@ def _preload() -> None:
 
     import cropflow.imagery.collecting
     import cropflow.imagery.command
+    import cropflow.imagery.earth_engine
     import cropflow.imagery.export
     import cropflow.imagery.found
+    import cropflow.imagery.stac
     import cropflow.regions.sites  # noqa: F401
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -296,6 +297,78 @@ class PartsService(Service):
         return self.module.PartsSource(self.server.url, limits)
 
 
+class FilesService(Service):
+    """Scenes as GeoTIFFs in a folder, with the records of a collection of items: what other services serve."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.files = Collection(folder)
+        self.names: dict[str, str] = {}
+
+    def put(self, name: str, blue: Any, day: int, baseline: str) -> None:
+        # As the simulation names its products: the last number tells which of an acquisition.
+        item = f"S2A_31TEJ_202306{day:02}_{int(baseline < '05')}_L2A"
+        self.files.features = [one for one in self.files.features if one["id"] != item]
+        told = {"platform": "sentinel-2a", "sat:relative_orbit": 8, "proj:epsg": EPSG, "instruments": ["msi"]}
+        time = f"2023-06-{day:02}T10:40:21+00:00"
+        self.files.add(item, blue, time=time, baseline=baseline, properties=told)
+        feature = self.files.features[-1]
+        feature |= {"type": "Feature", "stac_version": "1.0.0", "links": [], "collection": "sentinel-2-l2a"}
+        for band, asset in feature["assets"].items():
+            pixel = 10.0 if band == "B02" else 20.0
+            shape = [side // round(pixel / 10) for side in blue.shape]
+            asset |= {"proj:transform": [pixel, 0, XMIN, 0, -pixel, YMAX], "proj:shape": shape}
+        self.names[name] = item
+        self.scenes[name] = item
+
+
+class StacService(FilesService):
+    """A collection of items behind an address, whose files are read by ranges (``tests/servers/flaky_http.py``)."""
+
+    units = 3
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        super().__init__(folder)
+        self.server = server_module(root, "flaky_http").FlakyServer()
+        self.server.folder, self.server.keep_alive, self.server.seed = folder, True, 1
+        self.settings = {"source": "stac", "url": f"{self.server.url}/sentinel-2-l2a.items.json"}
+        self.runner = []
+        self.environment = {}
+
+    def put(self, name: str, blue: Any, day: int, baseline: str) -> None:
+        super().put(name, blue, day, baseline)
+        self.files.write()
+
+    def quicken(self, patch: pytest.MonkeyPatch) -> None:
+        super().quicken(patch)
+        patch.setattr("cropflow.imagery.web.TIMEOUT_S", 0.3)
+
+    def behave(self, faults=0.0, gone=(), refused=(), down=(), delay_s=0.0) -> None:
+        self.server.share = faults
+        statuses = dict.fromkeys(gone, 404) | dict.fromkeys(refused, 403) | dict.fromkeys(down, 503)
+        self.server.plans = {
+            f"/{self.names[name]}/{band}.tif": [f"status:{status}"] * 1000
+            for name, status in statuses.items()
+            for band in ("B02", "B05", "SCL")
+        }
+        if delay_s:
+            content = self.server.content
+            self.server.content = lambda path: (time.sleep(delay_s), content(path))[1]
+
+    @property
+    def requests(self) -> int:
+        return sum(path.endswith(".tif") for path, _ in self.server.requests)
+
+    def forget(self) -> None:
+        super().forget()
+        self.server.requests.clear()
+
+    def source(self, settings: Any, limits: Any) -> Any:
+        from cropflow.imagery.stac import StacSource
+
+        return StacSource(settings, limits)
+
+
 class EarthEngineService(Service):
     """The stand-in for Earth Engine, asked through its real client: two parts, one per resolution."""
 
@@ -387,7 +460,7 @@ def blue(day: int) -> Any:
     return np.random.default_rng(day).integers(1200, 1500, WIDE.shape).astype(np.uint16)
 
 
-@pytest.fixture(params=[PartsService, EarthEngineService])
+@pytest.fixture(params=[PartsService, StacService, EarthEngineService])
 def service(request, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A service of four scenes over two sites of 40 x 40 pixels, whose faults pass quickly."""
     from cropflow.imagery import opening

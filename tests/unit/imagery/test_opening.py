@@ -35,7 +35,7 @@ def test_a_local_source_without_a_place_or_with_a_wrong_one_is_refused(tmp_path)
 def test_a_service_leaves_no_file_to_hash():
     settings = Imagery.model_validate({"source": "stac", "provider": "earth-search"})
     assert asks_service(settings)
-    assert local_files(settings, None, []) == {}
+    assert local_files(settings, "sentinel2", None, []) == {}
 
 
 def test_local_scenes_import_no_client_of_a_service(root):
