@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 import shapely
 from pystac_client import Client
@@ -140,9 +140,11 @@ def _page(web: Web, url: str) -> dict[str, Any]:
 
 
 def _with_query(url: str, parameters: Mapping[str, Any]) -> str:
-    import httpx
-
-    return str(httpx.URL(url).copy_merge_params(dict(parameters))) if parameters else url
+    if not parameters:
+        return url
+    parts = urlsplit(url)
+    query = [*parse_qsl(parts.query), *((name, str(value)) for name, value in parameters.items())]
+    return parts._replace(query=urlencode(query)).geturl()
 
 
 def _client(web: Web, url: str, landing: Mapping[str, Any]) -> Client:

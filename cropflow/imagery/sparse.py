@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cropflow.config.addresses import public
+from cropflow.errors import CropflowError
 from cropflow.imagery.blocks import Blocks, Extent, find_blocks
 from cropflow.imagery.web import Signer, Web
 
@@ -98,6 +99,11 @@ class SparseFile:
         for start, end in self._bridged(missing):
             for begin in range(start, end, LONGEST):
                 part = self._web.part(self._address, begin, min(begin + LONGEST, end), self._signer)
+                if part.size != self.size:
+                    raise CropflowError(
+                        f"{self.name} changed while it was read, from {self.size} to {part.size} bytes. Run the same "
+                        "command again."
+                    )
                 self.put(begin, part.content)
 
     def _holes(self, extent: Extent) -> list[Extent]:

@@ -6,11 +6,16 @@ import datetime
 import email.utils
 import logging
 import re
-from collections.abc import Mapping
+import threading
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
-import httpx
+import urllib3
+from urllib3.exceptions import HTTPError, LocationValueError, MaxRetryError, ResponseError
 
 from cropflow.config.addresses import public
 from cropflow.errors import CropflowError
@@ -20,7 +25,11 @@ from cropflow.files.remote import GONE, TRANSIENT, GoneError, Limits, TransientE
 TIMEOUT_S = 60.0
 CONNECT_S = 20.0
 REFUSED = frozenset({401, 403})
-OK, PARTIAL, UNSATISFIABLE = 200, 206, 416
+PARTIAL, UNSATISFIABLE = 206, 416
+# Redirects are followed; whatever else fails is judged here.
+REDIRECTS = urllib3.Retry(
+    total=None, connect=0, read=0, status=0, other=0, redirect=5, respect_retry_after_header=False
+)
 
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
@@ -68,7 +77,7 @@ class Part:
 
 
 class Web:
-    """One pool of connections for all threads; every request waits for its turn.
+    """Connections for all threads, kept between requests; every request waits for its turn.
 
     Args:
         limits: Requests in flight and a second, shared with all other callers of the service.
@@ -76,14 +85,13 @@ class Web:
     """
 
     def __init__(self, limits: Limits, at_once: int) -> None:
-        # httpx logs whole addresses, signatures included.
-        logging.getLogger("httpx").setLevel(logging.WARNING)
+        # Its log repeats whole addresses, signatures included; failures are told by ours.
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.CRITICAL)
         self._limits = limits
-        self._client = httpx.Client(
-            limits=httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once),
-            timeout=httpx.Timeout(TIMEOUT_S, connect=CONNECT_S),
-            follow_redirects=True,
-        )
+        self._at_once = at_once
+        self._lock = threading.Lock()
+        # Proxy, empty for none -> connections.
+        self._pools: dict[str, urllib3.PoolManager] = {}
 
     def ask(
         self, method: str, url: str, *, cure: str, body: Any = None, headers: Mapping[str, str] | None = None
@@ -105,12 +113,9 @@ class Web:
         name = str(public(url))
 
         def once() -> str:
-            try:
-                answer = self._client.request(method, url, json=body, headers=dict(headers or {}))
-            except httpx.HTTPError as error:
-                raise _broken(name, error) from None
-            judge(answer, name)
-            return answer.text
+            with self._open(name, method, url, headers or {}, body) as answer:
+                judge(answer, name)
+                return _content(answer, name, decoded=True).decode("utf-8", errors="replace")
 
         try:
             return asked_again(name, once, self._limits)
@@ -151,21 +156,47 @@ class Web:
 
     def _part(self, name: str, signed: Signed, start: int, end: int) -> Part:
         headers = {"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity", **signed.headers}
-        try:
-            with self._client.stream("GET", signed.url, headers=headers) as answer:
-                judge(answer, name)
-                first, last, size = _promised(answer, name, start, end)
-                content = b"".join(answer.iter_raw())
-        except httpx.HTTPError as error:
-            raise _broken(name, error) from None
+        with self._open(name, "GET", signed.url, headers) as answer:
+            judge(answer, name)
+            first, last, size = _promised(answer, name, start, end)
+            content = _content(answer, name, decoded=False)
         if first != start or last != min(end, size) - 1 or len(content) != last - first + 1:
             raise TransientError(
                 f"{len(content)} bytes from {first} of {size} arrived, {start} to {end} were asked for"
             )
         return Part(content, size)
 
+    @contextmanager
+    def _open(
+        self, name: str, method: str, url: str, headers: Mapping[str, str], body: Any = None
+    ) -> Iterator[urllib3.BaseHTTPResponse]:
+        """An answer whose body is still to be read."""
+        try:
+            answer = self._pool(url).request(
+                method, url, headers=dict(headers), json=body, preload_content=False, retries=REDIRECTS,
+                timeout=urllib3.Timeout(connect=min(CONNECT_S, TIMEOUT_S), read=TIMEOUT_S),
+            )  # fmt: skip
+        except HTTPError as error:
+            raise _broken(name, error) from None
+        try:
+            yield answer
+        finally:
+            # A connection whose answer was read to its end is back in the pool by now; any other is of no more use.
+            answer.close()
 
-def judge(answer: httpx.Response, name: str) -> None:
+    def _pool(self, url: str) -> urllib3.PoolManager:
+        """The connections that lead to an address, through the proxy that the environment names for it."""
+        parts = urlsplit(url)
+        bypassed = urllib.request.proxy_bypass(parts.hostname or "")
+        proxy = "" if bypassed else urllib.request.getproxies().get(parts.scheme, "")
+        with self._lock:
+            if proxy not in self._pools:
+                made = urllib3.ProxyManager(proxy, maxsize=self._at_once) if proxy else None
+                self._pools[proxy] = made or urllib3.PoolManager(maxsize=self._at_once)
+            return self._pools[proxy]
+
+
+def judge(answer: urllib3.BaseHTTPResponse, name: str) -> None:
     """Say by its status what kind of failure an answer is; nothing where it is none.
 
     Raises:
@@ -174,10 +205,10 @@ def judge(answer: httpx.Response, name: str) -> None:
         RefusedError: 401 and 403.
         CropflowError: All other failures.
     """
-    status = answer.status_code
+    status = answer.status
     if status < 300:
         return
-    told = f"{status} {answer.reason_phrase}".strip()
+    told = f"{status} {answer.reason or ''}".strip()
     if status in TRANSIENT or status == UNSATISFIABLE:
         raise TransientError(told, retry_after(answer.headers.get("Retry-After", "")))
     if status in GONE:
@@ -199,9 +230,9 @@ def retry_after(text: str) -> float | None:
     return max(0.0, (date - datetime.datetime.now(datetime.UTC)).total_seconds())
 
 
-def _promised(answer: httpx.Response, name: str, start: int, end: int) -> tuple[int, int, int]:
+def _promised(answer: urllib3.BaseHTTPResponse, name: str, start: int, end: int) -> tuple[int, int, int]:
     """First and last byte of an answer to a range, and the size of the file, by its headers."""
-    if answer.status_code == PARTIAL:
+    if answer.status == PARTIAL:
         found = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
         if found is None:
             raise TransientError(f"Content-Range {answer.headers.get('Content-Range')!r}, which is none")
@@ -211,13 +242,22 @@ def _promised(answer: httpx.Response, name: str, start: int, end: int) -> tuple[
     if start == 0 and length.isdigit() and int(length) <= end:
         return 0, int(length) - 1, int(length)
     raise CropflowError(
-        f"{name} cannot be read by parts: the server answered {answer.status_code} with the whole file where a range "
+        f"{name} cannot be read by parts: the server answered {answer.status} with the whole file where a range "
         "was asked for. Choose a provider that answers ranges, or download the files and use source items."
     )
 
 
-def _broken(name: str, error: httpx.HTTPError) -> Exception:
+def _content(answer: urllib3.BaseHTTPResponse, name: str, *, decoded: bool) -> bytes:
+    """The body of an answer, with or without undoing its compression."""
+    try:
+        return answer.read(decode_content=decoded)
+    except HTTPError as error:
+        raise _broken(name, error) from None
+
+
+def _broken(name: str, error: HTTPError) -> Exception:
     """What a failure below HTTP means; its text may repeat a signed address."""
-    if isinstance(error, httpx.UnsupportedProtocol | httpx.TooManyRedirects):
-        return CropflowError(f"{name} cannot be asked ({type(error).__name__}); expected an http(s) address.")
-    return TransientError(type(error).__name__)
+    reason = error.reason if isinstance(error, MaxRetryError) else error
+    if isinstance(reason, LocationValueError | ResponseError):
+        return CropflowError(f"{name} cannot be asked ({type(reason).__name__}); expected an http(s) address.")
+    return TransientError(type(reason).__name__)

@@ -110,6 +110,17 @@ def test_the_head_of_a_file_is_fetched_once_for_all_sites(ranges, rasters, kind)
     assert counts == [counts[0]] * 3
 
 
+def test_a_file_that_is_replaced_while_it_is_read_is_named(ranges, rasters, monkeypatch):
+    monkeypatch.setattr("cropflow.imagery.sparse.HEAD", 64)
+    content = (rasters / "tiles").read_bytes()
+    ranges.files["/tiles"] = content
+    store, _ = files(ranges)
+    with store.opened(f"{ranges.url}/tiles") as (file, blocks):
+        ranges.files["/tiles"] = content + b"more"
+        with pytest.raises(CropflowError, match="changed while it was read"):
+            file.fetch(blocks.of_window(0, 0, SIDE, SIDE))
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [

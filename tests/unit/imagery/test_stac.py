@@ -62,11 +62,13 @@ def calm(files, monkeypatch):
     """The same server, behaving and with nothing remembered; waits are short."""
     monkeypatch.setattr("cropflow.files.remote.FIRST_WAIT_S", 0.001)
     monkeypatch.setattr(web, "TIMEOUT_S", 0.5)
+    folder = files.folder
     yield files
+    files.folder, files.ranges = folder, True
     files.share, files.status, files.signatures, files.sent, files.faults = 0.0, 200, None, 0, 0
     files.requests.clear()
     files.plans.clear()
-    files.ranges = True
+    files.files.clear()
 
 
 @pytest.fixture(scope="module")
@@ -164,12 +166,9 @@ def test_scenes_of_both_directions_of_radar_are_kept_apart(archive, api, calm):
 
 def test_a_collection_of_items_behind_an_address_is_enough(archive, catalogue, calm, api):
     calm.files["/items.json"] = catalogue.read_bytes()
-    calm.folder, folder = None, calm.folder
-    try:
-        stac, limits = source(f"{calm.url}/items.json")
-        found = stac.find("sentinel2", archive[1], WINDOW)
-    finally:
-        calm.folder = folder
+    calm.folder = None
+    stac, limits = source(f"{calm.url}/items.json")
+    found = stac.find("sentinel2", archive[1], WINDOW)
     assert limits.requests == 1
     assert {scene.id for scene in found} == {item["id"] for item in features(archive[0], "sentinel-2-l2a")}
 
@@ -217,12 +216,9 @@ def test_a_part_of_a_scene_is_read_as_from_local_files_whatever_its_grid(
     (scene, *_) = local(archive).find("sentinel2", archive[1], WINDOW)
     here = replace(scene, layers={name: str(tmp_path / f"{name}.tif") for name in ("B02", "B05")})
     stac, _ = source(api)
-    calm.folder, folder = tmp_path, calm.folder
-    try:
-        there = replace(scene, layers={name: f"{calm.url}/{name}.tif" for name in ("B02", "B05")})
-        read = stac.read(there, grid, ("B02", "B05"))
-    finally:
-        calm.folder = folder
+    calm.folder = tmp_path
+    there = replace(scene, layers={name: f"{calm.url}/{name}.tif" for name in ("B02", "B05")})
+    read = stac.read(there, grid, ("B02", "B05"))
     assert same(read, local(archive).read(here, grid, ("B02", "B05")))
     assert read["B02"].values.max() > 0
 
@@ -308,33 +304,27 @@ def test_a_service_that_never_answers_is_given_up_after_eight_attempts(archive, 
 
 
 def test_a_server_without_ranges_is_named(archive, api, calm, tmp_path):
-    calm.folder, folder = None, calm.folder
+    calm.folder = None
     calm.files["/large.tif"] = b"II*\0" + bytes(100_000)
     calm.ranges = False
-    try:
-        (scene, *_) = local(archive).find("sentinel2", archive[1], WINDOW)
-        stac, _ = source(api)
-        with pytest.raises(CropflowError, match="cannot be read by parts"):
-            stac.read(replace(scene, layers={"B02": f"{calm.url}/large.tif"}), archive[1]["a"], ("B02",))
-    finally:
-        calm.folder = folder
+    (scene, *_) = local(archive).find("sentinel2", archive[1], WINDOW)
+    stac, _ = source(api)
+    with pytest.raises(CropflowError, match="cannot be read by parts"):
+        stac.read(replace(scene, layers={"B02": f"{calm.url}/large.tif"}), archive[1]["a"], ("B02",))
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_search_is_asked_again(archive, catalogue, calm, status):
     content = catalogue.read_bytes()
-    calm.folder, folder = None, calm.folder
+    calm.folder = None
     calm.files["/items.json"] = content
     calm.plans["/items.json"] = [f"status:{status}", "reset", "break:100"]
-    try:
-        stac, limits = source(f"{calm.url}/items.json")
-        assert stac.find("sentinel2", archive[1], WINDOW)
-        assert limits.requests == 4
-        calm.status = status
-        with pytest.raises(CropflowError, match=f"did not answer the search .*{status}"):
-            stac.find("sentinel2", archive[1], WINDOW)
-    finally:
-        calm.folder = folder
+    stac, limits = source(f"{calm.url}/items.json")
+    assert stac.find("sentinel2", archive[1], WINDOW)
+    assert limits.requests == 4
+    calm.status = status
+    with pytest.raises(CropflowError, match=f"did not answer the search .*{status}"):
+        stac.find("sentinel2", archive[1], WINDOW)
 
 
 @pytest.mark.parametrize(
@@ -352,15 +342,24 @@ def test_a_search_is_asked_again(archive, catalogue, calm, status):
     ],
 )
 def test_what_is_no_stac_is_named(archive, calm, content, expected):
-    calm.folder, folder = None, calm.folder
+    calm.folder = None
     calm.files["/odd"] = content.encode()
-    try:
-        with pytest.raises(CropflowError, match=expected):
-            source(f"{calm.url}/odd")[0].find("sentinel2", archive[1], WINDOW)
-        with pytest.raises(CropflowError, match=r"is gone .* expected a STAC service"):
-            source(f"{calm.url}/nowhere")[0].find("sentinel2", archive[1], WINDOW)
-    finally:
-        calm.folder = folder
+    with pytest.raises(CropflowError, match=expected):
+        source(f"{calm.url}/odd")[0].find("sentinel2", archive[1], WINDOW)
+    with pytest.raises(CropflowError, match=r"is gone .* expected a STAC service"):
+        source(f"{calm.url}/nowhere")[0].find("sentinel2", archive[1], WINDOW)
+
+
+def test_a_proxy_that_the_environment_names_is_used(calm, monkeypatch):
+    monkeypatch.setenv("http_proxy", calm.url)
+    monkeypatch.setenv("no_proxy", "")
+    calm.folder = None
+    calm.files["/items.json"] = b"{}"
+    connection = web.Web(Limits(1, 1000), 1)
+    assert connection.ask("GET", "http://service.invalid/items.json", cure="") == "{}"
+    monkeypatch.setenv("no_proxy", "service.invalid")
+    with pytest.raises(TransientError, match=r"NameResolutionError|NewConnectionError|Timeout"):
+        connection.ask("GET", "http://service.invalid/items.json", cure="")
 
 
 @pytest.fixture
@@ -468,12 +467,9 @@ def test_jpeg_2000_files_of_an_object_store_are_read_with_its_keys(archive, calm
         raster.write(values, 1)
     (scene, *_) = local(archive).find("sentinel2", archive[1], WINDOW)
     stac = StacSource(Imagery(source="stac", provider="copernicus"), Limits(2, 10_000))
-    calm.folder, folder = tmp_path, calm.folder
-    try:
-        grid = Grid(32631, 470_500.0, 5_449_000.0, 50, 60, 10.0)
-        read = stac.read(replace(scene, layers={"B02": "s3://eodata/Sentinel-2/B02.jp2"}), grid, ("B02",))
-    finally:
-        calm.folder = folder
+    calm.folder = tmp_path
+    grid = Grid(32631, 470_500.0, 5_449_000.0, 50, 60, 10.0)
+    read = stac.read(replace(scene, layers={"B02": "s3://eodata/Sentinel-2/B02.jp2"}), grid, ("B02",))
     np.testing.assert_array_equal(read["B02"].values, values[100:150, 50:110])
     assert calm.sent < file.stat().st_size / 4
     assert all("X-Amz-Signature=" in path for path, _ in calm.requests)
