@@ -21,12 +21,13 @@ from cropflow.config.imagery import Imagery
 from cropflow.config.sections import Season
 from cropflow.config.simulation import Landscape, Simulation
 from cropflow.errors import CropflowError
+from cropflow.files.accounts import account_of
 from cropflow.files.remote import GoneError, Limits, TransientError
 from cropflow.imagery import providers, web
 from cropflow.imagery.local import LocalSource
 from cropflow.imagery.scenes import SCL
 from cropflow.imagery.search import site_groups
-from cropflow.imagery.signing import Copernicus, PlanetaryComputer
+from cropflow.imagery.signing import Copernicus, PlanetaryComputer, Unsigned
 from cropflow.imagery.stac import StacSource
 from cropflow.regions.grid import Grid
 from cropflow.regions.sites import footprint
@@ -396,6 +397,48 @@ def test_addresses_are_signed_as_they_are_read_and_nowhere_else(archive, signed,
     assert tokens(signed) == 1
     assert "secret" not in "".join(f"{scene}{dict(scene.layers)}" for scene in scenes)
     assert "sig=secret" not in "".join(record.getMessage() for record in caplog.records if record.name != "httpcore")
+
+
+@pytest.mark.parametrize("fault", ["redirect", "reset", "status:503", "status:403", "break:50"])
+def test_no_log_repeats_a_signature_whatever_goes_wrong(archive, signed, caplog, fault):
+    caplog.set_level(logging.DEBUG)
+    grid = archive[1]["a"]
+    stac, _ = computer()
+    scene = next(one for one in stac.find("sentinel2", {"a": grid}, WINDOW) if one.outline.intersects(footprint(grid)))
+    signed.plans[httpx.URL(scene.layers["B02"]).path] = [fault]
+    if fault == "redirect":
+        # The new address is signed by whoever sent there.
+        signed.signatures.until["secret-of-the-redirect"] = time.monotonic() + 60
+    stac.read(scene, grid, ("B02",))
+    assert not signed.plans[httpx.URL(scene.layers["B02"]).path]
+    assert "secret" not in "".join(record.getMessage() for record in caplog.records)
+
+
+def test_an_account_of_the_users_own_is_sent_to_its_host_alone(archive, catalogue, calm, monkeypatch, tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password se-cret\ndefault login a password b\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    calm.files["/items.json"] = catalogue.read_bytes()
+    calm.folder = None
+    stac, _ = source(f"{calm.url}/items.json")
+    (scene, *_) = stac.find("sentinel2", archive[1], WINDOW)
+    calm.folder = archive[0]
+    stac.read(scene, archive[1]["a"], ("B02",))
+    assert {headers.get("authorization") for _, headers in calm.requests} == {"Basic bWU6c2UtY3JldA=="}
+    assert "se-cret" not in caplog.text + repr(Unsigned().sign(calm.url))
+    assert account_of("https://elsewhere.example/x") is None
+    assert account_of(calm.url) == "me:se-cret"
+    (tmp_path / "netrc").write_text("machine service.example login me password se-cret\n")
+    assert account_of("https://service.example/x") == "me:se-cret"
+    assert account_of("http://service.example/x") is None
+
+
+def test_a_broken_file_of_accounts_is_named_without_its_content(calm, monkeypatch, tmp_path):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me\nse-cret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with pytest.raises(CropflowError, match=r"Line \d of .*netrc") as caught:
+        source(f"{calm.url}/items.json")[0].find("sentinel2", {}, WINDOW)
+    assert "se-cret" not in str(caught.value)
 
 
 def test_a_token_that_the_service_forgot_is_renewed_once_for_all_threads(archive, signed):
