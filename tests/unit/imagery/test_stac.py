@@ -5,9 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 import logging
-import shutil
-import socket
-import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,6 +13,7 @@ import httpx
 import numpy as np
 import pytest
 import rasterio
+from stac_api import serving, write_items
 
 from cropflow.config.imagery import Imagery
 from cropflow.config.sections import Season
@@ -75,14 +73,7 @@ def calm(files, monkeypatch):
 @pytest.fixture(scope="module")
 def catalogue(archive, files, tmp_path_factory):
     """The archive's items with absolute hrefs, as one collection of items: its path."""
-    folder, _ = archive
-    items = [item for name in ("sentinel-2-l2a", "sentinel-1-grd") for item in features(folder, name)]
-    for item in items:
-        for asset in item["assets"].values():
-            asset["href"] = f"{files.url}/{asset['href'].removeprefix('./')}"
-    path = tmp_path_factory.mktemp("items") / "items.json"
-    path.write_text(json.dumps({"type": "FeatureCollection", "features": items}))
-    return path
+    return write_items(archive[0], files.url, tmp_path_factory.mktemp("items") / "items.json")
 
 
 def features(folder, name):
@@ -91,27 +82,9 @@ def features(folder, name):
 
 @pytest.fixture(scope="module")
 def api(catalogue):
-    """``rustac serve``, a STAC API of its own making: its address."""
-    program = shutil.which("rustac")
-    if program is None:
-        pytest.skip("rustac is missing; pip install -e '.[dev]' brings it")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"127.0.0.1:{port}"
-    command = [program, "serve", str(catalogue), "--create-collections", "--addr", address]
-    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(100):
-            try:
-                httpx.get(f"http://{address}/")
-                break
-            except httpx.TransportError:
-                time.sleep(0.1)
-        yield f"http://{address}"
-    finally:
-        running.terminate()
-        running.wait()
+    """The address of a STAC API that serves them."""
+    with serving(catalogue) as address:
+        yield address
 
 
 def source(url, **settings):
