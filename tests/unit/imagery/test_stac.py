@@ -209,6 +209,34 @@ def test_one_request_a_layer_is_planned_with_its_bytes(archive, api, calm):
     sizes = [request.bytes for request in planned]
     assert sizes[0] > sizes[1] > sizes[2] > 0
     assert 2e6 < sizes[0] < 6e6
+    assert [request.calls for request in planned] == [4, 3, 3]
+    jpeg = replace(scene, layers={"B02": "s3://eodata/B02_10m.jp2", "B05": "s3://eodata/B05_20m.jp2"})
+    assert [request.calls for request in stac.requests(jpeg, grid, ("B02", "B05"))] == [123, 83]
+
+
+def test_a_plan_counts_as_many_requests_as_are_made(archive, api, calm, tmp_path):
+    """Windows of a large file, each read by a source that has not seen it."""
+    values = np.random.default_rng(5).integers(1, 9000, (4096, 4096), dtype=np.uint16)
+    with rasterio.open(
+        tmp_path / "B02.tif", "w", driver="COG", height=4096, width=4096, count=1, dtype="uint16", crs="EPSG:32631",
+        transform=rasterio.transform.from_origin(470_000, 5_450_000, 10, 10), blocksize=512, overviews="NONE",
+    ) as raster:  # fmt: skip
+        raster.write(values, 1)
+    (scene, *_) = local(archive).find("sentinel2", archive[1], WINDOW)
+    calm.folder = tmp_path
+    scene = replace(scene, layers={"B02": f"{calm.url}/B02.tif"})
+    made = planned = 0
+    draw = np.random.default_rng(2)
+    for _ in range(12):
+        stac, limits = source(api)
+        row, column = (int(place) for place in draw.integers(0, 3000, 2))
+        height, width = (int(size) for size in draw.integers(100, 1000, 2))
+        grid = Grid(32631, 470_000.0 + 10 * column, 5_450_000.0 - 10 * row, height, width, 10.0)
+        (request,) = stac.requests(scene, grid, ("B02",))
+        read = stac.read(scene, grid, ("B02",))["B02"].values
+        np.testing.assert_array_equal(read, values[row : row + height, column : column + width])
+        made, planned = made + limits.requests, planned + request.calls
+    assert made == pytest.approx(planned, rel=0.15)
 
 
 def read_all(stac, scenes, grid, workers=8):
