@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from cropflow.errors import CropflowError
 from cropflow.files.earth_engine import pixel_request
 from cropflow.files.earth_engine_calls import called
 from cropflow.files.remote import Limits, TooLargeError, TransientError
+from cropflow.imagery.windows import decibel_mean, integer_mean
 from cropflow.regions.grid import Grid
 
 
@@ -130,20 +130,4 @@ def on_grid(values: NDArray[Any], cover: Grid, grid: Grid, *, categorical: bool)
     if categorical:
         return np.ascontiguousarray(values[::ratio, ::ratio])
     blocks = values.reshape(grid.height, ratio, grid.width, ratio)
-    return _mean_power(blocks) if values.dtype.kind == "f" else _mean(blocks)
-
-
-def _mean(blocks: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    """Mean of the values above 0 of each block, halves rounded up; ``(y, k, x, k)`` to ``(y, x)``."""
-    count = (blocks > 0).sum(axis=(1, 3), dtype=np.int64)
-    total = blocks.sum(axis=(1, 3), dtype=np.int64)
-    mean: NDArray[np.uint16] = ((2 * total + count) // np.maximum(2 * count, 1)).astype(np.uint16)
-    return mean
-
-
-def _mean_power(blocks: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean in linear power of the values in dB of each block; ``(y, k, x, k)`` to ``(y, x)``."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Mean of empty slice")
-        power = np.nanmean(np.asarray(10 ** (blocks / 10), np.float32), axis=(1, 3), dtype=np.float64)
-    return np.asarray(10 * np.log10(power.astype(np.float32)), np.float32)
+    return decibel_mean(blocks) if values.dtype.kind == "f" else integer_mean(blocks)

@@ -58,7 +58,9 @@ def export_scenes(
         CropflowError: If a scene cannot be read or is out of range, or no scene is left at any site.
     """
     written = [
-        _write_stored(store, name, grid, decisions[name], bands, reader, workers, cloud_score=cloud_score)
+        _write_stored(
+            store, name, grid, decisions[name], bands, assumed_baseline, reader, workers, cloud_score=cloud_score
+        )
         for name, grid in sorted(sites.items())
     ]
     refuse_nothing(written, "Check the season, imagery.<name>.maximum_cloud_percent and the places of the sites.")
@@ -84,6 +86,7 @@ def _write_stored(
     grid: Grid,
     decisions: Sequence[Decision],
     bands: tuple[str, ...],
+    assumed_baseline: str | None,
     reader: Reader,
     workers: int,
     *,
@@ -92,7 +95,7 @@ def _write_stored(
     """Write the scenes of a site as their provider stores them, offsets and all."""
 
     def read(scene: Scene) -> Frame:
-        pixels = read_scene(reader, scene, grid, bands, cloud_score=cloud_score)
+        pixels = read_scene(reader, scene, grid, bands, assumed_baseline, cloud_score=cloud_score)
         planes: dict[str, NDArray[Any]] = {"reflectance": pixels.reflectance, "scl": pixels.scl}
         if pixels.cloud_score is not None:
             planes[CLOUD_SCORE] = pixels.cloud_score

@@ -49,7 +49,15 @@ class Pixels:
 Reader = Callable[[Scene, Grid, Sequence[str]], dict[str, Layer]]
 
 
-def read_scene(read: Reader, scene: Scene, grid: Grid, bands: tuple[str, ...], *, cloud_score: bool = False) -> Pixels:
+def read_scene(
+    read: Reader,
+    scene: Scene,
+    grid: Grid,
+    bands: tuple[str, ...],
+    assumed_baseline: str | None = None,
+    *,
+    cloud_score: bool = False,
+) -> Pixels:
     """Read the bands and the scene classification of a scene on the grid of a site.
 
     Args:
@@ -57,6 +65,7 @@ def read_scene(read: Reader, scene: Scene, grid: Grid, bands: tuple[str, ...], *
         scene: The scene.
         grid: The grid of the site.
         bands: Names of the bands, in the order wanted.
+        assumed_baseline: Baseline of scenes that carry none.
         cloud_score: Read Cloud Score+ too.
 
     Raises:
@@ -68,7 +77,8 @@ def read_scene(read: Reader, scene: Scene, grid: Grid, bands: tuple[str, ...], *
     reflectance = np.stack([layers[band].values for band in bands])
     scl = classes.astype(np.uint8)
     clipped = 0
-    if scene.radiometry == HARMONISED and scene.baseline and has_offset(scene.baseline):
+    baseline = scene.baseline or assumed_baseline
+    if scene.radiometry == HARMONISED and baseline and has_offset(baseline):
         reflectance, clipped = restore_clipped(reflectance, scl, bands)
     valid = (classes > 0) & (reflectance > 0).all(axis=0)
     return Pixels(

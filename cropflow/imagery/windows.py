@@ -175,7 +175,7 @@ def _integers(values: NDArray[Any], nodata: float | None, path: str) -> NDArray[
     return values.astype(np.uint16)
 
 
-def _integer_mean(blocks: NDArray[np.uint16]) -> NDArray[np.uint16]:
+def integer_mean(blocks: NDArray[np.uint16]) -> NDArray[np.uint16]:
     """Mean of the pixels of each block that are not 0, halves up; ``(y, k, x, k)`` to ``(y, x)``."""
     count = (blocks > 0).sum(axis=(1, 3), dtype=np.int64)
     total = blocks.sum(axis=(1, 3), dtype=np.int64)
@@ -204,7 +204,8 @@ def _linear_mean(blocks: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray(np.nanmean(blocks, axis=(1, 3), dtype=np.float64), np.float32)
 
 
-def _decibel_mean(blocks: NDArray[np.float32]) -> NDArray[np.float32]:
+def decibel_mean(blocks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean in linear power of the values in dB of each block that are not NaN; ``(y, k, x, k)`` to ``(y, x)``."""
     return np.asarray(10 * np.log10(_linear_mean(np.asarray(10 ** (blocks / 10), np.float32))), np.float32)
 
 
@@ -230,7 +231,7 @@ class _Kind:
 
 
 _IN_WORDS = "integers, reflectance x 10000 or classes"
-_REFLECTANCE = _Kind("iu", _IN_WORDS, np.uint16, 0, _integers, _integer_mean)
+_REFLECTANCE = _Kind("iu", _IN_WORDS, np.uint16, 0, _integers, integer_mean)
 _CLASSES = _Kind("iu", _IN_WORDS, np.uint16, 0, _integers, None)
 _LINEAR = _Kind("f", "floating-point numbers", np.float32, math.nan, _linear, _linear_mean)
-_DECIBEL = _Kind("f", "floating-point numbers, backscatter in dB", np.float32, math.nan, _decibel, _decibel_mean)
+_DECIBEL = _Kind("f", "floating-point numbers, backscatter in dB", np.float32, math.nan, _decibel, decibel_mean)

@@ -44,9 +44,8 @@ def test_the_services_composite_is_ours_within_1(tmp_path, statistic):
     scenes = [decision.scene for decision in decisions if decision.kept]
     calendar = season_calendar(START, END, series)
     site = plan_site("a", GRID, scenes, calendar, imagery)
-    ((_, fetched),) = fetch_sites([site], imagery, series, PartStore(tmp_path / "work", limits), 1)
+    ((_, _, block),) = fetch_sites([site], imagery, series, PartStore(tmp_path / "work", limits), 1)
 
-    block = fetched.block
     pixels = [read_scene(source.read, scene, GRID, imagery.bands) for scene in scenes]
     reflectance = np.stack([one.reflectance for one in pixels]).astype(np.float64)
     scl = np.stack([one.scl for one in pixels])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pyproj
@@ -128,6 +129,22 @@ def test_the_export_gives_the_pixels_offsets_aside_and_counts_of_local_files(ser
         assert set(one[differing]) <= {1}
         unseen += int(differing.sum())
     assert local["clipped"].sum() - unseen == remote["clipped"].sum() > 0
+
+
+def test_an_assumed_baseline_restores_what_was_clipped_as_a_stated_one_does(served, simulated, tmp_path):
+    _, grids = simulated
+    opened, sites = source(), {"a": grids["a"]}
+    newer = {scene.time: scene for scene in opened.find("sentinel2", sites, WINDOW) if has_offset(scene.baseline)}
+    tables = []
+    for assumed in (None, "05.09"):
+        scenes = [replace(scene, baseline="") if assumed else scene for scene in newer.values()]
+        decisions = {"a": judge_scenes(scenes, footprint(grids["a"]), WINDOW, 100.0)}
+        store = zarr.open_group(str(tmp_path / f"{assumed}.zarr"), mode="w")
+        tables.append(export_scenes(store, sites, decisions, SENTINEL2_BANDS, assumed, opened.read))
+    stated, assumed = tables
+    assert stated["clipped"].sum() > 0
+    assert assumed["clipped"].tolist() == stated["clipped"].tolist()
+    assert assumed["sha256"].tolist() == stated["sha256"].tolist()
 
 
 def test_the_export_of_radar_gives_the_pixels_of_local_files(served, simulated, tmp_path):
