@@ -22,12 +22,15 @@ from rasterio.windows import Window
 from cropflow.errors import CropflowError, listing
 from cropflow.files.earth_engine_calls import asked
 from cropflow.files.map_items import ASSET_SCHEME
+from cropflow.files.remote import Limits
 
 logger = logging.getLogger(__name__)
 
 # Side of what is asked for at once. A request may hold 48 MiB, a byte of mask per pixel included, and 32,768 pixels a
 # side: this one takes 20 MiB of 32-bit integers, and little is lost when it has to be asked for again.
 TILE_PIXELS = 2048
+# Of all bands that a process reads, as imagery has them where the config says nothing.
+LIMITS = Limits(at_once=8, per_second=20.0)
 # Narrowest first: a band declares the range of its values, and not a type.
 INTEGERS = ("uint8", "int8", "uint16", "int16", "int32")
 # Images of a collection that a message names.
@@ -60,7 +63,7 @@ class AssetBand:
         """
         self.name = address
         self._id = address.removeprefix(ASSET_SCHEME)
-        asset = asked(address, lambda ee: ee.data.getAsset(self._id))
+        asset = asked(address, lambda ee: ee.data.getAsset(self._id), LIMITS)
         if asset.get("type") != "IMAGE":
             raise CropflowError(
                 f"{address} is of type {asset.get('type')}; expected an IMAGE{_images_of(address, asset)}. Name one."
@@ -101,7 +104,7 @@ class AssetBand:
     def _tile(self, row: int, column: int, height: int, width: int) -> NDArray[Any]:
         corner = self.transform @ Affine.translation(column, row)
         request = pixel_request(self._id, [self._band], self._crs, corner, height, width)
-        content = asked(self.name, lambda ee: ee.data.getPixels(request))
+        content = asked(self.name, lambda ee: ee.data.getPixels(request), LIMITS)
         try:
             stored: NDArray[Any] = np.load(io.BytesIO(content), allow_pickle=False)[self._band]
         except (ValueError, IndexError, EOFError) as error:
@@ -139,7 +142,8 @@ def _images_of(address: str, asset: Mapping[str, Any]) -> str:
     if asset.get("type") != "IMAGE_COLLECTION":
         return ""
     name = address.removeprefix(ASSET_SCHEME)
-    found = asked(address, lambda ee: ee.data.listAssets({"parent": name, "pageSize": MOST_NAMED}))["assets"]
+    query = {"parent": name, "pageSize": MOST_NAMED}
+    found = asked(address, lambda ee: ee.data.listAssets(query), LIMITS)["assets"]
     # The service sends a page; whether there are more images than that it does not say.
     return f", such as {listing([image['id'] for image in found])}" if found else ", and it holds none"
 

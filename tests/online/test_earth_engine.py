@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import datetime
-import os
 import re
-import socket
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -15,31 +11,13 @@ import pytest
 from cropflow.config.imagery import SENTINEL2_BANDS, Imagery
 from cropflow.errors import CropflowError
 from cropflow.files.class_rasters import open_classes
-from cropflow.files.earth_engine_calls import HIGH_VOLUME, KEY_FILE
 from cropflow.files.remote import Limits
 from cropflow.imagery.earth_engine import EarthEngineSource
 from cropflow.imagery.scenes import SCL
 from cropflow.labels.legend import read_table
 from cropflow.regions.grid import Grid
 
-STORE = Path("~/.config/earthengine/credentials").expanduser()
-
-
-def reachable() -> bool:
-    """Whether the service can be connected to."""
-    try:
-        socket.create_connection((urlsplit(HIGH_VOLUME).hostname, 443), timeout=5).close()
-    except OSError:
-        return False
-    return True
-
-
-ACCOUNT = bool(os.environ.get(KEY_FILE)) or STORE.is_file()
-
-pytestmark = [
-    pytest.mark.skipif(not ACCOUNT, reason="an account of Earth Engine is missing"),
-    pytest.mark.skipif(ACCOUNT and not reachable(), reason="Earth Engine is out of reach"),
-]
+pytestmark = pytest.mark.usefixtures("account")
 
 COLLECTION = "JRC/D5/EUCROPMAP/V1"
 

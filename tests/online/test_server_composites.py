@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +12,6 @@ from cropflow.composites.periods import season_calendar, solar_days
 from cropflow.composites.server_fetch import fetch_sites, plan_site
 from cropflow.composites.server_parts import PartStore
 from cropflow.config.imagery import Imagery, Series
-from cropflow.files.earth_engine_calls import KEY_FILE
 from cropflow.files.remote import Limits
 from cropflow.imagery.choosing import choose_scenes
 from cropflow.imagery.earth_engine import EarthEngineSource
@@ -22,11 +19,7 @@ from cropflow.imagery.sentinel2 import read_scene
 from cropflow.regions.grid import Grid
 from cropflow.regions.sites import centre
 
-STORE = Path("~/.config/earthengine/credentials").expanduser()
-
-pytestmark = pytest.mark.skipif(
-    not (os.environ.get(KEY_FILE) or STORE.is_file()), reason="an account of Earth Engine is missing"
-)
+pytestmark = pytest.mark.usefixtures("account")
 
 # Fields of the Beauce; baselines of both sides of 04.00 in the archive of these months.
 GRID = Grid(32631, 396_000.0, 5_339_480.0, 31, 33, 10.0)

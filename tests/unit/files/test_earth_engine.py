@@ -52,6 +52,15 @@ def test_a_large_part_is_asked_for_in_tiles(earth_engine, monkeypatch):
     assert sides == [(32, 32), (32, 32), (32, 6), (17, 32), (17, 32), (17, 6)]
 
 
+def test_every_request_waits_for_its_turn(earth_engine):
+    earth_engine.add(NAME, VALUES, TRANSFORM)
+    before = assets.LIMITS.requests
+    with open_classes(ADDRESS) as asset:
+        asset.read(Span(7, 11, 20, 30))
+    # The description of the service twice and its algorithms, then the asset and its pixels.
+    assert assets.LIMITS.requests - before == 3 + 2
+
+
 def test_a_tile_of_the_widest_type_is_within_what_the_service_sends(earth_engine):
     earth_engine.add(NAME, np.ones((2048, 3000), dtype=np.int32), TRANSFORM)
     with open_classes(ADDRESS) as asset:
