@@ -129,15 +129,14 @@ def _choose(
 ) -> dict[str, list[Decision]]:
     """Site -> decision on every scene, those that fall into no period dropped."""
     from cropflow.composites.server_catalogue import leave_out_unseen
-    from cropflow.imagery import catalog
     from cropflow.imagery.choosing import check_taken, choose_scenes, taken
+    from cropflow.imagery.stored import told
 
     judged = choose_scenes(imagery, "sentinel2", scenes, grids, window)
     decisions = {name: leave_out_unseen(found, calendar) for name, found in judged.items()}
     for name, found in decisions.items():
         left = sum(decision.kept for decision in found)
-        dropped = ", ".join(f"{kind} {count}" for kind, count in catalog.reasons(found).items())
-        log.info("site %s: kept %d of %d scenes%s", name, left, len(found), f" (dropped: {dropped})" if dropped else "")
+        log.info("site %s: kept %d of %d scenes%s", name, left, len(found), told(found))
         if not left:
             log.warning("site %s has no scene: all its composites are nodata", name)
     if not taken(decisions):

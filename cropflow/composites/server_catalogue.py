@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas
 
 from cropflow.composites.periods import Calendar
-from cropflow.imagery.catalog import Decision
+from cropflow.imagery.catalog import Decision, described
 from cropflow.imagery.names import has_offset
 
 
@@ -44,14 +44,7 @@ def server_catalogue(sites: Mapping[str, Sequence[Decision]], assumed_baseline: 
             taken_off = decision.kept and has_offset(baseline)
             rows.append(
                 {
-                    "scene": scene.id,
-                    "site": site,
-                    "sensor": scene.sensor,
-                    "time": scene.stamp,
-                    "platform": scene.platform,
-                    "tile": scene.tile,
-                    "relative_orbit": scene.relative_orbit,
-                    "radiometry": scene.radiometry,
+                    **described(scene, site),
                     "baseline": baseline,
                     "offset": 0,
                     "offset_reason": f"harmonised by the provider, baseline {baseline}" if taken_off else "",

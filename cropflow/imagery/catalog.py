@@ -217,6 +217,20 @@ def check_unknown_clouds(scenes: Sequence[Scene], maximum_cloud_percent: float) 
         )  # fmt: skip
 
 
+def described(scene: Scene, site: str) -> dict[str, str | int]:
+    """The columns with which every catalogue begins: what a record tells of a scene at a site."""
+    return {
+        "scene": scene.id,
+        "site": site,
+        "sensor": scene.sensor,
+        "time": scene.stamp,
+        "platform": scene.platform,
+        "tile": scene.tile,
+        "relative_orbit": scene.relative_orbit,
+        "radiometry": scene.radiometry,
+    }
+
+
 def reasons(decisions: Iterable[Decision]) -> dict[str, int]:
     """Count dropped scenes by the kind of reason, sorted by name."""
     kinds = Counter(decision.reason.partition(":")[0] for decision in decisions if not decision.kept)

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from cropflow.errors import CropflowError
 from cropflow.files.cubes import add_array, add_site
-from cropflow.imagery.catalog import Decision, reasons
+from cropflow.imagery.catalog import Decision, described, reasons
 from cropflow.imagery.offsets import Evidence
 from cropflow.imagery.scenes import Scene
 from cropflow.regions.grid import Grid
@@ -232,14 +232,7 @@ def catalogue(
             facts = known[scene.source] if decision.kept else {}
             rows.append(
                 {
-                    "scene": scene.id,
-                    "site": site.name,
-                    "sensor": scene.sensor,
-                    "time": scene.stamp,
-                    "platform": scene.platform,
-                    "tile": scene.tile,
-                    "relative_orbit": scene.relative_orbit,
-                    "radiometry": scene.radiometry,
+                    **described(scene, site.name),
                     **own(scene, facts),
                     # Scenes dropped on metadata were never looked at.
                     "valid_share": facts.get("valid_share", 0.0 if decision.reason == EMPTY else math.nan),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib.util
 import json
 import threading
@@ -161,6 +162,23 @@ def export(tmp_path: Path):
         return read_table(folder / f"{sensor}.parquet"), zarr.open_group(str(folder / f"{sensor}.zarr"), mode="r")
 
     return run
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory):
+    """Folder of an archive of April to mid-June 2023 with all its faults, and the grids of its two landscapes."""
+    from cropflow.config.sections import Season
+    from cropflow.config.simulation import Landscape, Simulation
+    from cropflow.simulation.archive import write_archive
+    from cropflow.simulation.landscape import make_landscape
+
+    squares = {"a": Landscape(centre=(2.6, 49.2), side_km=0.6), "b": Landscape(centre=(9.3, 47.9), side_km=0.3)}
+    made = Simulation(seed=6, landscapes=squares, seasons=("s",), imagery_seasons=("s",))
+    lands = [make_landscape(name, square, made) for name, square in made.landscapes.items()]
+    folder = tmp_path_factory.mktemp("archive")
+    season = Season(start=datetime.date(2023, 4, 1), end=datetime.date(2023, 6, 15))
+    write_archive(folder, lands, made, {"s": season})
+    return folder, {land.name: land.grid for land in lands}
 
 
 class Counted:

@@ -16,8 +16,6 @@ from earth_engine_archive import SCORE_OF_CLASS, Archive
 from earth_engine_faults import KINDS, Faults
 
 from cropflow.config.imagery import SENTINEL2_BANDS, Imagery
-from cropflow.config.sections import Season
-from cropflow.config.simulation import Landscape, Simulation
 from cropflow.errors import CropflowError
 from cropflow.files import earth_engine_transport as transport
 from cropflow.files import remote
@@ -36,23 +34,10 @@ from cropflow.imagery.scenes import SCL
 from cropflow.imagery.sentinel2 import read_scene
 from cropflow.regions.grid import Grid, snapped_grid
 from cropflow.regions.sites import footprint
-from cropflow.simulation.archive import write_archive
-from cropflow.simulation.landscape import make_landscape
 
 START, END = datetime.date(2023, 4, 1), datetime.date(2023, 6, 15)
 WINDOW = (START, END)
 LAYERS = (*SENTINEL2_BANDS, SCL)
-
-
-@pytest.fixture(scope="module")
-def simulated(tmp_path_factory):
-    """Folder of an archive of two landscapes, and the grid of each."""
-    squares = {"a": Landscape(centre=(2.6, 49.2), side_km=0.6), "b": Landscape(centre=(9.3, 47.9), side_km=0.3)}
-    made = Simulation(seed=6, landscapes=squares, seasons=("s",), imagery_seasons=("s",))
-    lands = [make_landscape(name, square, made) for name, square in made.landscapes.items()]
-    folder = tmp_path_factory.mktemp("archive")
-    write_archive(folder, lands, made, {"s": Season(start=START, end=END)})
-    return folder, {land.name: land.grid for land in lands}
 
 
 @pytest.fixture(scope="module")

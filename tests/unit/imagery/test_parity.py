@@ -17,14 +17,10 @@ from typer.testing import CliRunner
 
 from cropflow.composites.command import app as composites
 from cropflow.config.imagery import SENTINEL2_BANDS
-from cropflow.config.sections import Season
-from cropflow.config.simulation import Landscape, Simulation
 from cropflow.files.tables import read_table, write_table
 from cropflow.imagery.command import app as imagery
 from cropflow.imagery.names import NATIVE_10M
 from cropflow.regions.sites import sites_table
-from cropflow.simulation.archive import write_archive
-from cropflow.simulation.landscape import make_landscape
 
 START, END = datetime.date(2023, 4, 1), datetime.date(2023, 6, 15)
 SEASON = json.dumps({"start": str(START), "end": str(END)})
@@ -39,17 +35,6 @@ METADATA = """<?xml version="1.0"?>
   <Cloud_Coverage_Assessment>{cloud}</Cloud_Coverage_Assessment>
 </n1:Level-2A_User_Product>
 """
-
-
-@pytest.fixture(scope="module")
-def simulated(tmp_path_factory):
-    """Folder of an archive with all its faults, and the sites of two landscapes."""
-    squares = {"a": Landscape(centre=(2.6, 49.2), side_km=0.6), "b": Landscape(centre=(9.3, 47.9), side_km=0.3)}
-    made = Simulation(seed=6, landscapes=squares, seasons=("s",), imagery_seasons=("s",))
-    lands = [make_landscape(name, square, made) for name, square in made.landscapes.items()]
-    folder = tmp_path_factory.mktemp("archive")
-    write_archive(folder, lands, made, {"s": Season(start=START, end=END)})
-    return folder, {land.name: land.grid for land in lands}
 
 
 def write_products(archive: Path, folder: Path) -> Path:
