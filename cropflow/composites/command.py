@@ -104,12 +104,9 @@ def composites(
 def _check_bands(sites: Sequence[Scenes], series: Series) -> None:
     """Refuse scenes that lack what the settings look at, before any pixel is read."""
     from cropflow.composites.reducers import check_bands
-    from cropflow.composites.shadows import shadow_positions
 
     for site in sites:
         check_bands(series, site.bands, f"site {site.site}")
-        if series.mask.shadows:
-            shadow_positions(site.bands, f"site {site.site}")
 
 
 def _windows(series: Series, queries: Path | None, parcels: Path | None) -> dict[str, SiteWindow] | None:

@@ -69,6 +69,7 @@ def fetch(
     statistic and counts; gaps are filled here. Needs an account; a resumed run asks for no part again.
     """
     from cropflow.composites.periods import season_calendar
+    from cropflow.composites.reducers import check_bands
     from cropflow.composites.server_catalogue import server_catalogue
     from cropflow.composites.server_fetch import plan_site
     from cropflow.composites.server_parts import PartStore
@@ -95,6 +96,7 @@ def fetch(
     refused = refused_option("<name>", series, "<name>", chosen)
     if refused:
         raise CropflowError(f"{refused}.")
+    check_bands(series, chosen.bands, "imagery.<name>.bands")
     calendar = season_calendar(dates.start, dates.end, series)
     scenes, grids = read_found(found), read_sites(sites)
     decisions = _choose(scenes, grids, whole_months(dates.start, dates.end), calendar, chosen)

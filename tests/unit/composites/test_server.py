@@ -366,7 +366,6 @@ def test_what_cannot_be_halved_any_more_is_told(fetch, service):
 
 def test_an_image_that_is_gone_is_told(fetch, scenes, images):
     images.gone.add(scenes[0].source)
-    images.load.cache_clear()
     with pytest.raises(CropflowError, match=r"rests on an image that Earth Engine has no more"):
         fetch()
 
