@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cropflow.composites.fetch_command import VERB, OneVerbOrMore, fetch
+from cropflow.composites.server.command import VERB, OneVerbOrMore, fetch
 from cropflow.errors import CropflowError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def composites(
     import zarr
 
     from cropflow.composites.axes import site_axes
-    from cropflow.composites.radar_store import write_radar
+    from cropflow.composites.radar.store import write_radar
     from cropflow.composites.sources import check_radar, check_scenes, is_radar
     from cropflow.composites.store import write_composites
     from cropflow.config.base import dump

@@ -30,7 +30,7 @@ from cropflow.files.cubes import create_store
 from cropflow.files.remote import Limits
 from cropflow.files.tables import read_table, write_table
 from cropflow.imagery.catalog import judge_scenes
-from cropflow.imagery.earth_engine import EarthEngineSource
+from cropflow.imagery.earth_engine.source import EarthEngineSource
 from cropflow.imagery.export import export_scenes
 from cropflow.imagery.found import write_found
 from cropflow.imagery.items import find_items

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import zarr
 
     from cropflow.composites.periods import Calendar
-    from cropflow.composites.server_fetch import ServerSite
-    from cropflow.composites.server_parts import PartStore
+    from cropflow.composites.server.fetch import ServerSite
+    from cropflow.composites.server.parts import PartStore
     from cropflow.composites.store import Counts
     from cropflow.config.imagery import Imagery, Series
     from cropflow.imagery.catalog import Decision
@@ -70,9 +70,9 @@ def fetch(
     """
     from cropflow.composites.periods import season_calendar
     from cropflow.composites.reducers import check_bands
-    from cropflow.composites.server_catalogue import server_catalogue
-    from cropflow.composites.server_fetch import plan_site
-    from cropflow.composites.server_parts import PartStore
+    from cropflow.composites.server.catalogue import server_catalogue
+    from cropflow.composites.server.fetch import plan_site
+    from cropflow.composites.server.parts import PartStore
     from cropflow.composites.store import manifest_counts
     from cropflow.config.base import dump
     from cropflow.config.imagery import Imagery, Series
@@ -130,7 +130,7 @@ def _choose(
     scenes: Sequence[Scene], grids: Mapping[str, Grid], window: Window, calendar: Calendar, imagery: Imagery
 ) -> dict[str, list[Decision]]:
     """Site -> decision on every scene, those that fall into no period dropped."""
-    from cropflow.composites.server_catalogue import leave_out_unseen
+    from cropflow.composites.server.catalogue import leave_out_unseen
     from cropflow.imagery import catalog
     from cropflow.imagery.choosing import check_taken, choose_scenes, taken
 
@@ -164,7 +164,7 @@ def _write(
     from tqdm import tqdm
 
     from cropflow.composites.progress import tell_periods
-    from cropflow.composites.server_fetch import fetch_sites, site_parts
+    from cropflow.composites.server.fetch import fetch_sites, site_parts
     from cropflow.composites.store import count_block, create_arrays, write_block
 
     periods = {"periods": [day.isoformat() for day in calendar.starts]}
