@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from cropflow.config.addresses import public
 from cropflow.errors import CropflowError
+from cropflow.files.accounts import LOOPBACK
 from cropflow.files.earth_engine_transport import Transport, in_turn
 from cropflow.files.remote import (
     ATTEMPTS,
@@ -37,7 +38,6 @@ ADDRESS = "CROPFLOW_EE_URL"
 KEY_FILE = "GOOGLE_APPLICATION_CREDENTIALS"
 # Made for many small requests of programs.
 HIGH_VOLUME = "https://earthengine-highvolume.googleapis.com"
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 # What the service says, with status 400, of a request that it would answer in smaller parts.
 TOO_LARGE = re.compile(
     r"memory limit exceeded|request size .* must be|grid dimensions .* must be|timed out",

@@ -5,6 +5,7 @@ The client's own transports have one connection each, and are not made for sever
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
@@ -51,6 +52,8 @@ class Transport:
     """
 
     def __init__(self) -> None:
+        # A line per request, with the account's project in it, would bury all others.
+        logging.getLogger("httpx").setLevel(logging.WARNING)
         pool = httpx.Limits(max_connections=MOST_AT_ONCE, max_keepalive_connections=MOST_AT_ONCE)
         timeout = httpx.Timeout(DEADLINE_S, connect=CONNECT_S, pool=None)
         self._client = httpx.Client(limits=pool, timeout=timeout)

@@ -210,7 +210,7 @@ def export(
             done = collect_remote(order, origin, ledger, limits, write)
         for one in done.fetches:
             if pace:
-                write_pace(pace, origin_of(chosen), one.fetched, one.bytes, one.seconds, chosen.requests_at_once)
+                write_pace(pace, origin_of(chosen), one.requests, one.bytes, one.seconds, chosen.requests_at_once)
     else:
         done = collect_local(order, origin, write)
     write_table(catalogue, done.table)

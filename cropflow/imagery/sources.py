@@ -33,7 +33,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Request:
-    """What one request to a service brings: some layers of a scene on a part of a site's grid.
+    """What is fetched of a service at once: some layers of a scene on a part of a site's grid.
 
     Attributes:
         layers: Names of the layers.
@@ -42,6 +42,7 @@ class Request:
         height: Rows of the part.
         width: Columns of the part.
         bytes: Estimate of what is sent, bytes.
+        calls: Estimate of how often the service is asked for it: where files are read by ranges, more than once.
     """
 
     layers: tuple[str, ...]
@@ -50,6 +51,7 @@ class Request:
     height: int
     width: int
     bytes: int
+    calls: int = 1
 
 
 class Source(Protocol):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import logging
-import netrc
 import os
 import re
 import shutil
@@ -18,6 +17,7 @@ import httpx
 from cropflow import __version__
 from cropflow.config.addresses import public
 from cropflow.errors import CropflowError
+from cropflow.files.accounts import netrc_file
 from cropflow.files.atomic import atomic_file
 from cropflow.labels.transfer import AbsentError, Patience, fetch
 
@@ -95,20 +95,9 @@ def _client(url: str, patience: Patience) -> httpx.Client:
 
 
 def _netrc() -> httpx.NetRCAuth | None:
-    """Credentials by host, from ``$NETRC`` or ``~/.netrc``; None where there is no such file."""
-    path = Path(os.environ.get("NETRC") or Path.home() / ".netrc")
-    if not path.is_file():
-        return None
-    try:
-        return httpx.NetRCAuth(str(path))
-    except netrc.NetrcParseError as error:
-        # The parser's own message quotes the line, which may hold a password.
-        raise CropflowError(
-            f"Line {error.lineno} of {path} is no entry of a netrc file; "
-            "expected 'machine <host> login <user> password <password>'."
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise CropflowError(f"{path} cannot be read: {type(error).__name__}; expected a netrc file of yours.") from None
+    """Credentials by host; None where there is no file of them."""
+    path = netrc_file()
+    return None if path is None else httpx.NetRCAuth(str(path))
 
 
 @contextmanager

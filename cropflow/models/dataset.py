@@ -127,7 +127,8 @@ def read_samples(places: Sequence[str], folders: Sequence[Path]) -> Samples:
         folders: Its folder of samples, which holds ``patches/``.
 
     Raises:
-        CropflowError: If a file is missing, or the places differ in sensors, bands, periods, legend or patch size.
+        CropflowError: If a file is missing, or the places differ in sensors, bands, periods, radiometry, legend or
+            patch size.
     """
     if len(places) != len(folders) or not places:
         raise CropflowError(f"{len(places)} places and {len(folders)} folders of samples; expected one folder each.")
@@ -138,7 +139,7 @@ def read_samples(places: Sequence[str], folders: Sequence[Path]) -> Samples:
         if different:
             raise CropflowError(
                 f"{patches.place} has {different}, as {first.place} has. "
-                "Train on places of one sample set whose seasons are equally long."
+                "Train on places of one sample set whose seasons are equally long and whose radar is of one radiometry."
             )
         for key in ("legend", "patch_size"):
             if told[key] != about[key]:

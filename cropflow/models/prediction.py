@@ -211,11 +211,11 @@ def check_series(predictor: Predictor, layouts: Sequence[Layout], where: str) ->
         where: What they are called in the message.
 
     Raises:
-        CropflowError: If sensors, bands or their order, or the numbers of periods, differ.
+        CropflowError: If sensors, bands or their order, the numbers of periods, or radiometries differ.
     """
     different = differences(layouts, predictor.layouts)
     if different:
         raise CropflowError(
             f"{where} has {different}, which the model was trained with. Give composites of its sensors and bands, "
-            "and a season as long as the one it was trained on."
+            "in the same radiometry, and a season as long as the one it was trained on."
         )

@@ -59,12 +59,14 @@ class Layout:
         bands: All bands in order; the derived ones come last.
         indices: The derived bands, index x 10000, stored ``INDEX_SHIFT`` higher.
         periods: First day of each period, ISO 8601.
+        radiometry: Sentinel-1: ``sigma0`` or ``gamma0``; empty for Sentinel-2.
     """
 
     sensor: str
     bands: tuple[str, ...]
     indices: tuple[str, ...]
     periods: tuple[str, ...]
+    radiometry: str = ""
 
     @property
     def kind(self) -> Kind:
@@ -93,12 +95,13 @@ class Layout:
             "nodata": self.kind.nodata,
             "unit": self.kind.unit,
             "shifts": list(self.shifts),
-        }
+        } | ({"radiometry": self.radiometry} if self.radiometry else {})
 
 
 def layout_of(content: Mapping[str, Any]) -> Layout:
     """Read what :meth:`Layout.told` gave."""
-    return Layout(str(content["sensor"]), tuple(content["bands"]), tuple(content["indices"]), tuple(content["periods"]))
+    bands, indices, periods = (tuple(content[key]) for key in ("bands", "indices", "periods"))
+    return Layout(str(content["sensor"]), bands, indices, periods, str(content.get("radiometry", "")))
 
 
 def differences(found: Sequence[Layout], expected: Sequence[Layout]) -> str:
@@ -119,6 +122,9 @@ def differences(found: Sequence[Layout], expected: Sequence[Layout]) -> str:
             return f"the bands {', '.join(one.bands)} of {one.sensor}; expected {', '.join(other.bands)}"
         if len(one.periods) != len(other.periods):
             return f"{len(one.periods)} periods of {one.sensor}; expected {len(other.periods)}"
+        # sigma0 and gamma0 differ by some dB: a model of one reads the other wrongly.
+        if one.radiometry != other.radiometry:
+            return f"{one.radiometry or 'no radiometry'} of {one.sensor}; expected {other.radiometry or 'none'}"
     return ""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -109,8 +109,8 @@ def read_composites(stores: Mapping[str, Path], sites: Mapping[str, Grid]) -> Co
         The composites of the sites.
 
     Raises:
-        CropflowError: If a site is missing, lies on another grid, lacks an array, or has other bands or periods than
-            the others.
+        CropflowError: If a site is missing, lies on another grid, lacks an array, has other bands, periods or
+            radiometry than the others, or the directions of Sentinel-1 differ in radiometry.
     """
     layouts: list[Layout] = []
     groups: dict[str, dict[str, zarr.Group]] = {site: {} for site in sites}
@@ -128,10 +128,11 @@ def read_composites(stores: Mapping[str, Path], sites: Mapping[str, Grid]) -> Co
             groups[site][sensor] = group
         if len(axes) != 1:
             raise CropflowError(
-                f"The sites of {path} have {len(axes)} sets of bands and periods; expected one. "
+                f"The sites of {path} have {len(axes)} sets of bands, periods and radiometry; expected one. "
                 "Composite the scenes again."
             )
         layouts.append(next(iter(found.values())))
+    _check_radiometry(layouts)
     whole = tuple(layouts)
     return Composites(whole, {site: SiteComposites(whole, groups[site], grid) for site, grid in sites.items()})
 
@@ -152,7 +153,17 @@ def _site_group(store: zarr.Group, site: str, grid: Grid, path: Path) -> zarr.Gr
 def _site_layout(group: zarr.Group, sensor: str) -> Layout:
     attributes: dict[str, Any] = group.attrs.asdict()
     indices = tuple(attributes.get("indices", ()))
-    return Layout(sensor, (*attributes["bands"], *indices), indices, tuple(attributes["periods"]))
+    bands, periods = (*attributes["bands"], *indices), tuple(attributes["periods"])
+    return Layout(sensor, bands, indices, periods, str(attributes.get("radiometry", "")))
+
+
+def _check_radiometry(layouts: Sequence[Layout]) -> None:
+    told = {layout.sensor: layout.radiometry for layout in layouts if layout.radiometry}
+    if len(set(told.values())) > 1:
+        raise CropflowError(
+            f"Sensors of a set mix radiometries: {listing(f'{name} {kind}' for name, kind in told.items())}; expected "
+            "one, for the two differ by some dB. Take both directions from one collection of Sentinel-1."
+        )
 
 
 def _check_arrays(group: zarr.Group, layout: Layout, grid: Grid, where: str) -> None:

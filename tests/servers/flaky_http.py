@@ -13,6 +13,7 @@ other requests each meets one of ``FAULTS`` at random, by ``server.seed``. Behav
 ``page``           answer 200 with an HTML page
 ``status:S``       answer with status S
 ``status:S:W``     the same, asking to wait W seconds
+``redirect``       answer with status 302 and an address that carries a secret, where the file is
 ``ignore range``   answer 200 with the whole file although a range is asked for
 ``wrong range``    answer 206 with a range that was not asked for
 ``no length``      answer 200 without a length; the end of the connection ends the file
@@ -151,6 +152,8 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "status" or server.status != 200:
             status, _, wait = (rest or str(server.status)).partition(":")
             self._head(int(status), 0, {"Retry-After": wait} if wait else {})
+        elif kind == "redirect":
+            self._head(302, 0, {"Location": f"{parts.path}?sig=secret-of-the-redirect"})
         elif kind == "reset":
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()

@@ -46,6 +46,7 @@ class Fetched:
         units: Units wanted.
         kept: Units that earlier runs had brought.
         fetched: Units that came now.
+        requests: Requests that were made for them, those that failed too.
         bytes: Size of the pixels that came now, uncompressed.
         seconds: How long it took.
         gone: Site and source of scenes that are not there any more -> what the service said.
@@ -56,6 +57,7 @@ class Fetched:
     units: int
     kept: int = 0
     fetched: int = 0
+    requests: int = 0
     bytes: int = 0
     seconds: float = 0.0
     gone: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -108,7 +110,7 @@ def fetch(units: Sequence[Unit], source: Source, ledger: Ledger, limits: Limits,
         CropflowError: If a failure is final, at once.
     """
     done = Fetched(len(units))
-    begun = time.monotonic()
+    begun, before = time.monotonic(), limits.requests
     failed: set[tuple[str, str]] = set()
     waiting = iter(units)
     with ThreadPoolExecutor(at_once) as pool, tqdm(total=len(units), unit="request", disable=None) as bar:
@@ -134,6 +136,7 @@ def fetch(units: Sequence[Unit], source: Source, ledger: Ledger, limits: Limits,
             limits.stop()
             pool.shutdown(cancel_futures=True)
             raise
+    done.requests = limits.requests - before
     _log(done)
     return done
 

@@ -82,7 +82,7 @@ def write_pace(file: Path, origin: str, requests: int, size: int, seconds: float
     Args:
         file: Where it is kept.
         origin: The service.
-        requests: Requests that were answered.
+        requests: Requests that were made.
         size: Their bytes.
         seconds: How long all took together.
         at_once: Requests in flight.

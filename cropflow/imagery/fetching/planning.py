@@ -30,7 +30,7 @@ class SitePlan:
         found: Scenes found.
         wanted: Scenes taken by their metadata.
         dropped: Kind of reason -> scenes; with those wanted they add up to those found.
-        requests: Requests to the service; 0 where scenes are local.
+        requests: Estimate of the requests to the service; 0 where scenes are local.
         bytes: Estimate of what is sent.
         read: Estimate of what the service reads: more than is sent where it makes the composites.
         pixels: Bytes of the pixels of all layers as they are kept until the store is finished.
@@ -180,7 +180,8 @@ def _site_plan(
         answers = math.ceil(1.5 * sent / ANSWER_BYTES)
         return SitePlan(*counts, requests=answers, bytes=sent, read=size, pixels=sent, stored=sent)
     kept = sum(_value_bytes(scene) * len(layers[scene.source]) for scene in scenes) * pixels
-    return SitePlan(*counts, requests=len(asked), bytes=size, read=size, pixels=kept, stored=stored)
+    calls = sum(one.calls for one in asked)
+    return SitePlan(*counts, requests=calls, bytes=size, read=size, pixels=kept, stored=stored)
 
 
 def _value_bytes(scene: Scene) -> int:

@@ -121,7 +121,10 @@ class _Connection(StacApiIO):
 def _document(
     web: Web, method: str, url: str, headers: Mapping[str, str] | None = None, body: Mapping[str, Any] | None = None
 ) -> str:
-    cure = "Check imagery.<name>.provider or url: the service wants an account, or a right that you lack."
+    cure = (
+        "Check imagery.<name>.provider or url: the service wants an account, such as one for its host in ~/.netrc, or "
+        "a right that you lack."
+    )
     try:
         return web.ask(method, url, cure=cure, body=body, headers=headers)
     except GoneError as error:

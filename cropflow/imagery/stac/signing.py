@@ -15,23 +15,23 @@ from cropflow.config.addresses import public
 from cropflow.errors import CropflowError
 from cropflow.files.remote import GoneError, TransientError
 from cropflow.imagery.items import Item
-from cropflow.imagery.stac.web import Signed, Web
+from cropflow.imagery.stac.web import Signed, Web, own_account
 
 # A signature with less time left is made anew: a request may wait for its turn, and take its time.
 SLACK_S = 300.0
 
 
 class Unsigned:
-    """A :class:`cropflow.imagery.stac.web.Signer` of files that anybody may read."""
+    """A :class:`cropflow.imagery.stac.web.Signer` of files that anybody may read, or the account of ``~/.netrc``."""
 
     def sign(self, address: str) -> Signed:
-        """The address as it is."""
+        """The address as it is, with the user's own account of its host."""
         if urlsplit(address).scheme not in ("http", "https"):
             raise CropflowError(
                 f"{public(address)} is no http(s) address; expected one, or the provider that reads such addresses. "
                 "Set imagery.<name>.provider, or choose another collection."
             )
-        return Signed(address)
+        return Signed(address, own_account(address))
 
     def renew(self, address: str, refused: Signed) -> bool:
         """There is nothing to renew."""
@@ -39,7 +39,7 @@ class Unsigned:
 
     def cure(self, address: str) -> str:
         """What to do where it is refused."""
-        return "It wants an account; choose a provider that cropflow signs for, or download the files."
+        return "It wants an account: put one for this host into ~/.netrc, or choose a provider that cropflow signs for."
 
 
 @dataclass(frozen=True)

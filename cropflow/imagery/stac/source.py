@@ -42,6 +42,9 @@ BAND_BYTES, CLASS_BYTES, RADAR_BYTES = 1.9, 0.1, 3.5
 FLAG = "earthsearch:boa_offset_applied"
 # Side of the blocks of which the usual files are made, pixels; those at a window's rim are fetched whole.
 BLOCK = 512
+# Pixel size of Sentinel-2's JPEG 2000 files -> side of their blocks, pixels, and how many there are: where one lies is
+# told by the one before it.
+JPEG_2000 = {10.0: (1024, 121), 20.0: (640, 81)}
 
 
 class StacSource:
@@ -92,8 +95,8 @@ class StacSource:
         return [scene for scene in scenes if scene.sensor == sensor]
 
     def requests(self, scene: Scene, grid: Grid, layers: Sequence[str]) -> list[Request]:
-        """One request per layer: each is a file of its own. Bytes are those of the blocks of the whole site."""
-        return [Request((name,), 0, 0, grid.height, grid.width, _estimate(scene.sensor, name, grid)) for name in layers]
+        """One per layer: each is a file of its own, whose directory is asked for, then each row of its blocks."""
+        return [_request(scene, name, grid) for name in layers]
 
     def read(self, scene: Scene, grid: Grid, layers: Sequence[str]) -> dict[str, Layer]:
         """Fetch the blocks of some layers that a site touches, and read them on its grid.
@@ -133,14 +136,16 @@ def _tell_flags(items: Sequence[Item]) -> None:
         )  # fmt: skip
 
 
-def _estimate(sensor: str, layer: str, grid: Grid) -> int:
-    """Bytes of a layer on a grid: whole blocks, half a block beyond each edge on average, and the directory."""
-    if sensor != "sentinel2":
+def _request(scene: Scene, layer: str, grid: Grid) -> Request:
+    """A layer on a grid: whole blocks, half a block beyond each edge on average, and the directory."""
+    if scene.sensor != "sentinel2":
         pixel_m, size = 10.0, RADAR_BYTES
     else:
         pixel_m, size = (10.0 if layer in BANDS_10M else 20.0), CLASS_BYTES if layer == SCL else BAND_BYTES
-    height, width = (count * grid.pixel_m / pixel_m + BLOCK for count in grid.shape)
-    return round(height * width * size) + HEAD
+    block, heads = JPEG_2000[pixel_m] if scene.layers[layer].lower().endswith(".jp2") else (BLOCK, 1)
+    height, width = (count * grid.pixel_m / pixel_m + block for count in grid.shape)
+    sent = round(height * width * size) + HEAD
+    return Request((layer,), 0, 0, grid.height, grid.width, sent, calls=heads + round(height / block))
 
 
 def _pixel_window(raster: rasterio.DatasetReader, grid: Grid) -> tuple[int, int, int, int] | None:

@@ -22,8 +22,8 @@ HEAD = 64 * 1024
 GAP = 64 * 1024
 # Longer ranges are cut, so that what a broken connection loses stays small.
 LONGEST = 16 * 1024**2
-# Files whose heads are remembered, for the other sites of the same scenes.
-REMEMBERED = 512
+# Files whose heads are remembered, for the other sites of the same scenes: all layers of a year of them.
+REMEMBERED = 2048
 # Linux names the open files of a process, those in memory too.
 DESCRIPTORS = Path("/proc/self/fd")
 

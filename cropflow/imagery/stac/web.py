@@ -19,6 +19,7 @@ from urllib3.exceptions import HTTPError, LocationValueError, MaxRetryError, Res
 
 from cropflow.config.addresses import public
 from cropflow.errors import CropflowError
+from cropflow.files.accounts import account_of
 from cropflow.files.remote import GONE, TRANSIENT, GoneError, Limits, TransientError, asked_again
 
 # Without a sign of the server; a stalled connection is given up and asked again.
@@ -28,8 +29,10 @@ REFUSED = frozenset({401, 403})
 PARTIAL, UNSATISFIABLE = 206, 416
 # Redirects are followed; whatever else fails is judged here.
 REDIRECTS = urllib3.Retry(
-    total=None, connect=0, read=0, status=0, other=0, redirect=5, respect_retry_after_header=False
-)
+    total=None, connect=0, read=0, status=0, other=0, redirect=5, respect_retry_after_header=False,
+    # Accounts and keys are for the host that they were made for.
+    remove_headers_on_redirect=frozenset({"Authorization", "Cookie", "Ocp-Apim-Subscription-Key"}),
+)  # fmt: skip
 
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
@@ -76,6 +79,12 @@ class Part:
     size: int
 
 
+def own_account(url: str) -> dict[str, str]:
+    """The header that carries the user's own account of a host; none where there is none."""
+    account = account_of(url)
+    return {} if account is None else urllib3.make_headers(basic_auth=account)
+
+
 class Web:
     """Connections for all threads, kept between requests; every request waits for its turn.
 
@@ -85,8 +94,8 @@ class Web:
     """
 
     def __init__(self, limits: Limits, at_once: int) -> None:
-        # Its log repeats whole addresses, signatures included; failures are told by ours.
-        logging.getLogger("urllib3.connectionpool").setLevel(logging.CRITICAL)
+        # Its logs repeat whole addresses, signatures included, of redirects too; failures are told by ours.
+        logging.getLogger("urllib3").setLevel(logging.CRITICAL)
         self._limits = limits
         self._at_once = at_once
         self._lock = threading.Lock()
@@ -111,9 +120,10 @@ class Web:
             CropflowError: If the service refuses it.
         """
         name = str(public(url))
+        sent = {**own_account(url), **(headers or {})}
 
         def once() -> str:
-            with self._open(name, method, url, headers or {}, body) as answer:
+            with self._open(name, method, url, sent, body) as answer:
                 judge(answer, name)
                 return _content(answer, name, decoded=True).decode("utf-8", errors="replace")
 

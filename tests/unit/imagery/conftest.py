@@ -185,6 +185,7 @@ class Service:
 
     Attributes:
         units: Requests of the ledger per scene and site.
+        calls: Requests to the service that a plan counts for each of them.
         settings: Entry of imagery.
         runner: Arguments of ``tests/servers/export_runner.py``.
         environment: Variables that its processes need.
@@ -195,6 +196,7 @@ class Service:
     """
 
     units: int
+    calls = 1
     settings: dict[str, Any]
     runner: list[str]
     environment: dict[str, str]
@@ -326,6 +328,8 @@ class StacService(FilesService):
     """A collection of items behind an address, whose files are read by ranges (``tests/servers/flaky_http.py``)."""
 
     units = 3
+    # The directory, and a row of blocks.
+    calls = 2
 
     def __init__(self, root: Path, folder: Path) -> None:
         super().__init__(folder)

@@ -519,6 +519,14 @@ def test_a_limit_below_that_of_the_service_is_never_refused(served, simulated):
     assert served.refused == 0
 
 
+def test_the_log_holds_no_line_per_request(served, simulated, caplog):
+    _, grids = simulated
+    with caplog.at_level(logging.INFO):
+        opened, scene = first(grids)
+        opened.read(scene, grids["a"], LAYERS)
+    assert {record.name.partition(".")[0] for record in caplog.records} == {"cropflow"}
+
+
 def test_images_that_cannot_be_used_are_counted_in_the_log(served, simulated, caplog):
     caplog.set_level(logging.INFO)
     _, grids = simulated

@@ -5,9 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 import logging
-import shutil
-import socket
-import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,17 +13,19 @@ import httpx
 import numpy as np
 import pytest
 import rasterio
+from stac_api import serving, write_items
 
 from cropflow.config.imagery import Imagery
 from cropflow.config.sections import Season
 from cropflow.config.simulation import Landscape, Simulation
 from cropflow.errors import CropflowError
+from cropflow.files.accounts import account_of
 from cropflow.files.remote import GoneError, Limits, TransientError
 from cropflow.imagery.local import LocalSource
 from cropflow.imagery.scenes import SCL
 from cropflow.imagery.stac import providers, web
 from cropflow.imagery.stac.search import site_groups
-from cropflow.imagery.stac.signing import Copernicus, PlanetaryComputer
+from cropflow.imagery.stac.signing import Copernicus, PlanetaryComputer, Unsigned
 from cropflow.imagery.stac.source import StacSource
 from cropflow.regions.grid import Grid
 from cropflow.regions.sites import footprint
@@ -74,14 +73,7 @@ def calm(files, monkeypatch):
 @pytest.fixture(scope="module")
 def catalogue(archive, files, tmp_path_factory):
     """The archive's items with absolute hrefs, as one collection of items: its path."""
-    folder, _ = archive
-    items = [item for name in ("sentinel-2-l2a", "sentinel-1-grd") for item in features(folder, name)]
-    for item in items:
-        for asset in item["assets"].values():
-            asset["href"] = f"{files.url}/{asset['href'].removeprefix('./')}"
-    path = tmp_path_factory.mktemp("items") / "items.json"
-    path.write_text(json.dumps({"type": "FeatureCollection", "features": items}))
-    return path
+    return write_items(archive[0], files.url, tmp_path_factory.mktemp("items") / "items.json")
 
 
 def features(folder, name):
@@ -90,27 +82,9 @@ def features(folder, name):
 
 @pytest.fixture(scope="module")
 def api(catalogue):
-    """``rustac serve``, a STAC API of its own making: its address."""
-    program = shutil.which("rustac")
-    if program is None:
-        pytest.skip("rustac is missing; pip install -e '.[dev]' brings it")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"127.0.0.1:{port}"
-    command = [program, "serve", str(catalogue), "--create-collections", "--addr", address]
-    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(100):
-            try:
-                httpx.get(f"http://{address}/")
-                break
-            except httpx.TransportError:
-                time.sleep(0.1)
-        yield f"http://{address}"
-    finally:
-        running.terminate()
-        running.wait()
+    """The address of a STAC API that serves them."""
+    with serving(catalogue) as address:
+        yield address
 
 
 def source(url, **settings):
@@ -235,6 +209,34 @@ def test_one_request_a_layer_is_planned_with_its_bytes(archive, api, calm):
     sizes = [request.bytes for request in planned]
     assert sizes[0] > sizes[1] > sizes[2] > 0
     assert 2e6 < sizes[0] < 6e6
+    assert [request.calls for request in planned] == [4, 3, 3]
+    jpeg = replace(scene, layers={"B02": "s3://eodata/B02_10m.jp2", "B05": "s3://eodata/B05_20m.jp2"})
+    assert [request.calls for request in stac.requests(jpeg, grid, ("B02", "B05"))] == [123, 83]
+
+
+def test_a_plan_counts_as_many_requests_as_are_made(archive, api, calm, tmp_path):
+    """Windows of a large file, each read by a source that has not seen it."""
+    values = np.random.default_rng(5).integers(1, 9000, (4096, 4096), dtype=np.uint16)
+    with rasterio.open(
+        tmp_path / "B02.tif", "w", driver="COG", height=4096, width=4096, count=1, dtype="uint16", crs="EPSG:32631",
+        transform=rasterio.transform.from_origin(470_000, 5_450_000, 10, 10), blocksize=512, overviews="NONE",
+    ) as raster:  # fmt: skip
+        raster.write(values, 1)
+    (scene, *_) = local(archive).find("sentinel2", archive[1], WINDOW)
+    calm.folder = tmp_path
+    scene = replace(scene, layers={"B02": f"{calm.url}/B02.tif"})
+    made = planned = 0
+    draw = np.random.default_rng(2)
+    for _ in range(12):
+        stac, limits = source(api)
+        row, column = (int(place) for place in draw.integers(0, 3000, 2))
+        height, width = (int(size) for size in draw.integers(100, 1000, 2))
+        grid = Grid(32631, 470_000.0 + 10 * column, 5_450_000.0 - 10 * row, height, width, 10.0)
+        (request,) = stac.requests(scene, grid, ("B02",))
+        read = stac.read(scene, grid, ("B02",))["B02"].values
+        np.testing.assert_array_equal(read, values[row : row + height, column : column + width])
+        made, planned = made + limits.requests, planned + request.calls
+    assert made == pytest.approx(planned, rel=0.15)
 
 
 def read_all(stac, scenes, grid, workers=8):
@@ -396,6 +398,48 @@ def test_addresses_are_signed_as_they_are_read_and_nowhere_else(archive, signed,
     assert tokens(signed) == 1
     assert "secret" not in "".join(f"{scene}{dict(scene.layers)}" for scene in scenes)
     assert "sig=secret" not in "".join(record.getMessage() for record in caplog.records if record.name != "httpcore")
+
+
+@pytest.mark.parametrize("fault", ["redirect", "reset", "status:503", "status:403", "break:50"])
+def test_no_log_repeats_a_signature_whatever_goes_wrong(archive, signed, caplog, fault):
+    caplog.set_level(logging.DEBUG)
+    grid = archive[1]["a"]
+    stac, _ = computer()
+    scene = next(one for one in stac.find("sentinel2", {"a": grid}, WINDOW) if one.outline.intersects(footprint(grid)))
+    signed.plans[httpx.URL(scene.layers["B02"]).path] = [fault]
+    if fault == "redirect":
+        # The new address is signed by whoever sent there.
+        signed.signatures.until["secret-of-the-redirect"] = time.monotonic() + 60
+    stac.read(scene, grid, ("B02",))
+    assert not signed.plans[httpx.URL(scene.layers["B02"]).path]
+    assert "secret" not in "".join(record.getMessage() for record in caplog.records)
+
+
+def test_an_account_of_the_users_own_is_sent_to_its_host_alone(archive, catalogue, calm, monkeypatch, tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password se-cret\ndefault login a password b\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    calm.files["/items.json"] = catalogue.read_bytes()
+    calm.folder = None
+    stac, _ = source(f"{calm.url}/items.json")
+    (scene, *_) = stac.find("sentinel2", archive[1], WINDOW)
+    calm.folder = archive[0]
+    stac.read(scene, archive[1]["a"], ("B02",))
+    assert {headers.get("authorization") for _, headers in calm.requests} == {"Basic bWU6c2UtY3JldA=="}
+    assert "se-cret" not in caplog.text + repr(Unsigned().sign(calm.url))
+    assert account_of("https://elsewhere.example/x") is None
+    assert account_of(calm.url) == "me:se-cret"
+    (tmp_path / "netrc").write_text("machine service.example login me password se-cret\n")
+    assert account_of("https://service.example/x") == "me:se-cret"
+    assert account_of("http://service.example/x") is None
+
+
+def test_a_broken_file_of_accounts_is_named_without_its_content(calm, monkeypatch, tmp_path):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me\nse-cret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with pytest.raises(CropflowError, match=r"Line \d of .*netrc") as caught:
+        source(f"{calm.url}/items.json")[0].find("sentinel2", {}, WINDOW)
+    assert "se-cret" not in str(caught.value)
 
 
 def test_a_token_that_the_service_forgot_is_renewed_once_for_all_threads(archive, signed):

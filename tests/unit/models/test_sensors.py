@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from cropflow.models.dataset import Split, read_samples
 from cropflow.models.fitting import Job, train_model
 from cropflow.models.loading import Augmentation, PatchDataset
 from cropflow.models.normalisation import Normalise
+from cropflow.models.prediction import check_series
 from cropflow.models.registry import channels
 from cropflow.models.statistics import Statistics, survey
 from cropflow.samples.sensors import Layout
@@ -65,6 +67,30 @@ def test_sensors_together_tell_what_none_of_them_tells_alone(
     assert whole.shape == (3, 4, 16, 16)
     backwards = Stack(dict(reversed(series.values.items())))
     np.testing.assert_array_equal(predictor.probability(backwards), whole)
+
+
+def measured_as(radiometry: str, folder: Path) -> Path:
+    """The same samples, their radar in a radiometry."""
+    about = json.loads((folder / "patches" / "patches.json").read_text())
+    about["sensors"][1]["radiometry"] = radiometry
+    (folder / "patches" / "patches.json").write_text(json.dumps(about))
+    return folder
+
+
+def test_places_of_sigma0_and_gamma0_are_never_learnt_from_together(make_fused: Callable[..., Path]) -> None:
+    folders = [measured_as("sigma0", make_fused("one")), measured_as("gamma0", make_fused("other"))]
+    with pytest.raises(CropflowError, match=r"b/s has gamma0 of sentinel1_ascending; expected sigma0, as a/s has\. .*"):
+        read_samples(["a/s", "b/s"], folders)
+
+
+def test_a_model_of_sigma0_refuses_gamma0(make_fused: Callable[..., Path], tmp_path: Path) -> None:
+    fit(measured_as("sigma0", make_fused()), FOREST, tmp_path / "model")
+    predictor = load_predictor(tmp_path / "model")
+    assert [layout.radiometry for layout in predictor.layouts] == ["", "sigma0"]
+    check_series(predictor, predictor.layouts, "it")
+    optics, radar = predictor.layouts
+    with pytest.raises(CropflowError, match="it has gamma0 of sentinel1_ascending; expected sigma0, which the model"):
+        check_series(predictor, [optics, replace(radar, radiometry="gamma0")], "it")
 
 
 def test_statistics_of_backscatter_are_those_of_its_decibels(make_fused: Callable[..., Path]) -> None:

@@ -31,9 +31,10 @@ SET = SampleSet(
 )
 
 
-def write_radar(folder: Path, grid, periods=PERIODS, dtype="int16") -> Path:
+def write_radar(folder: Path, grid, periods=PERIODS, dtype="int16", radiometry="sigma0") -> Path:
     """A store of backscatter; pixels (8, 8) and (12, 12) lack February."""
-    group = add_site(create_store(folder), "here", grid, {"bands": ["VV", "VH"], "periods": list(periods)})
+    told = {"bands": ["VV", "VH"], "periods": list(periods), "radiometry": radiometry}
+    group = add_site(create_store(folder), "here", grid, told)
     backscatter = np.random.default_rng(4).integers(-2500, 100, (len(periods), 2, *grid.shape)).astype(dtype)
     observations = np.full((len(periods), *grid.shape), 5, dtype=np.uint8)
     for pixel in (8, 12):
@@ -142,6 +143,27 @@ def test_every_number_of_an_index_survives_and_nodata_stays_nodata(index):
     joined = join_indices(np.ones((2, 1, 2, 3), dtype=np.uint16), index)[:, 1:]
     np.testing.assert_array_equal(joined.astype(np.int32) - 32768, index)
     np.testing.assert_array_equal(joined == 0, index == -32768)
+
+
+def test_the_radiometry_of_radar_travels_with_its_samples(region, tmp_path: Path):
+    radar = write_radar(tmp_path / f"{RADAR}.zarr", region.grids["here"], radiometry="gamma0")
+    samples = make_samples(region, tmp_path, region.composites, radar)
+    optical, of_radar = (layout_of(entry) for entry in read_json(samples / "patches" / "patches.json")["sensors"])
+    assert (optical.radiometry, of_radar.radiometry) == ("", "gamma0")
+    assert layout_of(of_radar.told()) == of_radar
+
+
+def test_directions_of_two_radiometries_never_make_one_set(region, tmp_path: Path):
+    one = write_radar(tmp_path / f"{RADAR}.zarr", region.grids["here"])
+    other = write_radar(tmp_path / f"{OTHER}.zarr", region.grids["here"], radiometry="gamma0")
+    with pytest.raises(CropflowError, match="mix radiometries: sentinel1_ascending sigma0, sentinel1_descending gamma"):
+        read_composites({RADAR: one, OTHER: other}, region.grids)
+
+
+def test_layouts_are_compared_by_radiometry():
+    sigma, gamma = (Layout(RADAR, ("VV", "VH"), (), tuple(PERIODS), kind) for kind in ("sigma0", "gamma0"))
+    assert differences([sigma], [sigma]) == ""
+    assert differences([gamma], [sigma]) == "gamma0 of sentinel1_ascending; expected sigma0"
 
 
 def test_layouts_are_compared_by_sensors_bands_and_number_of_periods():
