@@ -316,7 +316,7 @@ def test_a_killed_run_goes_on_where_it_was(fetch, service, root, tmp_path):
         process.kill()
     while service.in_flight:  # what the killed process had asked for is still being answered
         time.sleep(0.05)
-    kept = len(list((tmp_path / "work").glob("*.json")))
+    kept = len(list((tmp_path / "work").glob("[!.]*.json")))
     assert kept >= 2
     assert not (tmp_path / "out").exists()
     service.delay_s = 0.0
