@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from cropflow.imagery.requests import LARGEST_BYTES, MASK_BYTES, Sent, plan_requests
+from cropflow.imagery.earth_engine.requests import LARGEST_BYTES, MASK_BYTES, Sent, plan_requests
 
 MONTHS, BANDS = 12, 12
 ITEM = 2

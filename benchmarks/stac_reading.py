@@ -107,7 +107,7 @@ class Reading:
         from cropflow.config.imagery import Imagery
         from cropflow.files.remote import Limits
         from cropflow.imagery.scenes import Scene
-        from cropflow.imagery.stac import StacSource
+        from cropflow.imagery.stac.source import StacSource
 
         source = StacSource(Imagery(source="stac", url=self.url), Limits(THREADS, 1e9))
         if record is not None:
@@ -132,11 +132,11 @@ class Reading:
         """The same as an export fetches it: every window verified, hashed, written and marked done in a ledger."""
         from cropflow.config.imagery import Imagery
         from cropflow.files.remote import Limits
-        from cropflow.imagery.fetching import fetch
-        from cropflow.imagery.ledger import Ledger, Unit
+        from cropflow.imagery.fetching.fetch import fetch
+        from cropflow.imagery.fetching.ledger import Ledger, Unit
         from cropflow.imagery.scenes import Scene
         from cropflow.imagery.sources import Request
-        from cropflow.imagery.stac import StacSource
+        from cropflow.imagery.stac.source import StacSource
 
         limits = Limits(THREADS, 1e9)
         source = StacSource(Imagery(source="stac", url=self.url), limits)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cropflow.composites.fetch_command import VERB, OneVerbOrMore, fetch
+from cropflow.composites.server.command import VERB, OneVerbOrMore, fetch
 from cropflow.errors import CropflowError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def composites(
     import zarr
 
     from cropflow.composites.axes import site_axes
-    from cropflow.composites.radar_store import write_radar
+    from cropflow.composites.radar.store import write_radar
     from cropflow.composites.sources import check_radar, check_scenes, is_radar
     from cropflow.composites.store import write_composites
     from cropflow.config.base import dump
@@ -104,12 +104,9 @@ def composites(
 def _check_bands(sites: Sequence[Scenes], series: Series) -> None:
     """Refuse scenes that lack what the settings look at, before any pixel is read."""
     from cropflow.composites.reducers import check_bands
-    from cropflow.composites.shadows import shadow_positions
 
     for site in sites:
         check_bands(series, site.bands, f"site {site.site}")
-        if series.mask.shadows:
-            shadow_positions(site.bands, f"site {site.site}")
 
 
 def _windows(series: Series, queries: Path | None, parcels: Path | None) -> dict[str, SiteWindow] | None:

@@ -15,29 +15,23 @@ from cropflow.errors import CropflowError, listing
 
 
 def check_bands(series: Series, bands: Sequence[str], where: str) -> None:
-    """Refuse scenes without a band that the statistic looks at.
+    """Refuse scenes without a band that the settings look at: statistic, pairs, shadows or indices.
 
     Args:
-        series: The statistic, and what is done with pairs.
+        series: The settings.
         bands: Bands of the scenes.
         where: What holds them, for the message.
 
     Raises:
         CropflowError: If one is missing.
     """
-    needed: tuple[str, ...]
-    if series.statistic == "max_ndvi":
-        option, needed = "statistic: max_ndvi", ("B04", "B08")
-    elif series.pair == "darker":
-        option, needed = "pair: darker", ("B02",)
-    else:
-        return
-    missing = [band for band in needed if band not in bands]
-    if missing:
-        raise CropflowError(
-            f"{option} needs {' and '.join(needed)}; {where} has {listing(bands)}. "
-            f"Add {' and '.join(missing)} to imagery.<name>.bands, or choose otherwise in series."
-        )
+    for option, needed in series.needed_bands().items():
+        missing = [band for band in needed if band not in bands]
+        if missing:
+            raise CropflowError(
+                f"series.<name>.{option} needs {listing(needed)}; {where} has {listing(bands)}. Add {listing(missing)} "
+                "to imagery.<name>.bands, or choose otherwise."
+            )
 
 
 def plain_median(series: Series) -> bool:

@@ -9,8 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from cropflow.config.imagery import Imagery, Sensor
 from cropflow.imagery import catalog
 from cropflow.imagery.catalog import Decision
-from cropflow.imagery.radar_export import check_radiometry
 from cropflow.imagery.scenes import ANGLE, CLOUD_SCORE, POLARISATIONS, SCL, Scene
+from cropflow.imagery.sentinel1.export import check_radiometry
 from cropflow.regions.grid import Grid
 from cropflow.regions.sites import footprint
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cropflow.imagery.preview_command import preview
+from cropflow.imagery.preview.command import preview
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -116,12 +116,12 @@ def plan(
     from cropflow.files.atomic import write_json
     from cropflow.files.manifest import write_manifest
     from cropflow.files.remote import Limits
-    from cropflow.imagery.budget import check_budget, check_disk
     from cropflow.imagery.choosing import choose_scenes
+    from cropflow.imagery.fetching.budget import check_budget, check_disk
+    from cropflow.imagery.fetching.pace import Pace, origin_of, read_pace
+    from cropflow.imagery.fetching.planning import plan_export
     from cropflow.imagery.found import read_found
     from cropflow.imagery.opening import asks_service, open_source
-    from cropflow.imagery.pace import Pace, origin_of, read_pace
-    from cropflow.imagery.planning import plan_export
     from cropflow.regions.sites import read_sites
 
     chosen, dates, window = _parsed(settings, season)
@@ -187,11 +187,11 @@ def export(
     from cropflow.files.remote import Limits
     from cropflow.files.tables import write_table
     from cropflow.imagery.choosing import taken
-    from cropflow.imagery.collecting import Order, collect_local, collect_remote
+    from cropflow.imagery.fetching.collecting import Order, collect_local, collect_remote
+    from cropflow.imagery.fetching.ledger import Ledger, forget
+    from cropflow.imagery.fetching.pace import origin_of, write_pace
     from cropflow.imagery.found import read_found
-    from cropflow.imagery.ledger import Ledger, forget
     from cropflow.imagery.opening import local_files, open_source
-    from cropflow.imagery.pace import origin_of, write_pace
     from cropflow.regions.sites import read_sites
 
     chosen, dates, window = _parsed(settings, season, requests_at_once, requests_per_second)
@@ -277,7 +277,7 @@ def _write(
             workers,
             cloud_score=settings.cloud_score,
         )
-    from cropflow.imagery.radar_export import export_radar
+    from cropflow.imagery.sentinel1.export import export_radar
 
     table: pandas.DataFrame = export_radar(store, grids, decisions, reader, workers)
     return table

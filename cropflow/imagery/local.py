@@ -9,9 +9,9 @@ from typing import Literal
 
 from cropflow.config.imagery import Sensor
 from cropflow.imagery.items import find_items
-from cropflow.imagery.radar_items import find_radar_items
 from cropflow.imagery.safe import find_products
 from cropflow.imagery.scenes import POLARISATIONS, SCL, Scene
+from cropflow.imagery.sentinel1.items import find_radar_items
 from cropflow.imagery.sources import Layer, Request
 from cropflow.imagery.windows import read_layer, read_measure
 from cropflow.regions.grid import Grid

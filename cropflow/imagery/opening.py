@@ -29,11 +29,11 @@ def open_source(settings: Imagery, place: Path | None, limits: Limits) -> Source
         CropflowError: If the local files are missing, or the service refuses.
     """
     if settings.source == "stac":
-        from cropflow.imagery.stac import StacSource
+        from cropflow.imagery.stac.source import StacSource
 
         return StacSource(settings, limits)
     if settings.source == "earth_engine":
-        from cropflow.imagery.earth_engine import EarthEngineSource
+        from cropflow.imagery.earth_engine.source import EarthEngineSource
 
         return EarthEngineSource(settings, limits)
     from cropflow.imagery.local import LocalSource
@@ -54,7 +54,7 @@ def local_files(settings: Imagery, sensor: Sensor, place: Path | None, scenes: I
         return {}
     if settings.source == "items":
         from cropflow.imagery.items import items_file
-        from cropflow.imagery.radar_items import radar_file
+        from cropflow.imagery.sentinel1.items import radar_file
 
         return {"items": items_file(place) if sensor == "sentinel2" else radar_file(place)}
     from cropflow.imagery.safe import METADATA

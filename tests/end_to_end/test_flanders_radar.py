@@ -20,7 +20,7 @@ from cropflow.files.tables import write_table
 from cropflow.imagery.catalog import judge_scenes
 from cropflow.imagery.export import export_scenes
 from cropflow.imagery.local import LocalSource
-from cropflow.imagery.radar_export import export_radar
+from cropflow.imagery.sentinel1.export import export_radar
 from cropflow.regions.grid import snapped_grid
 from cropflow.regions.sites import footprint
 

@@ -12,7 +12,7 @@ from cropflow.config.imagery import SENTINEL2_BANDS, Imagery
 from cropflow.errors import CropflowError
 from cropflow.files.class_rasters import open_classes
 from cropflow.files.remote import Limits
-from cropflow.imagery.earth_engine import EarthEngineSource
+from cropflow.imagery.earth_engine.source import EarthEngineSource
 from cropflow.imagery.scenes import SCL
 from cropflow.labels.legend import read_table
 from cropflow.regions.grid import Grid

@@ -9,12 +9,12 @@ import pytest
 
 from cropflow.composites.overpasses import first_of_day
 from cropflow.composites.periods import season_calendar, solar_days
-from cropflow.composites.server_fetch import fetch_sites, plan_site
-from cropflow.composites.server_parts import PartStore
+from cropflow.composites.server.fetch import fetch_sites, plan_site
+from cropflow.composites.server.parts import PartStore
 from cropflow.config.imagery import Imagery, Series
 from cropflow.files.remote import Limits
 from cropflow.imagery.choosing import choose_scenes
-from cropflow.imagery.earth_engine import EarthEngineSource
+from cropflow.imagery.earth_engine.source import EarthEngineSource
 from cropflow.imagery.sentinel2 import read_scene
 from cropflow.regions.grid import Grid
 from cropflow.regions.sites import centre

@@ -13,10 +13,10 @@ from cropflow.config.imagery import SENTINEL2_BANDS, Imagery
 from cropflow.files.remote import Limits
 from cropflow.imagery.catalog import judge_scenes
 from cropflow.imagery.names import has_offset
-from cropflow.imagery.providers import PROVIDERS
 from cropflow.imagery.scenes import SCL
-from cropflow.imagery.signing import Copernicus
-from cropflow.imagery.stac import StacSource
+from cropflow.imagery.stac.providers import PROVIDERS
+from cropflow.imagery.stac.signing import Copernicus
+from cropflow.imagery.stac.source import StacSource
 from cropflow.regions.grid import Grid
 from cropflow.regions.sites import footprint
 

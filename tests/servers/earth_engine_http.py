@@ -101,7 +101,7 @@ class EarthEngineServer(ThreadingHTTPServer):
         self.refused = 0
         self.closing = threading.Event()
         self.lock = threading.Lock()
-        self._in_flight = 0
+        self.in_flight = 0
         self._begun: deque[float] = deque()
 
     @property
@@ -140,9 +140,9 @@ class EarthEngineServer(ThreadingHTTPServer):
             now = time.monotonic()
             while self._begun and self._begun[0] <= now - 1:
                 self._begun.popleft()
-            self._in_flight += 1
-            self.most_in_flight = max(self.most_in_flight, self._in_flight)
-            if self._in_flight > MOST_AT_ONCE or len(self._begun) >= self.per_second:
+            self.in_flight += 1
+            self.most_in_flight = max(self.most_in_flight, self.in_flight)
+            if self.in_flight > MOST_AT_ONCE or len(self._begun) >= self.per_second:
                 self.refused += 1
                 return False
             self._begun.append(now)
@@ -151,7 +151,7 @@ class EarthEngineServer(ThreadingHTTPServer):
     def end(self) -> None:
         """A request is answered."""
         with self.lock:
-            self._in_flight -= 1
+            self.in_flight -= 1
 
     def __enter__(self) -> EarthEngineServer:
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()

@@ -18,12 +18,12 @@ def _preload() -> None:
     import geopandas  # noqa: F401
     import zarr  # noqa: F401
 
-    import cropflow.imagery.collecting
     import cropflow.imagery.command
-    import cropflow.imagery.earth_engine
+    import cropflow.imagery.earth_engine.source
     import cropflow.imagery.export
+    import cropflow.imagery.fetching.collecting
     import cropflow.imagery.found
-    import cropflow.imagery.stac
+    import cropflow.imagery.stac.source
     import cropflow.regions.sites  # noqa: F401
 
 

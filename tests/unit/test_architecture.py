@@ -19,8 +19,8 @@ ROOMS = ["labels", "regions", "imagery", "composites", "samples", "models", "eva
 GROUND = ["config", "errors", "files", "lazy"]
 COMMAND_ENTRIES = {
     "labels.command": {"labels.history_command", "labels.legend_command"},
-    "imagery.command": {"imagery.preview_command"},
-    "composites.command": {"composites.fetch_command"},
+    "imagery.command": {"imagery.preview.command"},
+    "composites.command": {"composites.server.command"},
 }
 # What draws the preview is an extra: heavy, and nothing else needs it.
 EXTRA = {"geemap", "folium"}

@@ -45,7 +45,6 @@ def overlays(folder: Path) -> Path:
     register = folder / mine["registers"]["rpg"]["files"]["2023"]["path"]
     register.parent.mkdir(parents=True)
     register.touch()
-    (folder / mine["imagery"]["scenes"]["path"]).mkdir()
     (folder / "new.yaml").write_text(yaml.safe_dump(NEW_REGION))
     return folder
 

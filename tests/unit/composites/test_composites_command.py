@@ -162,7 +162,7 @@ def test_scene_classes_of_another_type_are_refused(scenes, tmp_path: Path):
 
 
 def test_a_statistic_without_its_band_is_refused_before_anything_is_written(scenes, tmp_path: Path):
-    with pytest.raises(CropflowError, match=r"max_ndvi needs B04 and B08; site a has B00, B01, B02"):
+    with pytest.raises(CropflowError, match=r"statistic max_ndvi needs B04, B08; site a has B00, B01, B02"):
         run(*scenes({"a": cube(1)}), tmp_path / "out.zarr", series={"statistic": "max_ndvi"})
     assert not (tmp_path / "out.zarr").exists()
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cropflow.composites.orbits import in_order, most_seen, number_passes, orbit_names
+from cropflow.composites.radar.orbits import in_order, most_seen, number_passes, orbit_names
 
 
 def test_known_orbits_are_called_by_their_number():

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from cropflow.composites.radar import NODATA, difference, first_valid, mean_power, normalise, power_table
+from cropflow.composites.radar.kernels import NODATA, difference, first_valid, mean_power, normalise, power_table
 
 VALUES = st.one_of(st.just(NODATA), st.integers(-5999, 3000))
 

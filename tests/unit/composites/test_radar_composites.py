@@ -266,7 +266,7 @@ def random_site(seed, shape, n_passes=8):
 
 
 def test_a_filtered_site_does_not_depend_on_its_blocks(composite, monkeypatch):
-    from cropflow.composites import radar_store
+    from cropflow.composites.radar import store as radar_store
 
     site = random_site(1, (50, 47))
     radar = {"speckle": "multitemporal", "speckle_window_m": 50, "speckle_days": 12, "difference": True}
@@ -318,7 +318,7 @@ def test_scenes_before_and_after_what_is_seen_are_left_out_of_everything():
     """A cut series neither chooses its orbit nor filters with scenes that lie behind the cut."""
     from types import SimpleNamespace
 
-    from cropflow.composites.radar_plan import plan_sites
+    from cropflow.composites.radar.plan import plan_sites
     from cropflow.config.imagery import Radar
 
     site = SimpleNamespace(

@@ -13,11 +13,11 @@ import rasterio
 from affine import Affine
 from pyproj import Transformer
 
-from cropflow.composites.server import StoredImage, composite_expression, read_pixels
-from cropflow.composites.server_parts import Part, band_groups, cut_parts, request_grid
+from cropflow.composites.server.expression import StoredImage, composite_expression, read_pixels
+from cropflow.composites.server.parts import Part, band_groups, cut_parts, request_grid
 from cropflow.errors import CropflowError
 from cropflow.files.earth_engine_calls import called
-from cropflow.imagery.requests import LARGEST_BYTES, LONGEST_SIDE, MOST_BANDS
+from cropflow.imagery.earth_engine.requests import LARGEST_BYTES, LONGEST_SIDE, MOST_BANDS
 from cropflow.imagery.windows import read_layer
 from cropflow.regions.grid import Grid
 

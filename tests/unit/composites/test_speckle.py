@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 
-from cropflow.composites.radar import NODATA
-from cropflow.composites.speckle import filter_speckle, window_radius
+from cropflow.composites.radar.kernels import NODATA
+from cropflow.composites.radar.speckle import filter_speckle, window_radius
 from cropflow.config.sections import Season
 from cropflow.config.simulation import Difficulty, Landscape, Simulation
 from cropflow.errors import CropflowError

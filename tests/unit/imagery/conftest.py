@@ -363,7 +363,7 @@ class StacService(FilesService):
 
     def quicken(self, patch: pytest.MonkeyPatch) -> None:
         super().quicken(patch)
-        patch.setattr("cropflow.imagery.web.TIMEOUT_S", 0.3)
+        patch.setattr("cropflow.imagery.stac.web.TIMEOUT_S", 0.3)
 
     def behave(self, faults=0.0, gone=(), refused=(), down=(), delay_s=0.0) -> None:
         self.server.share = faults
@@ -386,7 +386,7 @@ class StacService(FilesService):
         self.server.requests.clear()
 
     def source(self, settings: Any, limits: Any) -> Any:
-        from cropflow.imagery.stac import StacSource
+        from cropflow.imagery.stac.source import StacSource
 
         return StacSource(settings, limits)
 
@@ -469,7 +469,7 @@ class EarthEngineService(Service):
         self.http.asked.clear()
 
     def source(self, settings: Any, limits: Any) -> Any:
-        from cropflow.imagery.earth_engine import EarthEngineSource
+        from cropflow.imagery.earth_engine.source import EarthEngineSource
 
         return EarthEngineSource(settings, limits)
 

@@ -15,10 +15,10 @@ from rasterio.windows import Window
 
 from cropflow.errors import CropflowError
 from cropflow.files.remote import Limits
-from cropflow.imagery.blocks import find_blocks
-from cropflow.imagery.signing import Unsigned
-from cropflow.imagery.sparse import HEAD, SparseFile, SparseFiles, _joined
-from cropflow.imagery.web import Part, Web
+from cropflow.imagery.stac.blocks import find_blocks
+from cropflow.imagery.stac.signing import Unsigned
+from cropflow.imagery.stac.sparse import HEAD, SparseFile, SparseFiles, _joined
+from cropflow.imagery.stac.web import Part, Web
 
 SIDE = 200
 KINDS = {
@@ -56,8 +56,8 @@ def files(server, at_once=2):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("window", [(0, 0, 200, 200), (40, 70, 50, 33), (199, 0, 1, 200), (150, 190, 80, 80)])
 def test_the_blocks_of_a_window_are_enough_to_read_it(ranges, rasters, values, kind, window, monkeypatch):
-    monkeypatch.setattr("cropflow.imagery.sparse.HEAD", 64)
-    monkeypatch.setattr("cropflow.imagery.sparse.GAP", 0)
+    monkeypatch.setattr("cropflow.imagery.stac.sparse.HEAD", 64)
+    monkeypatch.setattr("cropflow.imagery.stac.sparse.GAP", 0)
     ranges.folder = rasters
     row, column, height, width = window
     store, _ = files(ranges)
@@ -73,7 +73,7 @@ def test_the_blocks_of_a_window_are_enough_to_read_it(ranges, rasters, values, k
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_byte_is_fetched_twice(ranges, rasters, kind, monkeypatch):
-    monkeypatch.setattr("cropflow.imagery.sparse.HEAD", 64)
+    monkeypatch.setattr("cropflow.imagery.stac.sparse.HEAD", 64)
     ranges.folder = rasters
     store, _ = files(ranges)
     with store.opened(f"{ranges.url}/{kind}") as (file, blocks):
@@ -111,7 +111,7 @@ def test_the_head_of_a_file_is_fetched_once_for_all_sites(ranges, rasters, kind)
 
 
 def test_a_file_that_is_replaced_while_it_is_read_is_named(ranges, rasters, monkeypatch):
-    monkeypatch.setattr("cropflow.imagery.sparse.HEAD", 64)
+    monkeypatch.setattr("cropflow.imagery.stac.sparse.HEAD", 64)
     content = (rasters / "tiles").read_bytes()
     ranges.files["/tiles"] = content
     store, _ = files(ranges)

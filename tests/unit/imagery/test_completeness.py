@@ -9,7 +9,7 @@ import pytest
 from cropflow.config.imagery import Imagery
 from cropflow.errors import CropflowError
 from cropflow.imagery.choosing import choose_scenes, wanted_layers
-from cropflow.imagery.completeness import measure
+from cropflow.imagery.fetching.completeness import measure
 from cropflow.imagery.scenes import Scene
 from cropflow.regions.grid import Grid
 

@@ -9,7 +9,7 @@ import shapely
 from shapely.geometry import MultiPolygon
 
 from cropflow.errors import CropflowError
-from cropflow.imagery.earth_engine_records import is_of, search_boxes, sentinel1_scene, sentinel2_scene
+from cropflow.imagery.earth_engine.records import is_of, search_boxes, sentinel1_scene, sentinel2_scene
 
 RING = [[2.0, 49.0], [3.0, 49.0], [3.0, 50.0], [2.0, 50.0], [2.0, 49.0]]
 OPTICAL = {

@@ -23,14 +23,14 @@ from cropflow.files.earth_engine import pixel_request
 from cropflow.files.earth_engine_calls import called
 from cropflow.files.remote import GoneError, Limits, TooLargeError, TransientError
 from cropflow.imagery.catalog import judge_scenes
-from cropflow.imagery.earth_engine import SENTINEL1, SENTINEL2, EarthEngineSource
-from cropflow.imagery.earth_engine_pixels import PixelReader
+from cropflow.imagery.earth_engine.pixels import PixelReader
+from cropflow.imagery.earth_engine.source import SENTINEL1, SENTINEL2, EarthEngineSource
 from cropflow.imagery.export import export_scenes
 from cropflow.imagery.local import LocalSource
 from cropflow.imagery.names import has_offset
 from cropflow.imagery.offsets import harmonise
-from cropflow.imagery.radar_export import export_radar
 from cropflow.imagery.scenes import SCL
+from cropflow.imagery.sentinel1.export import export_radar
 from cropflow.imagery.sentinel2 import read_scene
 from cropflow.regions.grid import Grid, snapped_grid
 from cropflow.regions.sites import footprint
@@ -243,7 +243,7 @@ def test_a_scene_takes_two_requests_and_half_of_the_bytes(served, simulated):
 
 
 def test_as_many_requests_are_made_as_planned(served, simulated, monkeypatch):
-    monkeypatch.setattr("cropflow.imagery.requests.LARGEST_BYTES", 12_000)
+    monkeypatch.setattr("cropflow.imagery.earth_engine.requests.LARGEST_BYTES", 12_000)
     _, grids = simulated
     opened, scene = first(grids)
     planned = opened.requests(scene, grids["a"], LAYERS)
@@ -441,7 +441,7 @@ def read_all(opened, scenes, grid, workers):
 
 def test_with_a_fifth_of_the_requests_failing_the_bytes_are_the_same(served, simulated, monkeypatch):
     monkeypatch.setattr(transport, "DEADLINE_S", 1.0)
-    monkeypatch.setattr("cropflow.imagery.requests.LARGEST_BYTES", 15_000)
+    monkeypatch.setattr("cropflow.imagery.earth_engine.requests.LARGEST_BYTES", 15_000)
     _, grids = simulated
     served.per_second = 10_000
     scenes = source().find("sentinel2", {"a": grids["a"]}, WINDOW)

@@ -253,7 +253,7 @@ def test_a_search_that_does_not_succeed_is_one_line(remote_export, monkeypatch, 
 
 
 def test_two_exports_do_not_share_a_ledger(interrupted):
-    from cropflow.imagery.ledger import Ledger
+    from cropflow.imagery.fetching.ledger import Ledger
 
     with Ledger(interrupted.work, "stac"), pytest.raises(CropflowError, match="being written by another export"):
         interrupted.run("export")

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cropflow.errors import CropflowError
-from cropflow.imagery.ledger import Ledger, Unit, nodata_share
+from cropflow.imagery.fetching.ledger import Ledger, Unit, nodata_share
 from cropflow.imagery.scenes import Scene
 from cropflow.imagery.sources import Layer, Request
 from cropflow.regions.grid import Grid

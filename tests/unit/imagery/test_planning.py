@@ -10,10 +10,10 @@ import pytest
 from cropflow.config.imagery import Imagery
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import read_json
-from cropflow.imagery.budget import GIB, check_budget, check_disk
 from cropflow.imagery.catalog import Decision
-from cropflow.imagery.pace import Pace, origin_of, read_pace, write_pace
-from cropflow.imagery.planning import STORED_SHARE, plan_export
+from cropflow.imagery.fetching.budget import GIB, check_budget, check_disk
+from cropflow.imagery.fetching.pace import Pace, origin_of, read_pace, write_pace
+from cropflow.imagery.fetching.planning import STORED_SHARE, plan_export
 from cropflow.imagery.scenes import Scene
 from cropflow.imagery.sources import Request
 from cropflow.regions.grid import Grid

@@ -22,10 +22,10 @@ from typer.testing import CliRunner
 
 from cropflow.errors import CropflowError
 from cropflow.files.tables import write_table
-from cropflow.imagery import preview_scripts
 from cropflow.imagery.command import app
 from cropflow.imagery.found import write_found
-from cropflow.imagery.preview_picture import best_month
+from cropflow.imagery.preview import scripts as preview_scripts
+from cropflow.imagery.preview.picture import best_month
 from cropflow.imagery.scenes import Scene
 from cropflow.regions.grid import Grid
 from cropflow.regions.sites import footprint, sites_table
@@ -198,7 +198,7 @@ def test_mistakes_are_one_line_and_leave_no_page(run, found, tmp_path, parcels):
 
 
 def test_many_parcels_are_counted_and_not_all_drawn(run, parcels, monkeypatch):
-    monkeypatch.setattr("cropflow.imagery.preview.MOST_PARCELS", 2)
+    monkeypatch.setattr("cropflow.imagery.preview.page.MOST_PARCELS", 2)
     assert "Parcels: 2 of 3 drawn." in run("--parcels", parcels)
 
 

@@ -14,7 +14,7 @@ import zarr
 from cropflow.errors import CropflowError
 from cropflow.imagery.catalog import judge_scenes
 from cropflow.imagery.local import LocalSource
-from cropflow.imagery.radar_export import export_radar
+from cropflow.imagery.sentinel1.export import export_radar
 from cropflow.regions.grid import Grid
 from cropflow.regions.sites import footprint
 

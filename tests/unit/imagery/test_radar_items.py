@@ -10,8 +10,8 @@ import pytest
 from cropflow.errors import CropflowError
 from cropflow.imagery.items import find_items
 from cropflow.imagery.local import LocalSource
-from cropflow.imagery.radar_items import find_radar_items, radar_scene, relative_orbit, usable_scenes
 from cropflow.imagery.scenes import Scene
+from cropflow.imagery.sentinel1.items import find_radar_items, radar_scene, relative_orbit, usable_scenes
 
 RTC = "planetary-computer/sentinel-1-rtc/S1A_IW_GRDH_1SDV_"
 WINDOW = ()

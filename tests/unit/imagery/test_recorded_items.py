@@ -20,11 +20,11 @@ from cropflow.imagery.catalog import judge_scenes
 from cropflow.imagery.items import around_the_world, item_scene
 from cropflow.imagery.names import has_offset, read_product_name
 from cropflow.imagery.offsets import Consensus, Evidence, decide_offset
-from cropflow.imagery.providers import PROVIDERS, find_provider
-from cropflow.imagery.radar_items import radar_scene
 from cropflow.imagery.scenes import SCL
-from cropflow.imagery.signing import Copernicus
-from cropflow.imagery.stac import StacSource
+from cropflow.imagery.sentinel1.items import radar_scene
+from cropflow.imagery.stac.providers import PROVIDERS, find_provider
+from cropflow.imagery.stac.signing import Copernicus
+from cropflow.imagery.stac.source import StacSource
 from cropflow.regions.grid import Grid
 
 ALWAYS = (datetime.date(2015, 1, 1), datetime.date(2030, 1, 1))

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cropflow.errors import CropflowError
-from cropflow.imagery import requests as planner
-from cropflow.imagery.requests import (
+from cropflow.imagery.earth_engine import requests as planner
+from cropflow.imagery.earth_engine.requests import (
     LARGEST_BYTES,
     LONGEST_SIDE,
     MOST_BANDS,

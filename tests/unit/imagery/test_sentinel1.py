@@ -13,9 +13,9 @@ from hypothesis.extra import numpy as arrays
 from cropflow.config.sections import Season
 from cropflow.config.simulation import Difficulty, Landscape, Simulation
 from cropflow.errors import CropflowError
-from cropflow.imagery.border import border_noise
 from cropflow.imagery.scenes import Scene
-from cropflow.imagery.sentinel1 import NODATA, read_radar
+from cropflow.imagery.sentinel1.border import border_noise
+from cropflow.imagery.sentinel1.pixels import NODATA, read_radar
 from cropflow.imagery.sources import Layer
 from cropflow.regions.grid import Grid
 from cropflow.simulation.archive import season_passes

@@ -21,12 +21,12 @@ from cropflow.config.simulation import Landscape, Simulation
 from cropflow.errors import CropflowError
 from cropflow.files.accounts import account_of
 from cropflow.files.remote import GoneError, Limits, TransientError
-from cropflow.imagery import providers, web
 from cropflow.imagery.local import LocalSource
 from cropflow.imagery.scenes import SCL
-from cropflow.imagery.search import site_groups
-from cropflow.imagery.signing import Copernicus, PlanetaryComputer, Unsigned
-from cropflow.imagery.stac import StacSource
+from cropflow.imagery.stac import providers, web
+from cropflow.imagery.stac.search import site_groups
+from cropflow.imagery.stac.signing import Copernicus, PlanetaryComputer, Unsigned
+from cropflow.imagery.stac.source import StacSource
 from cropflow.regions.grid import Grid
 from cropflow.regions.sites import footprint
 from cropflow.simulation.archive import write_archive
@@ -104,7 +104,7 @@ def same(one, other):
 
 
 def test_a_search_finds_the_scenes_of_the_sites_and_the_window_page_by_page(archive, api, calm, monkeypatch):
-    monkeypatch.setattr("cropflow.imagery.search.PAGE", 7)
+    monkeypatch.setattr("cropflow.imagery.stac.search.PAGE", 7)
     stac, limits = source(api)
     found = stac.find("sentinel2", archive[1], WINDOW)
     expected = local(archive).find("sentinel2", archive[1], WINDOW)
@@ -183,7 +183,7 @@ def test_a_service_brings_the_same_pixels_as_local_files(archive, api, calm, sen
 def test_a_part_of_a_scene_is_read_as_from_local_files_whatever_its_grid(
     archive, api, calm, tmp_path, grid, xmin, raster, monkeypatch
 ):
-    monkeypatch.setattr("cropflow.imagery.sparse.HEAD", 4096)
+    monkeypatch.setattr("cropflow.imagery.stac.sparse.HEAD", 4096)
     values = np.random.default_rng(3).integers(1, 9000, (600, 600), dtype=np.uint16)
     raster(tmp_path / "B02.tif", values, xmin, 5_452_000, 10.0)
     raster(tmp_path / "B05.tif", values[:300, :300], xmin, 5_452_000, 20.0)
@@ -453,7 +453,7 @@ def test_a_token_that_the_service_forgot_is_renewed_once_for_all_threads(archive
 
 
 def test_a_token_is_renewed_before_it_expires(archive, signed, monkeypatch):
-    monkeypatch.setattr("cropflow.imagery.signing.SLACK_S", 300.0)
+    monkeypatch.setattr("cropflow.imagery.stac.signing.SLACK_S", 300.0)
     signed.signatures.told_s = signed.signatures.lasts_s = 299.0
     grid = archive[1]["a"]
     stac, _ = computer()
@@ -499,7 +499,7 @@ def test_jpeg_2000_files_of_an_object_store_are_read_with_its_keys(archive, calm
         monkeypatch.setenv(name, value)
     there = replace(providers.PROVIDERS["copernicus"], signer=lambda connection: Copernicus(calm.url))
     monkeypatch.setitem(providers.PROVIDERS, "copernicus", there)
-    monkeypatch.setattr("cropflow.imagery.sparse.HEAD", 2048)
+    monkeypatch.setattr("cropflow.imagery.stac.sparse.HEAD", 2048)
     values = np.random.default_rng(3).integers(1, 9000, (400, 400), dtype=np.uint16)
     file = tmp_path / "eodata" / "Sentinel-2" / "B02.jp2"
     file.parent.mkdir(parents=True)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cropflow.composites.compiling import compiled
-from cropflow.composites.radar import NODATA, power_table
+from cropflow.composites.radar.kernels import NODATA, power_table
 from cropflow.errors import CropflowError
 
 

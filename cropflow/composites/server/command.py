@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import zarr
 
     from cropflow.composites.periods import Calendar
-    from cropflow.composites.server_fetch import ServerSite
-    from cropflow.composites.server_parts import PartStore
+    from cropflow.composites.server.fetch import ServerSite
+    from cropflow.composites.server.parts import PartStore
     from cropflow.composites.store import Counts
     from cropflow.config.imagery import Imagery, Series
     from cropflow.imagery.catalog import Decision
@@ -69,9 +69,10 @@ def fetch(
     statistic and counts; gaps are filled here. Needs an account; a resumed run asks for no part again.
     """
     from cropflow.composites.periods import season_calendar
-    from cropflow.composites.server_catalogue import server_catalogue
-    from cropflow.composites.server_fetch import plan_site
-    from cropflow.composites.server_parts import PartStore
+    from cropflow.composites.reducers import check_bands
+    from cropflow.composites.server.catalogue import server_catalogue
+    from cropflow.composites.server.fetch import plan_site
+    from cropflow.composites.server.parts import PartStore
     from cropflow.composites.store import manifest_counts
     from cropflow.config.base import dump
     from cropflow.config.imagery import Imagery, Series
@@ -95,6 +96,7 @@ def fetch(
     refused = refused_option("<name>", series, "<name>", chosen)
     if refused:
         raise CropflowError(f"{refused}.")
+    check_bands(series, chosen.bands, "imagery.<name>.bands")
     calendar = season_calendar(dates.start, dates.end, series)
     scenes, grids = read_found(found), read_sites(sites)
     decisions = _choose(scenes, grids, whole_months(dates.start, dates.end), calendar, chosen)
@@ -128,7 +130,7 @@ def _choose(
     scenes: Sequence[Scene], grids: Mapping[str, Grid], window: Window, calendar: Calendar, imagery: Imagery
 ) -> dict[str, list[Decision]]:
     """Site -> decision on every scene, those that fall into no period dropped."""
-    from cropflow.composites.server_catalogue import leave_out_unseen
+    from cropflow.composites.server.catalogue import leave_out_unseen
     from cropflow.imagery.choosing import check_taken, choose_scenes, taken
     from cropflow.imagery.stored import told
 
@@ -161,7 +163,7 @@ def _write(
     from tqdm import tqdm
 
     from cropflow.composites.progress import tell_periods
-    from cropflow.composites.server_fetch import fetch_sites, site_parts
+    from cropflow.composites.server.fetch import fetch_sites, site_parts
     from cropflow.composites.store import count_block, create_arrays, write_block
 
     periods = {"periods": [day.isoformat() for day in calendar.starts]}

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from cropflow.config.addresses import public
 from cropflow.errors import CropflowError
-from cropflow.imagery.blocks import Blocks, Extent, find_blocks
-from cropflow.imagery.web import Signer, Web
+from cropflow.imagery.stac.blocks import Blocks, Extent, find_blocks
+from cropflow.imagery.stac.web import Signer, Web
 
 # The directory of a COG of a Sentinel-2 tile is 10 to 20 KiB, that of a Sentinel-1 frame 40 to 60 KiB.
 HEAD = 64 * 1024
@@ -92,7 +92,7 @@ class SparseFile:
         """Fetch what is not here yet of some ranges, neighbours together.
 
         Raises:
-            CropflowError, GoneError, TransientError: As :meth:`cropflow.imagery.web.Web.part`.
+            CropflowError, GoneError, TransientError: As :meth:`cropflow.imagery.stac.web.Web.part`.
         """
         inside = [(max(start, 0), min(end, self.size)) for start, end in extents]
         missing = _joined(hole for extent in inside for hole in self._holes(extent))
@@ -151,8 +151,8 @@ class SparseFiles:
         """A raster whose directory is here, and its blocks, still to be fetched; the local file ends with the block.
 
         Raises:
-            CropflowError, GoneError, TransientError: As :meth:`cropflow.imagery.web.Web.part`, and if the file is no
-                raster of one band.
+            CropflowError, GoneError, TransientError: As :meth:`cropflow.imagery.stac.web.Web.part`, and if the file is
+                no raster of one band.
         """
         with _local_file() as (path, descriptor):
             file = SparseFile(self._web, self._signer, address, path, descriptor)

@@ -16,7 +16,7 @@ import zarr
 from cropflow.errors import CropflowError, listing
 from cropflow.imagery.catalog import Decision
 from cropflow.imagery.scenes import ANGLE, POLARISATIONS, Scene
-from cropflow.imagery.sentinel1 import NODATA, read_radar
+from cropflow.imagery.sentinel1.pixels import NODATA, read_radar
 from cropflow.imagery.sentinel2 import Reader
 from cropflow.imagery.stored import Frame, Plane, StoredSite, catalogue, refuse_nothing, write_site
 from cropflow.regions.grid import Grid

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from cropflow.config.imagery import Family, Imagery
 from cropflow.errors import CropflowError
 from cropflow.imagery.items import Item
-from cropflow.imagery.signing import Copernicus, PlanetaryComputer, Unsigned
-from cropflow.imagery.web import Signer, Web
+from cropflow.imagery.stac.signing import Copernicus, PlanetaryComputer, Unsigned
+from cropflow.imagery.stac.web import Signer, Web
 
 # What collections are usually called, for any other service.
 USUAL: Mapping[Family, str] = {"sentinel2": "sentinel-2-l2a", "sentinel1": "sentinel-1-rtc"}

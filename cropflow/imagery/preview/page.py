@@ -13,7 +13,7 @@ import numpy as np
 import shapely
 
 from cropflow.errors import CropflowError
-from cropflow.imagery.preview_picture import Picture
+from cropflow.imagery.preview.picture import Picture
 
 # More outlines make a page that browsers open slowly.
 MOST_PARCELS = 20_000

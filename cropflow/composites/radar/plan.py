@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cropflow.composites.orbits import DAY_S, in_order, most_seen, number_passes, orbit_names, seconds
+from cropflow.composites.radar.orbits import DAY_S, in_order, most_seen, number_passes, orbit_names, seconds
+from cropflow.composites.radar.speckle import window_radius
 from cropflow.composites.sources import RadarScenes
-from cropflow.composites.speckle import window_radius
 from cropflow.config.imagery import Radar
 from cropflow.errors import CropflowError
 

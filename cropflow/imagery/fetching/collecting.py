@@ -12,9 +12,9 @@ from cropflow.config.imagery import Imagery, Sensor
 from cropflow.files.remote import Limits
 from cropflow.imagery.catalog import Decision
 from cropflow.imagery.choosing import Window, check_taken, choose_scenes, wanted_layers
-from cropflow.imagery.completeness import Completeness, measure
-from cropflow.imagery.fetching import Fetched, LedgerReader, SceneGoneError, check_missing, fetch, units_of
-from cropflow.imagery.ledger import Ledger
+from cropflow.imagery.fetching.completeness import Completeness, measure
+from cropflow.imagery.fetching.fetch import Fetched, LedgerReader, SceneGoneError, check_missing, fetch, units_of
+from cropflow.imagery.fetching.ledger import Ledger
 from cropflow.imagery.scenes import Scene
 from cropflow.imagery.sentinel2 import Reader
 from cropflow.imagery.sources import Source

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cropflow.composites import server
 from cropflow.composites.blocks import Block, finish_block
 from cropflow.composites.periods import Calendar, solar_days
-from cropflow.composites.server import Overpasses, composite_expression, read_pixels, stored_image
-from cropflow.composites.server_parts import Part, PartStore, band_groups, cut_parts
+from cropflow.composites.server import expression
+from cropflow.composites.server.expression import Overpasses, composite_expression, read_pixels, stored_image
+from cropflow.composites.server.parts import Part, PartStore, band_groups, cut_parts
 from cropflow.config.imagery import Imagery, Series
 from cropflow.imagery.scenes import Scene
 from cropflow.imagery.stored import in_order
@@ -138,6 +138,6 @@ def _key(periods: Mapping[int, Overpasses], bands: Sequence[str], classes: Seque
         for period, overpasses in periods.items()
     }
     content = {"images": images, "bands": list(bands), "classes": sorted(classes), "statistic": statistic}
-    digest = hashlib.sha256(Path(server.__file__).read_bytes())
+    digest = hashlib.sha256(Path(expression.__file__).read_bytes())
     digest.update(json.dumps(content, sort_keys=True).encode())
     return digest.hexdigest()

@@ -15,14 +15,14 @@ from cropflow.config.addresses import public
 from cropflow.errors import CropflowError
 from cropflow.files.remote import GoneError, TransientError
 from cropflow.imagery.items import Item
-from cropflow.imagery.web import Signed, Web, own_account
+from cropflow.imagery.stac.web import Signed, Web, own_account
 
 # A signature with less time left is made anew: a request may wait for its turn, and take its time.
 SLACK_S = 300.0
 
 
 class Unsigned:
-    """A :class:`cropflow.imagery.web.Signer` of files that anybody may read, or the account of ``~/.netrc``."""
+    """A :class:`cropflow.imagery.stac.web.Signer` of files that anybody may read, or the account of ``~/.netrc``."""
 
     def sign(self, address: str) -> Signed:
         """The address as it is, with the user's own account of its host."""

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from cropflow.composites.axes import Axis
 from cropflow.composites.blocks import BLOCK, Window, windows
 from cropflow.composites.progress import in_threads, tell_periods
-from cropflow.composites.radar import NODATA
-from cropflow.composites.radar_blocks import composite_radar_window
-from cropflow.composites.radar_plan import RadarPlan, plan_sites, tell_orbits
+from cropflow.composites.radar.blocks import composite_radar_window
+from cropflow.composites.radar.kernels import NODATA
+from cropflow.composites.radar.plan import RadarPlan, plan_sites, tell_orbits
 from cropflow.composites.sources import RadarScenes
 from cropflow.config.imagery import Series
 from cropflow.files.cubes import add_array, add_site

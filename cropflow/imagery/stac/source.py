@@ -17,13 +17,13 @@ from cropflow.errors import CropflowError
 from cropflow.files.remote import Limits, TransientError
 from cropflow.imagery.items import Item, item_scene
 from cropflow.imagery.local import read_file
-from cropflow.imagery.providers import find_provider
-from cropflow.imagery.radar_items import usable_scenes
 from cropflow.imagery.scenes import SCL, Scene
-from cropflow.imagery.search import search_items
+from cropflow.imagery.sentinel1.items import usable_scenes
 from cropflow.imagery.sources import Layer, Request
-from cropflow.imagery.sparse import HEAD, SparseFiles
-from cropflow.imagery.web import Web
+from cropflow.imagery.stac.providers import find_provider
+from cropflow.imagery.stac.search import search_items
+from cropflow.imagery.stac.sparse import HEAD, SparseFiles
+from cropflow.imagery.stac.web import Web
 from cropflow.regions.grid import Grid
 from cropflow.regions.sites import footprint
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from cropflow.config.imagery import BANDS_10M, Imagery, Sensor
 from cropflow.files.remote import GoneError, Limits
-from cropflow.imagery.earth_engine_pixels import PixelReader, as_integers, on_grid
-from cropflow.imagery.earth_engine_records import (
+from cropflow.imagery.earth_engine.pixels import PixelReader, as_integers, on_grid
+from cropflow.imagery.earth_engine.records import (
     asset_id,
     is_of,
     list_images,
@@ -24,7 +24,7 @@ from cropflow.imagery.earth_engine_records import (
     sentinel1_scene,
     sentinel2_scene,
 )
-from cropflow.imagery.requests import Sent, plan_requests
+from cropflow.imagery.earth_engine.requests import Sent, plan_requests
 from cropflow.imagery.scenes import ANGLE, CLOUD_SCORE, SCL, Scene
 from cropflow.imagery.sources import Layer, Request
 from cropflow.regions.grid import Grid, snapped_grid

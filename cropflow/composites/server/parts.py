@@ -19,7 +19,7 @@ from cropflow.errors import CropflowError
 from cropflow.files.atomic import atomic_file, write_json
 from cropflow.files.earth_engine_calls import called
 from cropflow.files.remote import ATTEMPTS, GoneError, Limits, TooLargeError, TransientError
-from cropflow.imagery.requests import MASK_BYTES, MOST_BANDS, Sent, plan_requests
+from cropflow.imagery.earth_engine.requests import MASK_BYTES, MOST_BANDS, Sent, plan_requests
 from cropflow.regions.grid import Grid
 
 log = logging.getLogger(__name__)

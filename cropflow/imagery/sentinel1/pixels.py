@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cropflow.errors import CropflowError
-from cropflow.imagery.border import border_noise
 from cropflow.imagery.scenes import ANGLE, POLARISATIONS, Scene
+from cropflow.imagery.sentinel1.border import border_noise
 from cropflow.imagery.sentinel2 import Reader
 from cropflow.imagery.stored import EMPTY
 from cropflow.regions.grid import Grid
@@ -56,8 +56,8 @@ def read_radar(read: Reader, scene: Scene, grid: Grid) -> RadarPixels:
     """Read a scene on the grid of a site, mask what is no backscatter, and bring it to dB x 100.
 
     Masked are, in both polarisations at once: nodata and a power of zero in either; values outside -60 to +30 dB;
-    noise along the edges of the swath (:func:`cropflow.imagery.border.border_noise`). A scene whose VH is above -5 dB
-    in the median is faulty as a whole, such as one whose integers overflowed when it was stored.
+    noise along the edges of the swath (:func:`cropflow.imagery.sentinel1.border.border_noise`). A scene whose VH is
+    above -5 dB in the median is faulty as a whole, such as one whose integers overflowed when it was stored.
 
     Args:
         read: How layers are read.

@@ -11,7 +11,7 @@ from typing import Any
 from cropflow.config.imagery import Imagery, Sensor
 from cropflow.imagery.catalog import Decision, reasons
 from cropflow.imagery.choosing import Window, wanted_layers
-from cropflow.imagery.pace import Pace
+from cropflow.imagery.fetching.pace import Pace
 from cropflow.imagery.scenes import Scene
 from cropflow.imagery.sources import Source
 from cropflow.regions.grid import Grid
@@ -152,7 +152,7 @@ def plan_export(
     if source is not None:
         how |= {"requests, bytes": f"as source {settings.source} cuts scenes", "minutes": pace.told()}
     if settings.source == "earth_engine":
-        from cropflow.imagery.requests import estimate_eecu_hours
+        from cropflow.imagery.earth_engine.requests import estimate_eecu_hours
 
         eecu_hours = float(estimate_eecu_hours(sum(site.read for site in every)))
         how["eecu_hours"] = "proportional to the bytes that the service reads: an order of magnitude"

@@ -19,7 +19,7 @@ from shapely.geometry.base import BaseGeometry
 from cropflow.errors import CropflowError, listing
 from cropflow.files.remote import GoneError
 from cropflow.imagery.items import Item
-from cropflow.imagery.web import Web
+from cropflow.imagery.stac.web import Web
 
 LOG = logging.getLogger(__name__)
 

@@ -46,9 +46,9 @@ def preview(
 
     from cropflow.files.atomic import write_text
     from cropflow.files.remote import Limits
-    from cropflow.imagery.preview import draw_map
-    from cropflow.imagery.preview_picture import fetch_picture
-    from cropflow.imagery.preview_scripts import leaflet as scripts
+    from cropflow.imagery.preview.page import draw_map
+    from cropflow.imagery.preview.picture import fetch_picture
+    from cropflow.imagery.preview.scripts import leaflet as scripts
 
     if len(region) != len(sites):
         raise CropflowError(f"--region is given {len(region)} times, --sites {len(sites)} times; expected as often.")
@@ -93,7 +93,7 @@ def _chosen(
 ) -> tuple[list[Scene], BaseGeometry, str]:
     """Scenes of the composite, the footprint of its site, and its month."""
     from cropflow.imagery.found import read_found
-    from cropflow.imagery.preview_picture import best_month, check_images, scenes_over
+    from cropflow.imagery.preview.picture import best_month, check_images, scenes_over
 
     names = list(sites["site"])
     if site is not None and site not in names:

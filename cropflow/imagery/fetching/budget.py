@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cropflow.config.imagery import Imagery
 from cropflow.errors import CropflowError
-from cropflow.imagery.planning import Plan
+from cropflow.imagery.fetching.planning import Plan
 
 GIB = 2**30
 

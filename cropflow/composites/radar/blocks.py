@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from cropflow.composites.blocks import Window
 from cropflow.composites.gaps import fill_gaps
-from cropflow.composites.radar import NODATA, difference, first_valid, mean_power, normalise
-from cropflow.composites.radar_plan import RadarPlan
-from cropflow.composites.speckle import filter_speckle
+from cropflow.composites.radar.kernels import NODATA, difference, first_valid, mean_power, normalise
+from cropflow.composites.radar.plan import RadarPlan
+from cropflow.composites.radar.speckle import filter_speckle
 from cropflow.config.imagery import Series
 
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from cropflow.errors import CropflowError
 from cropflow.files.remote import GoneError, Limits, StoppedError, TooLargeError, TransientError
 from cropflow.imagery.catalog import Decision
-from cropflow.imagery.ledger import Ledger, Unit
+from cropflow.imagery.fetching.ledger import Ledger, Unit
 from cropflow.imagery.scenes import Scene
 from cropflow.imagery.sources import Layer, Source
 from cropflow.regions.grid import Grid

@@ -1,0 +1,1 @@
+"""Composites that Earth Engine computes."""

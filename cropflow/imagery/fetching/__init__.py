@@ -1,0 +1,1 @@
+"""What a service is asked for: planned, fetched once, kept until it is written."""

@@ -1,0 +1,1 @@
+"""A map of regions, parcels and one composite on a page."""

@@ -1,0 +1,1 @@
+"""Sentinel-1: records, pixels and the store of its scenes."""
