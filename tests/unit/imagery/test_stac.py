@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import rasterio
 from stac_api import serving, write_items
+from typer.testing import CliRunner
 
 from cropflow.config.imagery import Imagery
 from cropflow.config.sections import Season
@@ -21,6 +22,9 @@ from cropflow.config.simulation import Landscape, Simulation
 from cropflow.errors import CropflowError
 from cropflow.files.accounts import account_of
 from cropflow.files.remote import GoneError, Limits, TransientError
+from cropflow.files.tables import write_table
+from cropflow.imagery.command import app as imagery
+from cropflow.imagery.found import read_found
 from cropflow.imagery.local import LocalSource
 from cropflow.imagery.scenes import SCL
 from cropflow.imagery.stac import providers, web
@@ -28,11 +32,12 @@ from cropflow.imagery.stac.search import site_groups
 from cropflow.imagery.stac.signing import Copernicus, PlanetaryComputer, Unsigned
 from cropflow.imagery.stac.source import StacSource
 from cropflow.regions.grid import Grid
-from cropflow.regions.sites import footprint
+from cropflow.regions.sites import footprint, sites_table
 from cropflow.simulation.archive import write_archive
 from cropflow.simulation.landscape import make_landscape
 
 SEASON = Season(start=datetime.date(2023, 5, 1), end=datetime.date(2023, 6, 20))
+SEASON_JSON = json.dumps({"start": "2023-05-01", "end": "2023-06-20"})
 WINDOW = (datetime.date(2023, 5, 1), datetime.date(2023, 6, 30))
 LAYERS = ("B02", "B05", SCL)
 
@@ -398,6 +403,36 @@ def test_addresses_are_signed_as_they_are_read_and_nowhere_else(archive, signed,
     assert tokens(signed) == 1
     assert "secret" not in "".join(f"{scene}{dict(scene.layers)}" for scene in scenes)
     assert "sig=secret" not in "".join(record.getMessage() for record in caplog.records if record.name != "httpcore")
+
+
+def test_no_file_of_an_export_holds_a_signature(archive, signed, tmp_path, monkeypatch, caplog):
+    """The commands as the rules call them; an export that stops before its end leaves its ledger too."""
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("PC_SDK_SUBSCRIPTION_KEY", "secret-key")
+    write_table(tmp_path / "sites.parquet", sites_table({"a": archive[1]["a"]}))
+    settings = {"source": "stac", "provider": "planetary-computer", "bands": ["B02", "B05"], "requests_per_second": 100}
+    common = ["--sites", tmp_path / "sites.parquet", "--settings", json.dumps(settings), "--season", SEASON_JSON]
+    found, store = tmp_path / "found.parquet", tmp_path / "sentinel2.zarr"
+    fetch = ["export", "--sensor", "sentinel2", *common, "--found", found, "--work", tmp_path / "work"]
+    fetch += ["--pace", tmp_path / "pace.json", "--catalogue", tmp_path / "sentinel2.parquet", "--output", store]
+    fetch += ["--completeness", tmp_path / "sentinel2.json"]
+    find = ["find", "--sensor", "sentinel2", *common, "--output", found]
+    plan = ["plan", "--found", found, *common, "--output", tmp_path / "plan.json"]
+    broken = ["status:403"] * 2
+    for number, arguments in enumerate((find, plan, fetch, fetch)):
+        if number == 2:
+            last = max(read_found(found), key=lambda scene: scene.time)
+            signed.plans[httpx.URL(last.layers["B02"]).path] = broken
+        result = CliRunner().invoke(imagery, [str(argument) for argument in arguments])
+        assert (result.exception is None) is (number != 2), result.exception
+        if number == 2:
+            assert "A new token was refused as well" in str(result.exception)
+            assert "secret" not in str(result.exception)
+        held = [path for path in tmp_path.rglob("*") if path.is_file() and b"secret" in path.read_bytes()]
+        assert not held
+    assert store.is_dir()
+    assert any(headers.get("ocp-apim-subscription-key") == "secret-key" for _, headers in signed.requests)
+    assert "secret" not in caplog.text
 
 
 @pytest.mark.parametrize("fault", ["redirect", "reset", "status:503", "status:403", "break:50"])
