@@ -48,9 +48,10 @@ rule imagery_plan:
         found=lambda wildcards, input: options("--found", input.found),
         settings=lambda wildcards: as_json(imagery_entry(wildcards)),
         season=entry("seasons"),
+        series=lambda wildcards: options("--series", server_series(wildcards)),
     shell:
         r"""
-        python -m cropflow imagery plan {params.found} \
+        python -m cropflow imagery plan {params.found} {params.series} \
             --sites {input.sites:q} --settings {params.settings:q} --season {params.season:q} \
             --pace results/.work/imagery/pace.json --output {output:q} 2>{log:q}
         """

@@ -406,6 +406,19 @@ def composited_by(reduce):
     return "|".join(found) or "none^"
 
 
+def server_series(wildcards):
+    """Entries of the series that Earth Engine composites for a place; none where scenes are composited here."""
+    if imagery_entry(wildcards)["reduce"] != "server":
+        return []
+    place = (wildcards.region, wildcards.season)
+    names = {
+        sample_set(experiment)[1]["series"]
+        for experiment in config["experiments"]
+        if place in [*training_places(experiment), *mapped_places(experiment)]
+    }
+    return [as_json(config["series"][name]) for name in sorted(names)]
+
+
 def catalogues_of(experiment, places):
     """Catalogues of the scenes of places, all sensors; composites of the server come with their own."""
     series = sample_set(experiment)[1]["series"]

@@ -105,6 +105,10 @@ def plan(
         Path, typer.Option(help="Scenes, requests and bytes per sensor and site, time, cost and disk in all, JSON.")
     ],
     pace: Pace_ = None,
+    series: Annotated[
+        list[str] | None,
+        typer.Option(help="Entry of series that Earth Engine composites, as JSON; may be repeated, else months."),
+    ] = None,
 ) -> None:
     """Say what an export would bring and cost, judged on metadata alone; nothing is asked of the service.
 
@@ -113,6 +117,8 @@ def plan(
     import shutil
 
     from cropflow.config.base import dump
+    from cropflow.config.imagery import Series
+    from cropflow.config.root import parse_json
     from cropflow.files.atomic import write_json
     from cropflow.files.manifest import write_manifest
     from cropflow.files.remote import Limits
@@ -131,7 +137,8 @@ def plan(
     limits = Limits(chosen.requests_at_once, chosen.requests_per_second)
     origin = open_source(chosen, None, limits) if asks_service(chosen) else None
     known = read_pace(pace, origin_of(chosen)) if pace else Pace()
-    made = plan_export(chosen, decisions, grids, window, origin, known)
+    wanted = [parse_json(Series, text, "--series") for text in series or ()]
+    made = plan_export(chosen, decisions, grids, window, origin, known, wanted)
     output.parent.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(output.parent).free
     for line in made.table():
@@ -148,7 +155,7 @@ def plan(
     write_manifest(
         output,
         inputs={"sites": sites} | {f"found {file.stem}": file for file in found},
-        settings={"imagery": dump(chosen), "season": dump(dates)},
+        settings={"imagery": dump(chosen), "season": dump(dates), "series": [dump(one) for one in wanted]},
         counts=content["total"],
     )
 

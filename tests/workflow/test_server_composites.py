@@ -18,6 +18,17 @@ def test_composites_of_the_server_need_no_export(plan):
     assert "--work results/.work/composites/monthly/lauragais/2023/sentinel2" in text
 
 
+def test_the_plan_knows_the_series_that_the_server_composites(plan):
+    found = "results/imagery/{}/2023/plan.json"
+    changed = overlay() | {"series": {"monthly": {"period": "dekad"}}}
+    code, _, text = plan("-p", found.format("lauragais"), overlay=changed)
+    assert code == 0, text
+    (command,) = [line for line in text.splitlines() if "imagery plan" in line]
+    assert command.count("--series") == 1
+    assert '"period": "dekad"' in command
+    assert "--series" not in plan("-p", found.format("beauce"), overlay=changed)[2]
+
+
 def test_other_regions_keep_their_export(plan):
     code, jobs, text = plan(FILE.format("lauragais"), FILE.format("beauce"), overlay=overlay())
     assert code == 0, text

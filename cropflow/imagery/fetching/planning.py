@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cropflow.config.imagery import Imagery, Sensor
+from cropflow.config.imagery import Imagery, Sensor, Series
 from cropflow.imagery.catalog import Decision, reasons
 from cropflow.imagery.choosing import Window, wanted_layers
 from cropflow.imagery.fetching.pace import Pace
@@ -125,6 +125,7 @@ def plan_export(
     window: Window,
     source: Source | None,
     pace: Pace,
+    series: Sequence[Series] = (),
 ) -> Plan:
     """Count and estimate what an export would bring and cost; nothing is asked of the service.
 
@@ -135,11 +136,12 @@ def plan_export(
         window: First and last day, both inclusive, UTC.
         source: The service; None where scenes are local.
         pace: How fast it answers.
+        series: What the service composites for the sites, each for itself; calendar months where none is told.
     """
-    months = 12 * (window[1].year - window[0].year) + window[1].month - window[0].month + 1
+    periods = [_periods(one, window) for one in series or (Series(),)]
     sensors = {
         sensor: {
-            name: _site_plan(settings, sites[name], judged, source, months) for name, judged in sorted(by_site.items())
+            name: _site_plan(settings, sites[name], judged, source, periods) for name, judged in sorted(by_site.items())
         }
         for sensor, by_site in decisions.items()
     }
@@ -157,14 +159,14 @@ def plan_export(
         eecu_hours = float(estimate_eecu_hours(sum(site.read for site in every)))
         how["eecu_hours"] = "proportional to the bytes that the service reads: an order of magnitude"
     if settings.reduce == "server":
-        how["requests, bytes"] = "composites of calendar months, all bands and the count, in answers of 48 MB"
+        how["requests, bytes"] = "composites of all periods and series, all bands and the count, in answers of 48 MB"
     return Plan(
         sensors, minutes, eecu_hours, max(kept, default=0), math.ceil(STORED_SHARE * sum(s.stored for s in every)), how
     )
 
 
 def _site_plan(
-    settings: Imagery, grid: Grid, decisions: Sequence[Decision], source: Source | None, months: int
+    settings: Imagery, grid: Grid, decisions: Sequence[Decision], source: Source | None, periods: Sequence[int]
 ) -> SitePlan:
     scenes = [decision.scene for decision in decisions if decision.kept]
     layers = {scene.source: wanted_layers(settings, scene) for scene in scenes}
@@ -176,12 +178,21 @@ def _site_plan(
     asked = [one for scene in scenes for one in source.requests(scene, grid, layers[scene.source])]
     size = sum(one.bytes for one in asked)
     if settings.reduce == "server":
-        sent = 2 * pixels * months * (len(settings.bands) + 1) if scenes else 0
-        answers = math.ceil(1.5 * sent / ANSWER_BYTES)
-        return SitePlan(*counts, requests=answers, bytes=sent, read=size, pixels=sent, stored=sent)
+        each = [2 * pixels * count * (len(settings.bands) + 1) if scenes else 0 for count in periods]
+        answers = sum(math.ceil(1.5 * sent / ANSWER_BYTES) for sent in each)
+        read = size * len(each)
+        return SitePlan(*counts, requests=answers, bytes=sum(each), read=read, pixels=max(each), stored=sum(each))
     kept = sum(_value_bytes(scene) * len(layers[scene.source]) for scene in scenes) * pixels
     calls = sum(one.calls for one in asked)
     return SitePlan(*counts, requests=calls, bytes=size, read=size, pixels=kept, stored=stored)
+
+
+def _periods(series: Series, window: Window) -> int:
+    """Periods of a series in a window of whole months, one more or less where they begin within it."""
+    if series.period == "days":
+        return math.ceil(((window[1] - window[0]).days + 1) / (series.period_days or 1))
+    months = 12 * (window[1].year - window[0].year) + window[1].month - window[0].month + 1
+    return months * {"half-month": 2, "dekad": 3}.get(series.period, 1)
 
 
 def _value_bytes(scene: Scene) -> int:

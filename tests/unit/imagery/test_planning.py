@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cropflow.config.imagery import Imagery
+from cropflow.config.imagery import Imagery, Series
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import read_json
 from cropflow.imagery.catalog import Decision
@@ -84,6 +84,19 @@ def test_composites_of_the_service_are_counted_in_place_of_scenes():
     assert made.total("requests") == 1
     assert made.total("bytes") == 2 * PIXELS * 3 * 2
     assert made.total("read") == 4_000_000
+
+
+def test_each_series_of_the_service_costs_its_own_periods():
+    entry = {"source": "stac", "provider": "earth-search", "bands": ["B02"]}
+    chosen = Imagery.model_validate(entry).model_copy(update={"reduce": "server"})
+    series = [Series(), Series(period="dekad"), Series(period="half-month"), Series(period="days", period_days=20)]
+    optical = {"sentinel2": DECISIONS["sentinel2"]}
+    made = plan_export(chosen, optical, {"a": GRID}, WINDOW, SERVICE, Pace(), series)
+    assert made.total("bytes") == 2 * PIXELS * 2 * (3 + 9 + 6 + 5)
+    assert made.total("requests") == 4
+    assert made.total("read") == 4 * 4_000_000
+    # One is fetched at a time.
+    assert made.work_bytes == 2 * PIXELS * 2 * 9
 
 
 @pytest.mark.parametrize(
