@@ -41,7 +41,11 @@ def kinds_of_scenes(kept: pandas.DataFrame, sensor: str) -> str:
     first, second = ("baseline", "offset") if optical else ("relative_orbit", "radiometry")
     text = "{} of baseline {} (offset {})" if optical else "{} of relative orbit {} ({})"
     counts = Counter(zip(kept[first], kept[second], strict=True))
-    return listed(text.format(count, one or "unknown", other) for (one, other), count in sorted(counts.items()))
+    # Records without an orbit have -1, those without a baseline an empty one.
+    return listed(
+        text.format(count, "unknown" if one in ("", -1) else one, other)
+        for (one, other), count in sorted(counts.items())
+    )
 
 
 def scenes_per_period(scenes: pandas.DataFrame, periods: Sequence[str]) -> NDArray[np.float64]:

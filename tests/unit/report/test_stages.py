@@ -136,6 +136,8 @@ def test_every_sensor_has_its_own_table_and_radar_tells_orbits_and_radiometry(wo
     stage = scenes_stage(place, "sentinel1_ascending")
     assert "Kept 2 of 3 scenes" in stage.summary
     assert "1 of relative orbit 59 (gamma0), 1 of relative orbit 132 (gamma0)" in stage.summary
+    place.scenes["sentinel1_ascending"]["relative_orbit"] = -1
+    assert "2 of relative orbit unknown (gamma0)" in scenes_stage(place, "sentinel1_ascending").summary
 
 
 def test_a_reason_without_detail_is_counted_too(world):
