@@ -197,7 +197,7 @@ def _linear(values: NDArray[Any], nodata: float | None, path: str) -> NDArray[np
     return found
 
 
-def _linear_mean(blocks: NDArray[np.float32]) -> NDArray[np.float32]:
+def linear_mean(blocks: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mean of the pixels of each block that are not NaN; ``(y, k, x, k)`` to ``(y, x)``."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Mean of empty slice")
@@ -206,7 +206,7 @@ def _linear_mean(blocks: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def decibel_mean(blocks: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mean in linear power of the values in dB of each block that are not NaN; ``(y, k, x, k)`` to ``(y, x)``."""
-    return np.asarray(10 * np.log10(_linear_mean(np.asarray(10 ** (blocks / 10), np.float32))), np.float32)
+    return np.asarray(10 * np.log10(linear_mean(np.asarray(10 ** (blocks / 10), np.float32))), np.float32)
 
 
 @dataclass(frozen=True)
@@ -233,5 +233,5 @@ class _Kind:
 _IN_WORDS = "integers, reflectance x 10000 or classes"
 _REFLECTANCE = _Kind("iu", _IN_WORDS, np.uint16, 0, _integers, integer_mean)
 _CLASSES = _Kind("iu", _IN_WORDS, np.uint16, 0, _integers, None)
-_LINEAR = _Kind("f", "floating-point numbers", np.float32, math.nan, _linear, _linear_mean)
+_LINEAR = _Kind("f", "floating-point numbers", np.float32, math.nan, _linear, linear_mean)
 _DECIBEL = _Kind("f", "floating-point numbers, backscatter in dB", np.float32, math.nan, _decibel, decibel_mean)

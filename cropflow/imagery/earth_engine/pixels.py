@@ -13,7 +13,7 @@ from cropflow.errors import CropflowError
 from cropflow.files.earth_engine import pixel_request
 from cropflow.files.earth_engine_calls import called
 from cropflow.files.remote import Limits, TooLargeError, TransientError
-from cropflow.imagery.windows import decibel_mean, integer_mean
+from cropflow.imagery.windows import decibel_mean, integer_mean, linear_mean
 from cropflow.regions.grid import Grid
 
 
@@ -110,14 +110,15 @@ def as_integers(values: NDArray[Any], asset: str, band: str) -> NDArray[np.uint1
     return values.astype(np.uint16)
 
 
-def on_grid(values: NDArray[Any], cover: Grid, grid: Grid, *, categorical: bool) -> NDArray[Any]:
+def on_grid(values: NDArray[Any], cover: Grid, grid: Grid, *, categorical: bool, decibel: bool = True) -> NDArray[Any]:
     """Bring values on a grid of other pixels to a site's: repeated where they are larger, averaged where smaller.
 
     Args:
-        values: ``(y, x)`` on ``cover``: uint16, 0 = nodata, or float32 in dB, NaN = nodata.
+        values: ``(y, x)`` on ``cover``: uint16, 0 = nodata, or float32, dB or linear power, NaN = nodata.
         cover: A grid of the same zone that covers the site's, its pixel a multiple or a part of the site's.
         grid: The site's grid.
         categorical: True for classes, of which the upper left one stands for all instead of a mean.
+        decibel: True where float32 is in dB: means are those of linear power.
     """
     if cover.pixel_m > grid.pixel_m:
         ratio = round(cover.pixel_m / grid.pixel_m)
@@ -130,4 +131,6 @@ def on_grid(values: NDArray[Any], cover: Grid, grid: Grid, *, categorical: bool)
     if categorical:
         return np.ascontiguousarray(values[::ratio, ::ratio])
     blocks = values.reshape(grid.height, ratio, grid.width, ratio)
-    return decibel_mean(blocks) if values.dtype.kind == "f" else integer_mean(blocks)
+    if values.dtype.kind != "f":
+        return integer_mean(blocks)
+    return decibel_mean(blocks) if decibel else linear_mean(blocks)

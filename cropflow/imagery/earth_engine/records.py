@@ -27,6 +27,9 @@ CELL_DEGREES = 2.0
 PAD_DEGREES = 0.02
 # Name of the index in each image of Cloud Score+, which goes by the name of the Sentinel-2 image.
 SCORE_BAND = "cs_cdf"
+# Google's own collections of Sentinel-1 are calibrated to sigma0; one whose name ends so holds power instead of dB.
+SIGMA0 = frozenset({"COPERNICUS/S1_GRD", "COPERNICUS/S1_GRD_FLOAT"})
+LINEAR = "_FLOAT"
 
 
 def search_boxes(outlines: Iterable[BaseGeometry]) -> list[Polygon]:
@@ -146,12 +149,13 @@ def is_of(sensor: Sensor, image: Mapping[str, Any]) -> bool:
     return sensor == f"sentinel1_{str(direction).lower()}"
 
 
-def sentinel1_scene(image: Mapping[str, Any], sensor: Sensor) -> Scene | str:
-    """The record of an image of Sentinel-1 GRD, calibrated to sigma0 and terrain-corrected by Earth Engine, in dB.
+def sentinel1_scene(image: Mapping[str, Any], sensor: Sensor, assumed_radiometry: str | None = None) -> Scene | str:
+    """The record of an image of Sentinel-1 GRD, terrain-corrected: Google's is sigma0, in dB or as linear power.
 
     Args:
         image: As the service describes it.
         sensor: Of the direction in which it was taken.
+        assumed_radiometry: Radiometry of collections that are not Google's own.
 
     Returns:
         The scene, or why it cannot be used, as ``kind: detail``.
@@ -161,6 +165,7 @@ def sentinel1_scene(image: Mapping[str, Any], sensor: Sensor) -> Scene | str:
     """
     properties = image.get("properties") or {}
     mode = properties.get("instrumentMode")
+    collection = asset_id(image).rpartition("/")[0]
     offered = {band["id"] for band in image.get("bands", [])}
     if mode != "IW":
         return f"mode: {mode}, not IW"
@@ -181,8 +186,8 @@ def sentinel1_scene(image: Mapping[str, Any], sensor: Sensor) -> Scene | str:
         layers={name: name for name in (*POLARISATIONS, ANGLE) if name in offered},
         source=asset_id(image),
         sensor=sensor,
-        radiometry="sigma0",
-        unit="dB",
+        radiometry="sigma0" if collection in SIGMA0 else (assumed_radiometry or ""),
+        unit="linear" if collection.endswith(LINEAR) else "dB",
     )
 
 

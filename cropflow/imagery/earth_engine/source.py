@@ -125,7 +125,7 @@ class EarthEngineSource:
 
     def _scene(self, image: Mapping[str, object], sensor: Sensor, collection: str) -> Scene | str:
         if sensor != "sentinel2":
-            return sentinel1_scene(image, sensor)
+            return sentinel1_scene(image, sensor, self._settings.assume_radiometry)
         return sentinel2_scene(
             image, harmonised=collection.endswith(WITHOUT_OFFSET), cloud_score=self._settings.cloud_score
         )
@@ -157,14 +157,20 @@ class EarthEngineSource:
         sizes = {name: sent[scene.layers[name]].nbytes for name in layers}
         values: Mapping[str, NDArray[Any]]
         if scene.sensor != "sentinel2":
-            values = _decibel({name: sent[scene.layers[name]] for name in layers})
+            values = _measures({name: sent[scene.layers[name]] for name in layers})
         elif layers[0] == CLOUD_SCORE:
             values = {CLOUD_SCORE: np.rint(100 * np.clip(sent[bands[0]], 0, 1)).astype(np.uint16)}
         else:
             values = {name: as_integers(sent[scene.layers[name]], group.asset, scene.layers[name]) for name in layers}
         return {
             name: Layer(
-                on_grid(values[name], cover, part, categorical=name in (SCL, CLOUD_SCORE, ANGLE)),
+                on_grid(
+                    values[name],
+                    cover,
+                    part,
+                    categorical=name in (SCL, CLOUD_SCORE, ANGLE),
+                    decibel=scene.unit != "linear",
+                ),
                 sizes[name],
                 group.resampled,
             )
@@ -218,10 +224,10 @@ def _zone(tile: str) -> int:
     return 0 if not tile else (32600 if tile[2] >= "N" else 32700) + int(tile[:2])
 
 
-def _decibel(sent: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+def _measures(sent: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
     """Backscatter and angle with NaN where they are masked.
 
-    Exactly 0 dB in both polarisations at once is no backscatter, and an angle of 0 is none.
+    Exactly 0, dB or power, in both polarisations at once is no backscatter, and an angle of 0 is none.
     """
     masked = np.logical_and.reduce([values == 0 for name, values in sent.items() if name != ANGLE] or [np.False_])
     found = {}

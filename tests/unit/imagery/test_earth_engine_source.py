@@ -301,6 +301,43 @@ def test_radar_comes_by_direction_in_decibel_as_stored(served, simulated, direct
         assert 20 < np.nanmin(angle) <= np.nanmax(angle) < 50
 
 
+def test_linear_power_gives_the_backscatter_of_its_decibels(served, simulated, tmp_path):
+    folder, grids = simulated
+    there, float_collection = Archive(folder), "COPERNICUS/S1_GRD_FLOAT"
+    served.serve_archive(there)
+    for name, image in list(there.images.items()):
+        if name.startswith(f"{SENTINEL1}/"):
+            bands = {
+                band: replace(one, values=10 ** (one.values / 10)) if band != "angle" else one
+                for band, one in there.load(name).items()
+            }
+            there.put(image | {"id": name.replace(SENTINEL1, float_collection)}, bands)
+    grid = snapped_grid(grids["a"].bounds, grids["a"].epsg, 20.0)
+    stores = []
+    for collection in (SENTINEL1, float_collection):
+        opened = source(collections={"sentinel1": collection})
+        scenes = opened.find("sentinel1_ascending", {"a": grid}, WINDOW)
+        assert {scene.radiometry for scene in scenes} == {"sigma0"}
+        decisions = {"a": judge_scenes(scenes, footprint(grid), WINDOW)}
+        stores.append(zarr.open_group(str(tmp_path / collection), mode="w"))
+        export_radar(stores[-1], {"a": grid}, decisions, opened.read)
+    one, other = (store["a"]["backscatter"][:].astype(int) for store in stores)
+    assert (one > -32768).any()
+    assert np.abs(one - other).max() <= 1
+
+
+def test_the_radiometry_of_another_collection_is_asked_for(served, simulated):
+    folder, grids = simulated
+    served.serve_archive(Archive(folder))
+    image = next(image for name, image in served.archive.images.items() if name.startswith(f"{SENTINEL1}/"))
+    served.archive.put(image | {"id": f"OTHER/S1_GAMMA0/{image['id'].rpartition('/')[2]}"}, {})
+    sensor = f"sentinel1_{image['properties']['orbitProperties_pass'].lower()}"
+    for assumed in (None, "gamma0"):
+        opened = source(collections={"sentinel1": "OTHER/S1_GAMMA0"}, assume_radiometry=assumed)
+        (scene,) = opened.find(sensor, grids, WINDOW)
+        assert scene.radiometry == (assumed or "")
+
+
 def test_radar_beyond_the_frame_is_nodata(served, simulated):
     _, grids = simulated
     opened, scene = first(grids, "sentinel1_ascending")
