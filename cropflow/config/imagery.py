@@ -103,7 +103,25 @@ class Imagery(Section):
             for key, chosen in (("cloud_score", self.cloud_score), ("reduce", self.reduce == "server")):
                 if chosen:
                     raise ValueError(f"{key} needs source earth_engine; found source {self.source}")
+        self._check_used()
         return self
+
+    def _check_used(self) -> None:
+        """Refuse options that no sensor of the entry looks at: they would be passed over in silence."""
+        radar = any(sensor != "sentinel2" for sensor in self.sensors)
+        unused: tuple[str, ...] = () if radar else ("relative_orbits", "assume_radiometry")
+        if "sentinel2" not in self.sensors:
+            unused = ("maximum_cloud_percent", "assume_baseline", "cloud_score")
+        needed = "sentinel2" if radar else "a sensor of Sentinel-1"
+        for key in unused:
+            value = getattr(self, key)
+            if value != type(self).model_fields[key].default:
+                raise ValueError(f"{key} is {value!r} and sensors {list(self.sensors)}; expected {needed} among them")
+        if self.source == "earth_engine" and self.assume_radiometry and "sentinel1" not in self.collections:
+            raise ValueError(
+                f"assume_radiometry is {self.assume_radiometry!r}, and Earth Engine's own Sentinel-1 is sigma0; "
+                "expected none, or sentinel1 among collections"
+            )
 
     def _check_place(self) -> None:
         """Each source has its own way to say where."""

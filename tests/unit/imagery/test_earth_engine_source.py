@@ -333,7 +333,8 @@ def test_the_radiometry_of_another_collection_is_asked_for(served, simulated):
     served.archive.put(image | {"id": f"OTHER/S1_GAMMA0/{image['id'].rpartition('/')[2]}"}, {})
     sensor = f"sentinel1_{image['properties']['orbitProperties_pass'].lower()}"
     for assumed in (None, "gamma0"):
-        opened = source(collections={"sentinel1": "OTHER/S1_GAMMA0"}, assume_radiometry=assumed)
+        named = {"sensors": (sensor,), "collections": {"sentinel1": "OTHER/S1_GAMMA0"}}
+        opened = source(**named, assume_radiometry=assumed)
         (scene,) = opened.find(sensor, grids, WINDOW)
         assert scene.radiometry == (assumed or "")
 
