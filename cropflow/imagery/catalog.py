@@ -41,6 +41,11 @@ class Decision:
         return not self.reason
 
 
+def place_in_time(scene: Scene) -> tuple[datetime.datetime, str, str, str]:
+    """What scenes are sorted by: time, then tile, since every source has ids of its own."""
+    return scene.time, scene.tile, scene.id, scene.source
+
+
 def judge_scenes(
     scenes: Iterable[Scene],
     site: BaseGeometry,
@@ -62,18 +67,18 @@ def judge_scenes(
         relative_orbits: Sentinel-1 scenes of other relative orbits are dropped; none where empty.
 
     Returns:
-        One decision per scene, in order of time and id.
+        One decision per scene, in the order of :func:`place_in_time`.
     """
     decisions: list[Decision] = []
     candidates: list[Scene] = []
-    for scene in sorted(scenes, key=lambda scene: (scene.time, scene.id, scene.source)):
+    for scene in sorted(scenes, key=place_in_time):
         reason = _metadata_reason(scene, site, window, maximum_cloud_percent, relative_orbits)
         if reason:
             decisions.append(Decision(scene, reason))
         else:
             candidates.append(scene)
     decisions += _without_duplicates(candidates)
-    return sorted(decisions, key=lambda decision: (decision.scene.time, decision.scene.id, decision.scene.source))
+    return sorted(decisions, key=lambda decision: place_in_time(decision.scene))
 
 
 def _metadata_reason(

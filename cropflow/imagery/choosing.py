@@ -47,7 +47,7 @@ def choose_scenes(
         gone: Scenes of a site whose pixels turned out to be gone: their duplicates take their place.
 
     Returns:
-        Site -> one decision per scene, in order of time and id.
+        Site -> one decision per scene, in order of time and tile.
     """
     mine = [scene for scene in found if scene.sensor == sensor]
     lost = gone or {}
@@ -60,7 +60,7 @@ def choose_scenes(
         judged += [
             Decision(scene, f"gone: {lost[name, scene.source]}") for scene in mine if (name, scene.source) in lost
         ]
-        decisions[name] = sorted(judged, key=lambda one: (one.scene.time, one.scene.id, one.scene.source))
+        decisions[name] = sorted(judged, key=lambda one: catalog.place_in_time(one.scene))
     return decisions
 
 

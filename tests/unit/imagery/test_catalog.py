@@ -93,6 +93,12 @@ def test_other_tiles_times_and_the_granules_of_a_split_acquisition_are_no_duplic
     assert set(found.values()) == {""}
 
 
+def test_scenes_of_one_overpass_are_in_order_of_their_tiles_whatever_they_are_called():
+    one, other = scene("z", tile="31TEJ"), scene("a", tile="31TFJ")
+    for scenes in ([one, other], [other, one]):
+        assert [decision.scene.tile for decision in judge_scenes(scenes, SITE, JUNE)] == ["31TEJ", "31TFJ"]
+
+
 @given(st.permutations(["a", "b", "c", "d"]))
 def test_the_order_of_the_records_does_not_matter(order):
     known = {
