@@ -23,7 +23,7 @@ rule composites:
         window=lambda wildcards, input: " ".join(
             [options("--queries", input.queries), options("--parcels", input.parcels)]
         ),
-        settings=entry("series"),
+        settings=series_settings,
         season=entry("seasons"),
         code=room_code("composites", "regions", "labels"),
     shell:

@@ -343,12 +343,26 @@ def imagery_of(region):
     return config["imagery"][config["regions"][region]["imagery"]]
 
 
+def series_settings(wildcards):
+    """A series without what changes no pixel of the sensor."""
+    optical = wildcards.sensor == "sentinel2"
+    unused = {"radar"} if optical else {"statistic", "pair", "mask", "indices"}
+    found = config["series"][wildcards.series]
+    return as_json({key: value for key, value in found.items() if key not in unused})
+
+
 def imagery_source(wildcards):
     """Where local scenes lie; nothing where a service is asked."""
     found = imagery_entry(wildcards)
     if asks_service(wildcards):
         return []
-    return simulated_or(found["path"], found["simulation"], "archive")
+    source = simulated_or(found["path"], found["simulation"], "archive")
+    if found["source"] == "items" and found["path"] and Path(source).is_dir():
+        # A changed file leaves the time of its folder as it was.
+        family = "sentinel-2" if wildcards.sensor == "sentinel2" else "sentinel-1"
+        files = [str(file) for file in Path(source).glob(f"{family}-*.items.json")]
+        return files if len(files) == 1 else source
+    return source
 
 
 def asks_service(wildcards):

@@ -38,9 +38,14 @@ class Axis:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """What a store of composites tells of its periods: their first days, and their names where they have any."""
-        starts = {"periods": [start.isoformat() for start in self.calendar.starts]}
-        return starts | ({"period_names": list(self.names)} if self.names else {})
+        """What a store of composites tells of its periods: first days, names where they have any, scenes in each."""
+        found: dict[str, Any] = {"periods": [start.isoformat() for start in self.calendar.starts]}
+        if self.names:
+            found["period_names"] = list(self.names)
+        seen = self.of_scenes[self.of_scenes >= 0]
+        found["scenes"] = np.bincount(seen, minlength=len(self.calendar)).tolist()
+        found["left_out"] = len(self.of_scenes) - len(seen)
+        return found
 
     @property
     def repeated(self) -> bool:

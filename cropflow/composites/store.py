@@ -106,9 +106,9 @@ def write_composites(
             LOG.warning("site %s has no scene: all its composites are nodata", site.site)
         arrays = create_arrays(store, site.site, site.grid, site.bands, series, axis.attributes)
         found = _write_site(site, axis, series, arrays, workers)
-        seen = [f"{int((axis.of_scenes == index).sum())} scenes" for index in range(len(axis.calendar))]
+        seen = [f"{count} scenes" for count in axis.attributes["scenes"]]
         tell_periods(site.site, axis.calendar.starts, seen, found.pixels, site.grid)
-        scenes = {"scenes": len(site.times), "left_out": int((axis.of_scenes < 0).sum())}
+        scenes = {"scenes": len(site.times), "left_out": axis.attributes["left_out"]}
         counts[site.site] = scenes | manifest_counts(found, site.grid, series)
     return counts
 

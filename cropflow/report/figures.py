@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cropflow.report.images import Colour, data_uri
-from cropflow.report.texts import MONTHS, month_labels
+from cropflow.report.texts import month_labels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -190,7 +190,7 @@ def ndvi_curve(
         axes.set_ylim(-0.05, 1)
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
         axes.grid(axis="y", color=GRID)
-        axes.set_xticks(places, [MONTHS[int(period[5:7]) - 1][0] for period in periods], fontsize=8)
+        axes.set_xticks(places, [label[:1] for label in month_labels(periods)], fontsize=8)
         return _svg(figure)
 
 
@@ -213,7 +213,7 @@ def backscatter_curve(periods: Sequence[str], bands: Mapping[str, NDArray[np.flo
         axes.set_ylim(-28, -2)
         axes.set_yticks([-25, -20, -15, -10, -5], ["-25", "", "-15", "", "-5"])
         axes.grid(axis="y", color=GRID)
-        axes.set_xticks(places, [MONTHS[int(period[5:7]) - 1][0] for period in periods], fontsize=8)
+        axes.set_xticks(places, [label[:1] for label in month_labels(periods)], fontsize=8)
         return _svg(figure)
 
 

@@ -17,14 +17,13 @@ from cropflow.report.figures import (
     observations_chart,
     pixel_shares,
 )
-from cropflow.report.inputs import PlaceInputs, ReportInputs
+from cropflow.report.inputs import ReportInputs
 from cropflow.report.pictures import SitePicture, picture_maps
-from cropflow.report.scenes import scenes_per_period
 from cropflow.report.series import Observations, ndvi_by_crop, observations, periods_of
 from cropflow.report.stage import Stage
 from cropflow.report.stages import map_stage, place_stages, scoring_stage
 from cropflow.report.strips import season_strip
-from cropflow.report.texts import MONTHS, listed, number, readable, score
+from cropflow.report.texts import listed, number, period_title, readable, score
 from cropflow.samples.sensors import TITLES
 
 # Observations of every sensor of every place.
@@ -128,7 +127,7 @@ def _strips(inputs: ReportInputs, seen: Seen) -> list[dict[str, Any]]:
                 "colours": strip.colours,
                 "months": [
                     {
-                        "name": f"{MONTHS[int(period[5:7]) - 1]} {period[:4]}",
+                        "name": period_title(period, shown.periods),
                         "picture": picture,
                         "note": _month_note(float(filled), float(empty)),
                     }
@@ -136,19 +135,18 @@ def _strips(inputs: ReportInputs, seen: Seen) -> list[dict[str, Any]]:
                 ]
                 if shown
                 else [],
-                "sensors": [_sensor_charts(place, sensor, one) for sensor, one in found.items()],
+                "sensors": [_sensor_charts(sensor, one) for sensor, one in found.items()],
             }
         )
     return strips
 
 
-def _sensor_charts(place: PlaceInputs, sensor: str, found: Observations) -> dict[str, str]:
+def _sensor_charts(sensor: str, found: Observations) -> dict[str, str]:
     what = "clear observations" if sensor == "sentinel2" else "observations"
-    scenes = scenes_per_period(place.scenes[sensor], found.periods)
     return {
         "name": TITLES[sensor],
         "what": what.capitalize(),
-        "observations": observations_chart(found.periods, found.quartiles, scenes, what),
+        "observations": observations_chart(found.periods, found.quartiles, found.scenes, what),
         "shares": pixel_shares(found.periods, found.filled, found.empty),
     }
 

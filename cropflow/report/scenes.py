@@ -1,14 +1,9 @@
-"""The scenes of a place: why they were dropped, what sets those that were kept apart, when they were taken."""
+"""The scenes of a place: why they were dropped, and what sets those that were kept apart."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
-
-import numpy as np
-from numpy.typing import NDArray
 
 from cropflow.report.texts import NOTHING, listed, number
 
@@ -46,22 +41,3 @@ def kinds_of_scenes(kept: pandas.DataFrame, sensor: str) -> str:
         text.format(count, "unknown" if one in ("", -1) else one, other)
         for (one, other), count in sorted(counts.items())
     )
-
-
-def scenes_per_period(scenes: pandas.DataFrame, periods: Sequence[str]) -> NDArray[np.float64]:
-    """Scenes that were taken in each period, mean over sites.
-
-    Args:
-        scenes: Catalogue of a sensor: ``site``, ``time`` (UTC, ISO 8601), ``kept``.
-        periods: First day of each period, ISO 8601, ascending; a scene belongs to the last one that begins before it.
-
-    Returns:
-        Scenes, ``(period,)``.
-    """
-    found = np.zeros(len(periods))
-    for time in scenes.loc[scenes["kept"], "time"].astype(str):
-        # ISO dates sort as text; a time sorts behind its day.
-        position = bisect_right(periods, time) - 1
-        if position >= 0:
-            found[position] += 1
-    return found / max(1, scenes["site"].nunique())

@@ -31,6 +31,10 @@ class Observations:
         filled: Share of pixels interpolated, ``(period,)``, [0, 1].
         empty: Share of pixels without a value, ``(period,)``, [0, 1].
         pixels: Pixels of all sites.
+        scenes: Scenes, passes or overpasses that a period rests on, mean over sites, ``(period,)``.
+        left_out: Scenes in the store that no period rests on, counted once per site.
+        orbits: Relative orbits that composites of Sentinel-1 rest on.
+        hazy: Share of pixels for which only class 7 was left, ``(period,)``, [0, 1]; None where that is not flagged.
     """
 
     periods: list[str]
@@ -38,6 +42,10 @@ class Observations:
     filled: NDArray[np.float64]
     empty: NDArray[np.float64]
     pixels: int
+    scenes: NDArray[np.float64]
+    left_out: int
+    orbits: tuple[str, ...] = ()
+    hazy: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -91,13 +99,17 @@ def periods_of(store: Path) -> list[str]:
 
 def observations(store: Path) -> Observations:
     """Count valid observations, filled and empty pixels over all sites of a store."""
-    counts, filled, empty = [], [], []
-    for group in site_groups(store).values():
+    counts, filled, empty, hazy = [], [], [], []
+    groups = site_groups(store)
+    for group in groups.values():
         seen = np.asarray(array_of(group, "observations")[:])
         made = np.asarray(array_of(group, "filled")[:])
         counts.append(seen.reshape(len(seen), -1))
         filled.append(made.reshape(len(made), -1))
         empty.append(((seen == 0) & ~made).reshape(len(made), -1))
+        if "hazy" in group:
+            hazy.append(np.asarray(array_of(group, "hazy")[:]).reshape(len(made), -1))
+    attributes: list[dict[str, Any]] = [group.attrs.asdict() for group in groups.values()]
     stacked = np.concatenate(counts, axis=1)
     return Observations(
         periods_of(store),
@@ -105,6 +117,10 @@ def observations(store: Path) -> Observations:
         np.concatenate(filled, axis=1).mean(axis=1),
         np.concatenate(empty, axis=1).mean(axis=1),
         stacked.shape[1],
+        np.mean([one["scenes"] for one in attributes], axis=0),
+        sum(int(one["left_out"]) for one in attributes),
+        tuple(sorted({str(orbit) for one in attributes for orbit in one.get("relative_orbits", ())})),
+        np.concatenate(hazy, axis=1).mean(axis=1) if hazy else None,
     )
 
 

@@ -167,16 +167,29 @@ def composites_stage(place: PlaceInputs, sensor: str, seen: Observations) -> Sta
     filled = round(float(seen.filled.sum()) * seen.pixels)
     empty = round(float(seen.empty.sum()) * seen.pixels)
     title = TITLES[sensor]
+    scenes = int(place.scenes[sensor]["kept"].sum())
+    notes = [f"{number(seen.pixels)} pixels in {len(seen.periods)} periods."]
+    if seen.orbits:
+        notes.append(f"Relative orbits that composites rest on: {listed(seen.orbits)}.")
+    if seen.left_out:
+        why = "outside the periods" if sensor == "sentinel2" else "outside the periods, or of other orbits"
+        notes.append(f"{number(seen.left_out)} of {number(scenes)} scenes, counted once per site, are left out: {why}.")
+    if seen.hazy is not None:
+        hazy = round(float(seen.hazy.sum()) * seen.pixels)
+        notes.append(f"{number(hazy)} pixels × periods rest on hazy observations alone ({percent(hazy, total)}).")
     return Stage(
         f"Composites of {place.name}, {title}",
-        f"{number(seen.pixels)} pixels in {len(seen.periods)} periods.",
+        " ".join(notes),
         ("pixels × periods", "count", "share"),
         [
             ("seen at least once", number(total - filled - empty), percent(total - filled - empty, total)),
             ("filled from neighbouring periods", number(filled), percent(filled, total)),
             ("without a value: the gap is too long", number(empty), percent(empty, total)),
         ],
-        steps=(Step(f"Periods with a value, {title}", place.name, "pixels × periods", total, total - empty),),
+        steps=(
+            Step(f"Scenes in composites, {title}", place.name, "scenes × sites", scenes, scenes - seen.left_out),
+            Step(f"Periods with a value, {title}", place.name, "pixels × periods", total, total - empty),
+        ),
     )
 
 

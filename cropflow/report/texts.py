@@ -53,10 +53,25 @@ def month_labels(periods: Sequence[str]) -> list[str]:
     """Short names of the months, the year below the first and every January.
 
     Args:
-        periods: ISO start dates.
+        periods: ISO start dates. Of several in one month the first is labelled, the others are blank.
     """
-    labels = []
+    labels: list[str] = []
     for position, period in enumerate(periods):
         year, month = period[:4], int(period[5:7])
-        labels.append(f"{MONTHS[month - 1]}\n{year}" if position == 0 or month == 1 else MONTHS[month - 1])
+        if position and periods[position - 1][:7] == period[:7]:
+            labels.append("")
+        else:
+            labels.append(f"{MONTHS[month - 1]}\n{year}" if position == 0 or month == 1 else MONTHS[month - 1])
     return labels
+
+
+def period_title(period: str, periods: Sequence[str]) -> str:
+    """What a period is called: its month, or its first day where others begin in the same month.
+
+    Args:
+        period: ISO start date.
+        periods: ISO start dates of all periods.
+    """
+    title = f"{MONTHS[int(period[5:7]) - 1]} {period[:4]}"
+    alone = sum(other[:7] == period[:7] for other in periods) == 1
+    return title if alone and period.endswith("-01") else f"{int(period[8:10])} {title}"

@@ -81,7 +81,7 @@ def _write_site(
     for found, lost in in_threads(work, blocks, workers, site.site):
         pixels += found
         without_angle += lost
-    seen = [f"{int((plan.period == index).sum())} passes" for index in range(len(starts))]
+    seen = [f"{count} passes" for count in _passes(plan, axis)]
     tell_periods(site.site, starts, seen, pixels, site.grid)
     if without_angle:
         LOG.warning(
@@ -106,6 +106,8 @@ def _create_arrays(
     attributes: dict[str, Any] = {
         "bands": bands,
         **axis.attributes,
+        "scenes": _passes(plan, axis),
+        "left_out": plan.left_out,
         "relative_orbits": list(plan.orbits),
         "radiometry": site.radiometry,
         "direction": site.direction,
@@ -140,3 +142,9 @@ def _create_arrays(
             attributes={"orbits": list(plan.groups)},
         )
     return arrays
+
+
+def _passes(plan: RadarPlan, axis: Axis) -> list[int]:
+    """Passes that are composited in each period."""
+    found: list[int] = np.bincount(plan.period, minlength=len(axis.calendar)).tolist()
+    return found

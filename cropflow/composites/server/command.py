@@ -166,8 +166,14 @@ def _write(
     from cropflow.composites.server.fetch import fetch_sites, site_parts
     from cropflow.composites.store import count_block, create_arrays, write_block
 
-    periods = {"periods": [day.isoformat() for day in calendar.starts]}
-    arrays = {site.name: create_arrays(store, site.name, site.grid, imagery.bands, series, periods) for site in sites}
+    overpasses = {site.name: [len(site.overpasses.get(index, ())) for index in range(len(calendar))] for site in sites}
+    periods: dict[str, Any] = {"periods": [day.isoformat() for day in calendar.starts], "left_out": 0}
+    arrays = {
+        site.name: create_arrays(
+            store, site.name, site.grid, imagery.bands, series, periods | {"scenes": overpasses[site.name]}
+        )
+        for site in sites
+    }
     total: dict[str, Counts] = {}
     progress = tqdm(
         fetch_sites(sites, imagery, series, parts, workers),
@@ -183,6 +189,6 @@ def _write(
         counts = count_block(block)
         total[site.name] = total[site.name] + counts if site.name in total else counts
     for site in sites:
-        seen = [f"{len(site.overpasses.get(index, ()))} overpasses" for index in range(len(calendar))]
+        seen = [f"{count} overpasses" for count in overpasses[site.name]]
         tell_periods(site.name, calendar.starts, seen, total[site.name].pixels, site.grid)
     return total

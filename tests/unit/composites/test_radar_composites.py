@@ -94,6 +94,8 @@ def test_months_are_means_in_linear_power_and_gaps_are_filled_in_it_too(composit
         "bands": ["VV", "VH"],
         "periods": ["2023-05-01", "2023-06-01", "2023-07-01"],
         "relative_orbits": ["88"],
+        "scenes": [2, 0, 1],
+        "left_out": 0,
         "radiometry": "sigma0",
         "direction": "ascending",
         "epsg": 32631,

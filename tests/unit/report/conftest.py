@@ -124,7 +124,7 @@ class World:
 
     def _composites(self) -> None:
         store = create_store(self.composites)
-        group = add_site(store, "a", GRID, {"bands": BANDS, "periods": PERIODS})
+        group = add_site(store, "a", GRID, {"bands": BANDS, "periods": PERIODS, "scenes": [1, 0, 0], "left_out": 0})
         rng = np.random.default_rng(3)
         reflectance = rng.integers(300, 3000, (len(PERIODS), len(BANDS), *SHAPE)).astype(np.uint16)
         observations = np.full((len(PERIODS), *SHAPE), 2, dtype=np.uint8)
@@ -236,7 +236,18 @@ class World:
 
     def add_radar(self) -> None:
         """Give the samples a second sensor: crops of constant backscatter but for one pixel without a value."""
-        group = add_site(create_store(self.radar), "a", GRID, {"bands": RADAR_BANDS, "periods": PERIODS})
+        group = add_site(
+            create_store(self.radar),
+            "a",
+            GRID,
+            {
+                "bands": RADAR_BANDS,
+                "periods": PERIODS,
+                "scenes": [1, 1, 0],
+                "left_out": 1,
+                "relative_orbits": ["59"],
+            },
+        )
         vv = np.array([-1700, -1200, -900, -1500], dtype=np.int16)[self.index]
         backscatter = np.broadcast_to(np.stack([vv, vv - 600, np.full_like(vv, -600)]), (3, 3, *SHAPE)).copy()
         observations = np.full((len(PERIODS), *SHAPE), 4, dtype=np.uint8)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pandas
 import pytest
 import zarr
 
-from cropflow.report.scenes import scenes_per_period
 from cropflow.report.strips import season_strip
 
 
@@ -47,17 +45,3 @@ def test_orbits_kept_apart_are_shown_by_the_first_that_is_whole(world):
     rename(world.radar, ["VV_37", "VV_110", "VH_110"])
     strip = season_strip({"sentinel1_ascending": world.radar})
     assert "VV_110, VH_110" in strip.colours
-
-
-def test_scenes_are_counted_in_their_period_and_averaged_over_sites():
-    scenes = pandas.DataFrame(
-        [
-            ("a", "2018-11-01T00:00:00Z", True),
-            ("a", "2018-11-30T23:59:59Z", True),
-            ("b", "2018-11-30T23:59:59Z", True),
-            ("b", "2018-12-05T10:00:00Z", False),
-        ],
-        columns=["site", "time", "kept"],
-    )
-    periods = ["2018-11-01", "2018-12-01"]
-    assert scenes_per_period(scenes, periods).tolist() == [1.5, 0]

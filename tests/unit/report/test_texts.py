@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cropflow.report.texts import css_colour, listed, month_labels, number, percent, plural, score
+from cropflow.report.texts import css_colour, listed, month_labels, number, percent, period_title, plural, score
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,13 @@ def test_months_name_the_year_first_and_in_january():
 
 def test_a_colour_is_written_for_a_style_sheet():
     assert css_colour((0, 255, 10)) == "#00ff0a"
+
+
+def test_of_several_periods_in_a_month_the_first_is_labelled():
+    assert month_labels(["2018-12-01", "2018-12-16", "2019-01-01", "2019-01-16"]) == ["Dec\n2018", "", "Jan\n2019", ""]
+
+
+def test_a_period_is_called_by_its_month_or_its_first_day():
+    assert period_title("2018-12-01", ["2018-12-01", "2019-01-01"]) == "Dec 2018"
+    assert period_title("2018-12-01", ["2018-12-01", "2018-12-16"]) == "1 Dec 2018"
+    assert period_title("2018-12-05", ["2018-12-05", "2019-01-05"]) == "5 Dec 2018"
