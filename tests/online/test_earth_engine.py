@@ -14,6 +14,7 @@ from cropflow.files.class_rasters import open_classes
 from cropflow.files.remote import Limits
 from cropflow.imagery.earth_engine.source import EarthEngineSource
 from cropflow.imagery.scenes import SCL
+from cropflow.imagery.stac.source import StacSource
 from cropflow.labels.legend import read_table
 from cropflow.regions.grid import Grid
 
@@ -68,6 +69,22 @@ def test_sentinel_2_and_its_cloud_scores():
     assert np.median(layers["B02"].values) < 1000 < np.median(layers["B08"].values)
     assert 0 <= layers["cloud_score"].values.min() <= layers["cloud_score"].values.max() <= 100
     assert np.median(layers["cloud_score"].values) > 50
+
+
+def test_a_stac_service_holds_the_same_pixels():
+    """Planetary Computer, whose values keep the offset that Google takes off."""
+    opened = source()
+    other = StacSource(Imagery(source="stac", provider="planetary-computer"), Limits(8, 20.0))
+    theirs = {(scene.tile, scene.baseline, scene.time.date()): scene for scene in other.find("sentinel2", SITE, WINDOW)}
+    ours = {(scene.tile, scene.baseline, scene.time.date()): scene for scene in opened.find("sentinel2", SITE, WINDOW)}
+    both = sorted(ours.keys() & theirs.keys())
+    assert both, "no acquisition is of the same baseline in both archives"
+    grid, layers = SITE["beauce"], ("B04", "B8A", SCL)
+    one, two = opened.read(ours[both[0]], grid, layers), other.read(theirs[both[0]], grid, layers)
+    np.testing.assert_array_equal(one[SCL].values, two[SCL].values)
+    for band in layers[:2]:
+        stored = two[band].values.astype(int)
+        np.testing.assert_array_equal(one[band].values, np.where(stored > 0, np.maximum(stored - 1000, 0), 0))
 
 
 @pytest.mark.parametrize("direction", ["ascending", "descending"])
