@@ -95,3 +95,27 @@ def test_moved_sites_are_fetched_again(plan, folder, finished):
     os.utime(folder / "results/regions/beauce/sites.parquet", (later, later))
     jobs = plan(*stores("sentinel2"), "--rerun-triggers", "mtime", overlay=finished)[1]
     assert jobs == {"imagery_find": 1, "imagery_plan": 1, "imagery": 1}
+
+
+def test_the_file_of_a_sensor_in_a_folder_is_what_is_watched(plan, folder):
+    (folder / "archive").mkdir()
+    for name in ("sentinel-2-l2a", "sentinel-1-grd"):
+        (folder / "archive" / f"{name}.items.json").touch()
+    overlay = {
+        "imagery": {"near": {"source": "items", "path": "archive", "sensors": list(SENSORS[:2])}},
+        "regions": {"perche": {"sites": {"a": {"centre": [0.9, 48.4], "side_km": 1.28}}, "imagery": "near"}},
+    }
+    place = "results/imagery/perche/2023/found"
+    code, _, text = plan("-p", f"{place}/sentinel2.parquet", f"{place}/sentinel1_ascending.parquet", overlay=overlay)
+    assert code == 0, text
+    assert "--source archive/sentinel-2-l2a.items.json" in text
+    assert "--source archive/sentinel-1-grd.items.json" in text
+
+
+def test_a_series_hands_each_sensor_what_changes_its_pixels(plan):
+    overlay = {"imagery": {"demo": {"sensors": list(SENSORS[:2])}}}
+    made = "results/composites/monthly/beauce/2023"
+    _, _, optical = plan("-p", f"{made}/sentinel2.zarr", overlay=overlay)
+    _, _, radar = plan("-p", f"{made}/sentinel1_ascending.zarr", overlay=overlay)
+    assert '"mask"' in optical and '"speckle"' not in optical
+    assert '"speckle"' in radar and '"mask"' not in radar
