@@ -117,5 +117,5 @@ def test_a_series_hands_each_sensor_what_changes_its_pixels(plan):
     made = "results/composites/monthly/beauce/2023"
     _, _, optical = plan("-p", f"{made}/sentinel2.zarr", overlay=overlay)
     _, _, radar = plan("-p", f"{made}/sentinel1_ascending.zarr", overlay=overlay)
-    assert '"mask"' in optical and '"speckle"' not in optical
-    assert '"speckle"' in radar and '"mask"' not in radar
+    assert '"mask"' in optical and '"speckle_days"' not in optical
+    assert '"speckle_days"' in radar and '"mask"' not in radar
