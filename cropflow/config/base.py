@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-# Names become folder names and Snakemake wildcards.
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+from cropflow.config.texts import NAME
+
+Name = Annotated[str, Field(pattern=NAME)]
 
 
 class Section(BaseModel):

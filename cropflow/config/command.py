@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cropflow.errors import CropflowError, listing
+
+if TYPE_CHECKING:
+    from cropflow.config.root import Config
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,8 +26,7 @@ Files = Annotated[
 ]
 
 
-def _filled(files: list[Path]) -> str:
-    from cropflow.config.base import dump
+def _checked(files: list[Path]) -> Config:
     from cropflow.config.load import read_config
     from cropflow.config.root import Config, missing_paths, parse
 
@@ -42,19 +44,23 @@ def _filled(files: list[Path]) -> str:
     missing = missing_paths(config, Path.cwd())
     if missing:
         raise CropflowError(f"{listing(missing)} does not exist (below {Path.cwd().name}/). Correct the path.")
-    return json.dumps(dump(config), indent=2, ensure_ascii=False)
+    return config
 
 
 @app.command()
 def check(files: Files) -> None:
-    """Check a config; the first mistake is named in one line, exit code 2."""
-    _filled(files)
+    """Check a config: one line, what was checked, or the first mistake and exit code 2."""
+    config = _checked(files)
+    names = ", ".join("standard input" if str(file) == "-" else str(file) for file in files)
+    print(f"{names}: no mistake found; run names {', '.join(config.run)}.")
 
 
 @app.command()
 def show(files: Files) -> None:
     """Print a config with its defaults filled in, as JSON."""
-    print(_filled(files))
+    from cropflow.config.base import dump
+
+    print(json.dumps(dump(_checked(files)), indent=2, ensure_ascii=False))
 
 
 @app.command()

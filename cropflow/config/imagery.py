@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from cropflow.config.addresses import check_service
 from cropflow.config.base import Name, Section
+from cropflow.config.texts import BASELINE, DAY_OF_YEAR
 
 Sentinel2Band = Literal["B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12"]
 SENTINEL2_BANDS: tuple[Sentinel2Band, ...] = (
@@ -26,6 +27,8 @@ INDEX_BANDS: dict[Index, tuple[Sentinel2Band, ...]] = {
     "EVI": ("B02", "B04", "B08"),
     "NDWI": ("B03", "B08"),
 }
+# Known services whose Sentinel-1 is plain GRD alone, uncalibrated and in radar geometry.
+PLAIN_RADAR = ("earth-search", "copernicus")
 SHADOW_BANDS: tuple[Sentinel2Band, ...] = ("B03", "B08", "B11")
 
 
@@ -69,7 +72,7 @@ class Imagery(Section):
     )
     assume_baseline: str | None = Field(
         default=None,
-        pattern=r"^\d\d\.\d\d$",
+        pattern=BASELINE,
         description="Processing baseline of Sentinel-2 records that carry none, such as '02.07'.",
     )
     cloud_score: bool = Field(default=False, description="earth_engine: fetch Cloud Score+ beside the scene classes.")
@@ -139,6 +142,13 @@ class Imagery(Section):
             raise ValueError(f"give exactly one of {' and '.join(allowed)}")
         if self.collections and self.source not in ("stac", "earth_engine"):
             raise ValueError(f"collections does not go with source {self.source}; expected none")
+        radar = [sensor for sensor in self.sensors if sensor != "sentinel2"]
+        if radar and self.provider in PLAIN_RADAR and "sentinel1" not in self.collections:
+            raise ValueError(
+                f"provider is {self.provider!r} and sensors name {' and '.join(radar)}, of which it has no usable "
+                "collection: its Sentinel-1 is plain GRD; expected provider planetary-computer, no radar, or a "
+                "calibrated collection as collections.sentinel1"
+            )
 
 
 def _either(keys: tuple[str, ...]) -> str:
@@ -224,7 +234,7 @@ class Series(Section):
     max_gap: int = Field(default=3, ge=0, description="Longer runs of missing periods stay nodata, edges included.")
     cut: str | None = Field(
         default=None,
-        pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$",
+        pattern=DAY_OF_YEAR,
         description="Last day that is seen, as MM-DD, the first such day of the season: scenes after it are left out "
         "before anything else.",
     )
@@ -234,8 +244,15 @@ class Series(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if (self.period == "days") != (self.period_days is not None):
-            raise ValueError(f"period_days goes with period days, and only with it; found period {self.period}")
+        if self.period == "days" and self.period_days is None:
+            raise ValueError(
+                "period is 'days' and period_days is missing; expected the days of one composite, such as 10"
+            )
+        if self.period != "days" and self.period_days is not None:
+            raise ValueError(
+                f"period_days is {self.period_days} and period {self.period!r}; expected period 'days', or no "
+                "period_days"
+            )
         if self.pair == "darker" and self.statistic != "median":
             raise ValueError(f"pair darker goes with statistic median; found {self.statistic}")
         if len(set(self.indices)) != len(self.indices):

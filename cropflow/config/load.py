@@ -19,9 +19,11 @@ class _Loader(yaml.SafeLoader):
         for key, _ in node.value:
             line = key.start_mark.line + 1
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                first = seen[key.value]
+                lines = f"twice in line {line}" if first == line else f"in line {first} and in line {line}"
                 raise CropflowError(
-                    f"{self.name} has the key {key.value!r} in line {seen[key.value]} and in line {line}; expected it "
-                    f"once. Put what stands under both under one."
+                    f"{self.name} has the key {key.value!r} {lines}; expected it once. Put what stands under both "
+                    f"under one."
                 )
             if isinstance(key, yaml.ScalarNode):
                 seen[key.value] = line

@@ -10,6 +10,7 @@ from pydantic import Tag, ValidationError
 
 from cropflow.config.addresses import public
 from cropflow.config.base import Section
+from cropflow.config.texts import IN_WORDS
 from cropflow.errors import listing
 
 # What may stand under the key that tells alternatives apart.
@@ -25,13 +26,17 @@ def one_line(error: ValidationError, where: str, content: Any, parsed: type[Sect
         content: What was parsed.
         parsed: The section's model.
     """
-    details = error.errors(include_url=False)
+    every = error.errors(include_url=False)
+    # A list of one wrong entry is also too short: the entry says more.
+    inside = {tuple(detail["loc"][:-1]) for detail in every}
+    details = [detail for detail in every if detail["type"] != "too_short" or tuple(detail["loc"]) not in inside]
     # A misspelt key is also a missing one: the misspelling says more.
     first = min(details, key=lambda detail: detail["type"] != "extra_forbidden")
     location = tuple(first["loc"])
     kind, value = first["type"], public(first["input"])
     key = ".".join(part for part in (where, _key(location, content, kind == "missing")) if part)
-    rest = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+    others = len(details) - 1
+    rest = f" ({others} more mistake{'s' if others > 1 else ''})" if others else ""
     if kind == "value_error":
         text = first["msg"].removeprefix("Value error, ")
         found = "" if isinstance(value, dict) or not key else f" is {value!r}"
@@ -50,15 +55,14 @@ def one_line(error: ValidationError, where: str, content: Any, parsed: type[Sect
         return f"{key} {found}; expected one of: {TAGS[tag]}.{rest}"
     if kind == "too_short":
         return f"{key} is empty; expected at least {first['ctx']['min_length']} entry.{rest}"
-    return f"{key} is {value!r}; {_expected(first, value, _description(location, parsed))}.{rest}"
+    return f"{key} is {value!r}; {_expected(first, value)}.{rest}"
 
 
-def _expected(detail: Any, value: Any, description: str) -> str:
+def _expected(detail: Any, value: Any) -> str:
     """What is allowed, from what pydantic says about a value that is not."""
     kind, message = detail["type"], str(detail["msg"])
     if kind == "string_pattern_mismatch":
-        told = f" ({description.rstrip('.')})" if description else ""
-        return f"expected text like {detail['ctx']['pattern']}{told}"
+        return f"expected {IN_WORDS[detail['ctx']['pattern']]}"
     if kind == "string_type":
         return "expected text: write it in quotes"
     if kind.startswith("date"):
@@ -126,12 +130,3 @@ def _types_at(location: tuple[int | str, ...], parsed: type[Section]) -> list[An
 def _sections_at(location: tuple[int | str, ...], parsed: type[Section]) -> list[type[Section]]:
     """The sections that may stand at a location."""
     return [each for each in _types_at(location, parsed) if isinstance(each, type) and issubclass(each, Section)]
-
-
-def _description(location: tuple[int | str, ...], parsed: type[Section]) -> str:
-    """What the reference says about the key at the end of a location."""
-    for section in _sections_at(location[:-1], parsed):
-        for name, field in section.model_fields.items():
-            if location[-1] in (name, field.alias):
-                return field.description or ""
-    return ""

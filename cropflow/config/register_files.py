@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from cropflow.config.addresses import check_address
 from cropflow.config.base import Section
 from cropflow.config.rpg_vintages import NATIONAL, find_vintage
+from cropflow.config.texts import ASSET, ENCODING, SHA256
 
 
 class RegisterFile(Section):
@@ -24,7 +25,7 @@ class RegisterFile(Section):
         description="http(s) address; downloaded, resumed and checked. Commands and logs show it, query included: "
         "credentials belong into ~/.netrc.",
     )
-    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$", description="Checksum of the file.")
+    sha256: str | None = Field(default=None, pattern=SHA256, description="Checksum of the file.")
     layer: str | None = Field(
         default=None,
         description="Layer, where the file holds several, or name of the file, without its suffix, where an archive "
@@ -38,7 +39,7 @@ class RegisterFile(Section):
     )
     earth_engine: str | None = Field(
         default=None,
-        pattern="^[A-Za-z0-9_.:-]+(/[A-Za-z0-9_.-]+)+$",
+        pattern=ASSET,
         description="For reader raster, instead of path and url: the id of an image asset of Earth Engine, such as "
         "JRC/D5/EUCROPMAP/V1/2018, of which the windows alone are read. Accounts belong into the environment.",
     )
@@ -47,7 +48,7 @@ class RegisterFile(Section):
     )
     encoding: str | None = Field(
         default=None,
-        pattern="^[A-Za-z0-9_-]+$",
+        pattern=ENCODING,
         description="Encoding of its text, such as CP1252, where the file does not say so or is wrong.",
     )
     vintage: int | None = Field(

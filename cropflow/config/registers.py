@@ -9,12 +9,13 @@ from pydantic import Field, model_validator
 from cropflow.config.base import Name, Section
 from cropflow.config.regions import Site
 from cropflow.config.register_files import RegisterFile
+from cropflow.config.texts import SHEET_CROP
 
 # Readers whose codes are their own: the table of the same name is the one to take.
 OWN_TABLES = ("isrc", "eurocrops", "canadian_cropland")
 # Readers whose labels were made by a classifier, not declared or seen in the field.
 MAP_READERS = ("raster", "canadian_cropland")
-SheetCrop = Annotated[str, Field(pattern=r"^[a-z0-9_]+(/[a-z0-9_]+)?$")]
+SheetCrop = Annotated[str, Field(pattern=SHEET_CROP)]
 
 
 class Columns(Section):

@@ -194,7 +194,8 @@ class Config(Section):
         if series.period == "acquisitions":
             raise ValueError(
                 f"sets.{set_name}.series is {name!r}, whose period is 'acquisitions': its dates differ from site to "
-                f"site, and patches need the same of all; expected an evenly spaced series"
+                f"site, and patches need the same of all; expected an evenly spaced series (acquisitions are made by "
+                f"hand: snakemake results/composites/{name}/<region>/<season>/<sensor>.zarr)"
             )
         if series.window is None:
             return

@@ -23,6 +23,7 @@ from rasterio.windows import Window
 from cropflow.config.addresses import public
 from cropflow.errors import CropflowError, listing
 from cropflow.files.earth_engine import AssetBand
+from cropflow.files.gdal_errors import gdal_reason
 from cropflow.files.map_items import ITEM_SUFFIXES, asset_files, is_asset, is_remote
 
 # All that polygons can be made of without a change of type; no map of classes needs more.
@@ -201,7 +202,7 @@ def _pixels(raster: Any, window: Window) -> np.ma.MaskedArray[Any, Any]:
 
 def _unreadable(file: str, error: Exception) -> CropflowError:
     name = str(public(file))
-    text = str(error).replace(file, name)
+    text = gdal_reason(error).replace(file, name)
     query = file.partition("?")[2]
     # GDAL repeats addresses, and a query may carry a token.
     reason = public(text) if is_remote(file) and query and query in text else text

@@ -16,11 +16,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
 
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 8
+# A host that nobody knows, or that refuses, and never answered before.
+FEW_ATTEMPTS = 3
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 60.0
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -39,6 +41,10 @@ class TransientError(Exception):
     def __init__(self, reason: str, wait_s: float | None = None) -> None:
         super().__init__(reason)
         self.wait_s = wait_s
+
+
+class UnreachableError(TransientError):
+    """No connection to a host that never answered: more often a mistake in its name than a passing failure."""
 
 
 class TooLargeError(Exception):
@@ -107,7 +113,7 @@ def asked_again(name: str, call: Callable[[], Answer], limits: Limits | None = N
         limits: Where given, every attempt waits for its turn.
 
     Raises:
-        TransientError: The last one, after eight attempts.
+        TransientError: The last one, after eight attempts; after three where it is an :class:`UnreachableError`.
         StoppedError: If the work ends before.
     """
 
@@ -129,10 +135,14 @@ def asked_again(name: str, call: Callable[[], Answer], limits: Limits | None = N
         told = error.wait_s if isinstance(error, TransientError) else None
         return growing(state) if told is None else min(max(told, 0.0), LONGEST_WAIT_S)
 
+    def enough(state: RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome else None
+        return state.attempt_number >= (FEW_ATTEMPTS if isinstance(error, UnreachableError) else ATTEMPTS)
+
     attempts = Retrying(
         retry=retry_if_exception_type(TransientError),
         wait=wait,
-        stop=stop_after_attempt(ATTEMPTS),
+        stop=enough,
         before_sleep=tell,
         sleep=time.sleep if limits is None else limits.pause,
         reraise=True,

@@ -17,6 +17,7 @@ from shapely.geometry import Polygon
 
 from cropflow.config.imagery import SENTINEL2_BANDS
 from cropflow.errors import CropflowError
+from cropflow.files.gdal_errors import gdal_reason
 from cropflow.imagery.names import NATIVE_10M, read_baseline, read_product_name, read_tile
 from cropflow.imagery.scenes import SCL, Scene
 
@@ -137,7 +138,9 @@ def _extent(layers: Mapping[str, str]) -> Polygon | None:
         with rasterio.open(path) as raster:
             crs, bounds = raster.crs, raster.bounds
     except RasterioError as error:
-        raise CropflowError(f"{path} cannot be read ({error}); the file is damaged. Fetch it again.") from None
+        raise CropflowError(
+            f"{path} cannot be read ({gdal_reason(error)}); the file is damaged. Fetch it again."
+        ) from None
     if crs is None:
         raise CropflowError(f"{path} has no CRS; expected a georeferenced raster. Fetch it again.")
     return shapely.box(*transform_bounds(crs, "EPSG:4326", *bounds))

@@ -6,8 +6,9 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import rasterio
@@ -18,6 +19,7 @@ from rasterio.warp import reproject
 from rasterio.windows import Window
 
 from cropflow.errors import CropflowError
+from cropflow.files.gdal_errors import gdal_reason
 from cropflow.imagery.sources import Layer
 from cropflow.regions.grid import Grid
 
@@ -74,8 +76,15 @@ def _open(path: str, grid: Grid, kind: _Kind) -> Layer:
         with rasterio.open(path) as raster:
             return _read(raster, path, grid, kind)
     except RasterioError as error:
+        # GDAL has file systems of its own below /vsi.
+        local = unquote(urlsplit(path).path) if path.startswith("file:") else path
+        if not local.startswith("/vsi") and not Path(local).exists():
+            raise CropflowError(
+                f"{path} is missing; expected a raster, for the record of its scene names it. Put it there, or correct "
+                "the record."
+            ) from None
         raise CropflowError(
-            f"{path} cannot be read ({error}); the file is missing or damaged. Fetch it again."
+            f"{path} cannot be read ({gdal_reason(error)}); the file is damaged. Fetch it again."
         ) from None
 
 

@@ -32,8 +32,8 @@ def check_budget(plan: Plan, settings: Imagery) -> None:
         return
     server = ", reduce: server" if settings.source == "earth_engine" and settings.reduce == "local" else ""
     raise CropflowError(
-        f"The export would take {' and '.join(exceeded)}; expected to stay within. Take fewer sites, bands or "
-        f"months{server}, or raise the budget."
+        f"The export would take {' and '.join(exceeded)}; expected no more than the budget. Take fewer "
+        f"sites, bands or months{server}, or raise the budget."
     )
 
 

@@ -14,7 +14,7 @@ from rasterio.warp import transform_bounds
 
 from cropflow.config.imagery import BANDS_10M, Family, Imagery, Sensor
 from cropflow.errors import CropflowError
-from cropflow.files.remote import Limits, TransientError
+from cropflow.files.remote import Limits, TransientError, UnreachableError
 from cropflow.imagery.items import Item, item_scene
 from cropflow.imagery.local import read_file
 from cropflow.imagery.scenes import SCL, Scene
@@ -80,6 +80,11 @@ class StacSource:
         outlines = [footprint(grid) for _, grid in sorted(sites.items())]
         try:
             items = search_items(self._web, self._provider.url, collection, outlines, window)
+        except UnreachableError as error:
+            place = "imagery.<name>.url and the network" if self._settings.url else "the network"
+            raise CropflowError(
+                f"{self._provider.name} cannot be reached ({error}). Check {place}, its proxy included."
+            ) from None
         except TransientError as error:
             raise CropflowError(
                 f"{self._provider.name} did not answer the search ({error}). Run the same command again later, or "

@@ -15,12 +15,20 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import urllib3
-from urllib3.exceptions import HTTPError, LocationValueError, MaxRetryError, ResponseError
+from urllib3.exceptions import (
+    HTTPError,
+    LocationValueError,
+    MaxRetryError,
+    NameResolutionError,
+    NewConnectionError,
+    ProxyError,
+    ResponseError,
+)
 
 from cropflow.config.addresses import public
 from cropflow.errors import CropflowError
 from cropflow.files.accounts import account_of
-from cropflow.files.remote import GONE, TRANSIENT, GoneError, Limits, TransientError, asked_again
+from cropflow.files.remote import GONE, TRANSIENT, GoneError, Limits, TransientError, UnreachableError, asked_again
 
 # Without a sign of the server; a stalled connection is given up and asked again.
 TIMEOUT_S = 60.0
@@ -101,6 +109,8 @@ class Web:
         self._lock = threading.Lock()
         # Proxy, empty for none -> connections.
         self._pools: dict[str, urllib3.PoolManager] = {}
+        # Hosts that answered: where one is away later on, it is waited for.
+        self._reached: set[str | None] = set()
 
     def ask(
         self, method: str, url: str, *, cure: str, body: Any = None, headers: Mapping[str, str] | None = None
@@ -181,13 +191,15 @@ class Web:
         self, name: str, method: str, url: str, headers: Mapping[str, str], body: Any = None
     ) -> Iterator[urllib3.BaseHTTPResponse]:
         """An answer whose body is still to be read."""
+        host = urlsplit(url).hostname
         try:
             answer = self._pool(url).request(
                 method, url, headers=dict(headers), json=body, preload_content=False, retries=REDIRECTS,
                 timeout=urllib3.Timeout(connect=min(CONNECT_S, TIMEOUT_S), read=TIMEOUT_S),
             )  # fmt: skip
         except HTTPError as error:
-            raise _broken(name, error) from None
+            raise _broken(name, error, reached=host in self._reached) from None
+        self._reached.add(host)
         try:
             yield answer
         finally:
@@ -262,12 +274,21 @@ def _content(answer: urllib3.BaseHTTPResponse, name: str, *, decoded: bool) -> b
     try:
         return answer.read(decode_content=decoded)
     except HTTPError as error:
-        raise _broken(name, error) from None
+        raise _broken(name, error, reached=True) from None
 
 
-def _broken(name: str, error: HTTPError) -> Exception:
-    """What a failure below HTTP means; its text may repeat a signed address."""
+def _broken(name: str, error: HTTPError, *, reached: bool) -> Exception:
+    """What a failure below HTTP means, of a host that answered before or not; its text may repeat a signed address."""
     reason = error.reason if isinstance(error, MaxRetryError) else error
+    proxied = isinstance(reason, ProxyError)
+    if isinstance(reason, ProxyError):
+        reason = reason.original_error
+    if isinstance(reason, NewConnectionError):
+        cause = reason.__cause__
+        told = "the host is unknown" if isinstance(reason, NameResolutionError) else "there is no way to the host"
+        told = "the connection is refused" if isinstance(cause, ConnectionRefusedError) else told
+        told = f"{told}, that of the proxy" if proxied else told
+        return TransientError(told) if reached else UnreachableError(told)
     if isinstance(reason, LocationValueError | ResponseError):
         return CropflowError(f"{name} cannot be asked ({type(reason).__name__}); expected an http(s) address.")
     return TransientError(type(reason).__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 
@@ -9,7 +10,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from cropflow.config import Config, describe, shipped
+from cropflow.config import Config, describe, shipped, texts
 from cropflow.config.addresses import public
 from cropflow.config.base import dump
 from cropflow.config.command import app
@@ -84,6 +85,9 @@ def test_a_key_given_twice_is_named_with_both_lines(tmp_path):
     file.write_text("run: [a]\nregions:\n  a: {x: 1}\nseasons: {}\nregions:\n  b: {}\n")
     with pytest.raises(CropflowError, match=r"mine.yaml has the key 'regions' in line 2 and in line 5; expected"):
         read_config([file])
+    file.write_text("run: [a]\nregions: {a: {x: 1, y: 2, x: 3}}\n")
+    with pytest.raises(CropflowError, match=r"mine.yaml has the key 'x' twice in line 2; expected it once"):
+        read_config([file])
     file.write_text("a: &all {x: 1}\nb: {<<: *all, y: 2}\n")
     assert read_config([file]) == {"a": {"x": 1}, "b": {"x": 1, "y": 2}}
 
@@ -143,6 +147,15 @@ def test_the_examples_of_the_page_on_maps_are_valid(root):
         (Region, {"sites": {"a": {"bounds": [4, 2, 3, 4]}}, "imagery": "x"}, ["sites.a: bounds", "not ordered"]),
         (Imagery, {"source": "items", "path": "x", "assume_baseline": "4"}, ["assume_baseline", "such as '02.07'"]),
         (Imagery, {"source": "items", "path": 4}, ["path is 4", "in quotes"]),
+        (
+            Imagery,
+            {"source": "items", "path": "x", "sensors": ["s1", "s2"]},
+            ["sensors.0 is 's1'", "'sentinel2', 'sentinel1_ascending' or 'sentinel1_descending'. (1 more mistake)"],
+        ),
+        (Imagery, {"source": "items", "path": "x", "bands": ["B1"]}, ["bands.0 is 'B1'", "'B11' or 'B12'."]),
+        (Series, {"cut": "02-30"}, ["cut is '02-30'; expected MM-DD, a day of the calendar, such as '05-31'."]),
+        (Series, {"period": "days"}, ["period is 'days' and period_days is missing"]),
+        (Series, {"period_days": 10}, ["period_days is 10 and period 'month'; expected period 'days'"]),
         (Experiment, {"set": "a", "model": "random_forest", "train": [{}]}, ["model is", "keys with values"]),
         (Imagery, {"source": "items", "path": "x", "bands": ["B02", "B02"]}, ["B02", "twice"]),
         (Imagery, {"source": "items"}, ["exactly one of simulation and path"]),
@@ -343,6 +356,35 @@ def test_an_address_under_a_misspelt_key_is_shown_without_its_secrets():
         parse(Register, {"reader": "rpg", "files": {"2022": {"ulr": url}}})
     assert "se-cret" not in str(caught.value)
     assert public([{"a": ("see https://host/a?b=c@d", 1)}]) == [{"a": ["see https://...", 1]}]
+
+
+@pytest.mark.parametrize("day", ["01-31", "02-29", "04-30", "12-01"])
+def test_a_cut_is_any_day_that_some_year_has(day):
+    assert parse(Series, {"cut": day}).cut == day
+
+
+@pytest.mark.parametrize("day", ["02-30", "04-31", "13-01", "00-10", "05-00", "05-32", "5-31", "05-31\n"])
+def test_a_day_that_no_year_has_is_refused(day):
+    with pytest.raises(CropflowError, match="expected MM-DD"):
+        parse(Series, {"cut": day})
+
+
+def test_every_pattern_of_the_schema_has_words():
+    patterns = {json.loads(text) for text in re.findall(r'"pattern": (".*?")\s*[,}\n]', describe.schema())}
+    assert patterns
+    assert patterns == set(texts.IN_WORDS)
+
+
+def test_a_check_says_what_was_checked_and_what_would_run(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text("run: [demo_forest, demo]\n")
+    result = CliRunner().invoke(app, ["check", str(root / "config.yaml"), "mine.yaml"])
+    assert result.output == f"{root / 'config.yaml'}, mine.yaml: no mistake found; run names demo_forest, demo.\n"
+
+
+def test_who_wants_samples_of_acquisitions_is_told_how_to_get_them_otherwise(content):
+    with pytest.raises(CropflowError, match=r"results/composites/monthly/<region>/<season>/<sensor>\.zarr"):
+        parse(Config, merge(content, {"series": {"monthly": {"period": "acquisitions"}}}))
 
 
 def test_a_run_that_names_nothing_is_refused(root, tmp_path, monkeypatch):

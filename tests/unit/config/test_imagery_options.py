@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from cropflow.config.imagery import Imagery
+from cropflow.config.imagery import PLAIN_RADAR, Imagery
 from cropflow.config.root import parse
 from cropflow.errors import CropflowError
+from cropflow.imagery.stac.providers import PROVIDERS
 
 FILES = {"source": "items", "path": "x"}
 ENGINE = {"source": "earth_engine"}
@@ -24,6 +25,11 @@ BOTH = {"sensors": ["sentinel2", "sentinel1_ascending"]}
         (FILES | RADAR | {"assume_baseline": "02.07"}, "assume_baseline is '02.07' .* expected sentinel2 among them"),
         (ENGINE | RADAR | {"cloud_score": True}, "cloud_score is True .* expected sentinel2 among them"),
         (ENGINE | RADAR | {"assume_radiometry": "gamma0"}, "Earth Engine's own Sentinel-1 is sigma0; expected none"),
+        (
+            STAC | {"provider": "earth-search"} | RADAR,
+            "provider is 'earth-search' .* sentinel1_ascending, .* plain GRD",
+        ),
+        (STAC | {"provider": "copernicus"} | BOTH, "provider is 'copernicus' .* as collections.sentinel1"),
         (STAC | {"cloud_score": True}, "cloud_score needs source earth_engine; found source stac"),
         (FILES | {"reduce": "server"}, "reduce needs source earth_engine; found source items"),
         (FILES | {"collections": {"sentinel2": "a"}}, "collections does not go with source items"),
@@ -45,9 +51,14 @@ def test_what_nothing_looks_at_is_named(content, told):
         FILES | BOTH | {"assume_radiometry": "sigma0", "assume_baseline": "02.07", "relative_orbits": [88]},
         STAC | RADAR | {"relative_orbits": [88, 161]},
         STAC | {"maximum_cloud_percent": 60},
+        STAC | {"provider": "earth-search"} | BOTH | {"collections": {"sentinel1": "my-rtc"}},
         ENGINE | BOTH | {"cloud_score": True, "maximum_cloud_percent": 60},
         ENGINE | RADAR | {"assume_radiometry": "gamma0", "collections": {"sentinel1": "projects/mine/assets/rtc"}},
     ],
 )
 def test_what_is_looked_at_is_accepted(content):
     assert parse(Imagery, content)
+
+
+def test_the_providers_without_radar_are_those_that_the_source_has_none_of():
+    assert set(PLAIN_RADAR) == {name for name, provider in PROVIDERS.items() if "sentinel1" in provider.lacks}

@@ -9,7 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from cropflow.files import remote
-from cropflow.files.remote import ATTEMPTS, GoneError, Limits, StoppedError, TransientError, asked_again
+from cropflow.files.remote import (
+    ATTEMPTS,
+    FEW_ATTEMPTS,
+    GoneError,
+    Limits,
+    StoppedError,
+    TransientError,
+    UnreachableError,
+    asked_again,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +51,13 @@ def test_a_failure_that_does_not_pass_is_told_after_eight_attempts():
     with pytest.raises(TransientError, match="503"):
         asked_again("x", call)
     assert len(made) == ATTEMPTS == 8
+
+
+def test_a_host_that_never_answered_is_given_up_after_three_attempts():
+    call, made = failing(100, UnreachableError("the connection is refused"))
+    with pytest.raises(TransientError, match="refused"):
+        asked_again("x", call)
+    assert len(made) == FEW_ATTEMPTS == 3
 
 
 def test_what_is_gone_is_not_asked_again():

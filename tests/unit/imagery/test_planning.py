@@ -110,7 +110,9 @@ def test_each_series_of_the_service_costs_its_own_periods():
 )
 def test_what_exceeds_the_budget_is_named_with_by_how_much_and_the_way_out(budget, message):
     made, chosen = plan(budget=budget)
-    with pytest.raises(CropflowError, match=message + r".*fewer sites, bands or months, or raise the budget"):
+    with pytest.raises(
+        CropflowError, match=message + r".*than the budget\. Take fewer sites, bands or months, or raise the budget"
+    ):
         check_budget(made, chosen)
 
 

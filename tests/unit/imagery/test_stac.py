@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import logging
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -334,6 +335,51 @@ def test_a_search_is_asked_again(archive, catalogue, calm, status):
         stac.find("sentinel2", archive[1], WINDOW)
 
 
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def test_a_service_that_refuses_the_connection_is_told_after_three_attempts(archive, calm):
+    stac, limits = source(f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(
+        CropflowError, match=r"reached \(the connection is refused\)\. Check imagery\.<name>\.url"
+    ) as caught:
+        stac.find("sentinel2", archive[1], WINDOW)
+    assert "requests_per_second" not in str(caught.value)
+    assert limits.requests == 3
+
+
+def test_a_host_that_nobody_knows_is_told_after_three_attempts(archive, calm, monkeypatch):
+    def unknown(*_, **__):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    stac, limits = source("http://stac.invalid/v1")
+    with pytest.raises(CropflowError, match=r"cannot be reached \(the host is unknown\)\. Check imagery\.<name>\.url"):
+        stac.find("sentinel2", archive[1], WINDOW)
+    assert limits.requests == 3
+
+
+def test_a_proxy_that_refuses_the_connection_is_told(archive, calm, monkeypatch):
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    stac, _ = source("http://stac.invalid/v1")
+    with pytest.raises(CropflowError, match=r"the connection is refused, that of the proxy.*proxy included"):
+        stac.find("sentinel2", archive[1], WINDOW)
+
+
+def test_a_host_that_answered_before_is_waited_for(calm, monkeypatch):
+    limits = Limits(1, 10_000)
+    asked = web.Web(limits, 1)
+    calm.folder = None
+    calm.files["/a"] = b"x"
+    assert asked.ask("GET", f"{calm.url}/a", cure="") == "x"
+    with pytest.raises(TransientError, match="the connection is refused"):
+        asked.ask("GET", f"http://127.0.0.1:{free_port()}/a", cure="")
+    assert limits.requests == 1 + 8
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -365,7 +411,7 @@ def test_a_proxy_that_the_environment_names_is_used(calm, monkeypatch):
     connection = web.Web(Limits(1, 1000), 1)
     assert connection.ask("GET", "http://service.invalid/items.json", cure="") == "{}"
     monkeypatch.setenv("no_proxy", "service.invalid")
-    with pytest.raises(TransientError, match=r"NameResolutionError|NewConnectionError|Timeout"):
+    with pytest.raises(TransientError, match=r"the host is unknown|there is no way|Timeout"):
         connection.ask("GET", "http://service.invalid/items.json", cure="")
 
 

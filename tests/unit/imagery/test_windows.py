@@ -108,13 +108,29 @@ def test_negative_values_without_a_nodata_are_refused(tmp_path, raster):
 
 def test_a_missing_a_damaged_and_a_remote_file_are_named(tmp_path):
     grid = Grid(32631, XMIN, YMAX, 2, 2, 10.0)
-    with pytest.raises(CropflowError, match=r"gone\.tif cannot be read"):
+    with pytest.raises(CropflowError, match=r"gone\.tif is missing; expected a raster"):
         read_layer(str(tmp_path / "gone.tif"), grid)
+    with pytest.raises(CropflowError, match=r"gone\.tif is missing"):
+        read_layer((tmp_path / "gone.tif").as_uri(), grid)
     (tmp_path / "bad.tif").write_bytes(b"II*\x00 no image")
     with pytest.raises(CropflowError, match=r"bad\.tif cannot be read"):
         read_layer(str(tmp_path / "bad.tif"), grid)
     with pytest.raises(CropflowError, match="is no local file"):
         read_layer("https://example.org/B02.tif", grid)
+
+
+def test_a_file_that_was_cut_short_is_told_by_what_gdal_says_of_it(tmp_path):
+    path = tmp_path / "short.tif"
+    values = np.random.default_rng(3).integers(1, 9000, (200, 200), dtype=np.uint16)
+    origin = rasterio.transform.from_origin(XMIN, YMAX, 10, 10)
+    with rasterio.open(
+        path, "w", driver="GTiff", height=200, width=200, count=1, dtype="uint16", crs="EPSG:32631", transform=origin
+    ) as made:
+        made.write(values, 1)
+    path.write_bytes(path.read_bytes()[:40_000])
+    with pytest.raises(CropflowError, match=r"short\.tif cannot be read \(.*IReadBlock failed.*\); the file") as caught:
+        read_layer(str(path), Grid(32631, XMIN, YMAX, 200, 200, 10.0))
+    assert "exception" not in str(caught.value)
 
 
 def measured(values):

@@ -248,7 +248,7 @@ def test_missing_files_beside_the_register_are_named_by_their_keys(root, tmp_pat
 
 def test_a_sheet_of_no_crop_is_refused_by_its_key():
     calendar = {"path": "x", "sheets": {"Onion_Winter": "Onion (winter)"}}
-    with pytest.raises(CropflowError, match=r"^calendar.sheets.Onion_Winter is 'Onion \(winter\)'; expected text like"):
+    with pytest.raises(CropflowError, match=r"^calendar.sheets.Onion_Winter is 'Onion \(winter\)'; expected a crop of"):
         settings(provinces={"path": "x"}, calendar=calendar)
 
 
