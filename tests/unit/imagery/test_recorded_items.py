@@ -248,7 +248,7 @@ def test_each_known_service_has_its_collections():
 
 @pytest.mark.parametrize("provider", ["earth-search", "copernicus"])
 def test_a_service_without_corrected_radar_says_which_one_has_it(provider):
-    source = StacSource(Imagery(source="stac", provider=provider, sensors=("sentinel1_ascending",)), Limits(1, 1))
+    source = StacSource(Imagery(source="stac", provider=provider), Limits(1, 1))
     with pytest.raises(CropflowError, match=r"plain GRD, uncalibrated .* Choose provider planetary-computer"):
         source.find("sentinel1_ascending", {}, ALWAYS)
 

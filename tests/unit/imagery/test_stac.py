@@ -142,6 +142,8 @@ def test_scenes_of_both_directions_of_radar_are_kept_apart(archive, api, calm):
         found = stac.find(sensor, archive[1], WINDOW)
         assert {scene.sensor for scene in found} == {sensor}
         assert {scene.unit for scene in found} == {"dB"}
+        # The archive of a simulation tells it.
+        assert {scene.radiometry for scene in found} == {"sigma0"}
 
 
 def test_a_collection_of_items_behind_an_address_is_enough(archive, catalogue, calm, api):
