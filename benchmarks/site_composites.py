@@ -5,8 +5,8 @@ export writes it. ``--tile`` makes an MGRS tile instead, 10,980 pixels wide and 
 ``--block-rows`` says, 43 for all of it; its chunks are hard links to those of the square, so that it takes no room.
 What a worker holds does not depend on the size of a site, so the peak of some rows is that of all.
 
-    python benchmarks/site_composites.py --work /tmp/site
-    python benchmarks/site_composites.py --work /tmp/site --tile --block-rows 1
+    python benchmarks/site_composites.py --work DIR
+    python benchmarks/site_composites.py --work DIR --tile --block-rows 1
 """
 
 from __future__ import annotations

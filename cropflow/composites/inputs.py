@@ -47,6 +47,25 @@ def by_period(period: NDArray[np.int64], n_periods: int) -> tuple[NDArray[np.int
     return scenes, np.searchsorted(period[scenes], np.arange(n_periods + 1))
 
 
+def flat_blocks(
+    reflectance: NDArray[np.uint16], valid: NDArray[np.bool_], period: NDArray[np.int64], n_periods: int
+) -> tuple[NDArray[np.uint16], NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
+    """Check the inputs of a reducer and lay their pixels into one dimension.
+
+    Returns:
+        Reflectance, ``(scene, band, pixel)``; valid, ``(scene, pixel)``; and the two of :func:`by_period`.
+
+    Raises:
+        ValueError: If shapes or dtypes do not match, or a period is outside ``0 <= period < n_periods``.
+    """
+    check_blocks(reflectance, period, n_periods)
+    check_mask(reflectance, valid, np.bool_, "valid")
+    n_scenes, n_bands, height, width = reflectance.shape
+    values = np.ascontiguousarray(reflectance).reshape(n_scenes, n_bands, height * width)
+    marks = np.ascontiguousarray(valid).reshape(n_scenes, height * width)
+    return values, marks, *by_period(period, n_periods)
+
+
 def count_observations(valid: NDArray[np.bool_], period: NDArray[np.int64], n_periods: int) -> NDArray[np.uint8]:
     """Count the valid observations of each period, uint8, ``(period, y, x)``, at most 255."""
     counts = np.zeros((n_periods, *valid.shape[1:]), dtype=np.uint16)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cropflow.composites.compiling import compiled
-from cropflow.composites.inputs import by_period, check_blocks, check_mask, count_observations
+from cropflow.composites.inputs import count_observations, flat_blocks
 
 # Pixels that are summed together: their sums stay in the nearest cache.
 SEGMENT = 1024
@@ -30,16 +30,10 @@ def monthly_mean(
     Raises:
         ValueError: If shapes or dtypes do not match, or a period is outside ``0 <= period < n_periods``.
     """
-    check_blocks(reflectance, period, n_periods)
-    check_mask(reflectance, valid, np.bool_, "valid")
-    n_scenes, n_bands, height, width = reflectance.shape
+    values, marks, scenes, starts = flat_blocks(reflectance, valid, period, n_periods)
+    _, n_bands, height, width = reflectance.shape
     composite = np.empty((n_periods, n_bands, height * width), dtype=np.uint16)
-    _mean(
-        np.ascontiguousarray(reflectance).reshape(n_scenes, n_bands, height * width),
-        np.ascontiguousarray(valid).reshape(n_scenes, height * width).view(np.uint8),
-        *by_period(period, n_periods),
-        composite,
-    )
+    _mean(values, marks.view(np.uint8), scenes, starts, composite)
     return composite.reshape(n_periods, n_bands, height, width), count_observations(valid, period, n_periods)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cropflow.composites.compiling import compiled
-from cropflow.composites.inputs import by_period, check_blocks, check_mask, count_observations
+from cropflow.composites.inputs import count_observations, flat_blocks
 
 # Pixels that are worked on together; sums of distances take four times the room of reflectance.
 SEGMENT = 256
@@ -38,7 +38,7 @@ def medoid(
     Source:
         Flood (2013), https://doi.org/10.3390/rs5126481.
     """
-    values, marks, scenes, starts = _flat(reflectance, valid, period, n_periods)
+    values, marks, scenes, starts = flat_blocks(reflectance, valid, period, n_periods)
     chosen = np.full((n_periods, values.shape[2]), -1, dtype=np.int32)
     _choose_medoid(values, marks, scenes, starts, chosen)
     return _composite(reflectance, chosen), count_observations(valid, period, n_periods)
@@ -68,7 +68,7 @@ def max_ndvi(
     Raises:
         ValueError: If shapes or dtypes do not match, or a period is outside ``0 <= period < n_periods``.
     """
-    values, marks, scenes, starts = _flat(reflectance, valid, period, n_periods)
+    values, marks, scenes, starts = flat_blocks(reflectance, valid, period, n_periods)
     chosen = np.full((n_periods, values.shape[2]), -1, dtype=np.int32)
     _choose_greenest(values, marks, scenes, starts, red, nir, chosen)
     return _composite(reflectance, chosen), count_observations(valid, period, n_periods)
@@ -100,24 +100,12 @@ def darken_pairs(
             is not contiguous.
     """
     n_periods = composite.shape[0]
-    values, marks, scenes, starts = _flat(reflectance, valid, period, n_periods)
+    values, marks, scenes, starts = flat_blocks(reflectance, valid, period, n_periods)
     chosen = np.full((n_periods, values.shape[2]), -1, dtype=np.int32)
     _choose_darkest(values, marks, scenes, starts, blue, chosen)
     chosen[observations.reshape(chosen.shape) != 2] = -1
     # A copy would take the pairs and be lost; this fails instead.
     _take(values, chosen, np.reshape(composite, (n_periods, *values.shape[1:]), copy=False))
-
-
-def _flat(
-    reflectance: NDArray[np.uint16], valid: NDArray[np.bool_], period: NDArray[np.int64], n_periods: int
-) -> tuple[NDArray[np.uint16], NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
-    """Check the inputs and lay their pixels into one dimension; the scenes by period follow."""
-    check_blocks(reflectance, period, n_periods)
-    check_mask(reflectance, valid, np.bool_, "valid")
-    n_scenes, n_bands, height, width = reflectance.shape
-    values = np.ascontiguousarray(reflectance).reshape(n_scenes, n_bands, height * width)
-    marks = np.ascontiguousarray(valid).reshape(n_scenes, height * width)
-    return values, marks, *by_period(period, n_periods)
 
 
 def _composite(reflectance: NDArray[np.uint16], chosen: NDArray[np.int32]) -> NDArray[np.uint16]:

@@ -76,6 +76,8 @@ def check_scenes(store: zarr.Group, catalogue: pandas.DataFrame) -> list[Scenes]
         shape = (len(scenes.times), len(scenes.bands), *scenes.grid.shape)
         _check_array(scenes, "reflectance", shape, np.uint16)
         _check_array(scenes, "scl", (len(scenes.times), *scenes.grid.shape), np.uint8)
+        if "cloud_score" in scenes.group:
+            _check_array(scenes, "cloud_score", (len(scenes.times), *scenes.grid.shape), np.uint8)
     return found
 
 

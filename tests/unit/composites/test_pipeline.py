@@ -173,3 +173,14 @@ def test_a_window_before_harvest_takes_the_place_of_the_season(scenes):
 
 def test_the_default_mask_is_the_mission_s():
     assert Series().mask == Mask(classes=(4, 5, 6, 7))
+
+
+def test_a_score_of_another_type_is_refused(scenes):
+    import zarr
+
+    group = zarr.open_group(str(scenes["folder"] / "sentinel2.zarr"), mode="a")["a"]
+    del group["cloud_score"]
+    shape = scenes["score"].shape
+    add_array(group, "cloud_score", ("scene", "y", "x"), shape, np.float32, chunks=shape)
+    with pytest.raises(CropflowError, match=r"Array cloud_score of site a is float32 .* expected uint8"):
+        run(scenes, {"mask": {"cloud_score": 0.5}})
