@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from cropflow.config.base import Section
 from cropflow.config.imagery import Budget, HarvestWindow, Imagery, Mask, Radar, Series
+from cropflow.config.models import BASELINES, NETWORKS
 from cropflow.config.regions import Box, Clusters, Cropland, Frame, Region, Sample, Square, Strata
 from cropflow.config.register_files import RegisterFile
 from cropflow.config.registers import (
@@ -23,7 +24,7 @@ from cropflow.config.registers import (
     Window,
 )
 from cropflow.config.root import Config
-from cropflow.config.sections import Experiment, Folds, Place, RandomForest, SampleSet, Season, TemporalUnet
+from cropflow.config.sections import Experiment, Folds, Place, SampleSet, Season
 from cropflow.config.simulation import Difficulty, Landscape, Simulation
 
 # Heading -> model, in the order of the rooms.
@@ -62,8 +63,7 @@ PAGES: dict[str, type[Section]] = {
     "sets.<name>.folds": Folds,
     "experiments.<name>": Experiment,
     "experiments.<name>.train[] and map[]": Place,
-    "experiments.<name>.model (temporal_unet)": TemporalUnet,
-    "experiments.<name>.model (random_forest)": RandomForest,
+    **{f"experiments.<name>.model ({name})": section for name, section in (NETWORKS | BASELINES).items()},
 }
 
 

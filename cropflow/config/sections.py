@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from cropflow.config.base import Name, Section
 from cropflow.config.imagery import Sensor
+from cropflow.config.models import Model
 from cropflow.config.shipped import check_legend_key
 
 
@@ -73,58 +74,6 @@ class Place(Section):
 
     region: Name = Field(description="Entry of regions.")
     season: Name = Field(description="Entry of seasons.")
-
-
-class TemporalUnet(Section):
-    """The pixel-wise temporal CNN followed by a 2-D U-Net, and its training."""
-
-    name: Literal["temporal_unet"] = "temporal_unet"
-    kernel_size: Literal[3, 5, 7] = Field(default=3, description="Temporal kernel, periods.")
-    temporal_layers: int = Field(default=2, ge=1, le=6, description="Temporal convolutions.")
-    temporal_width: int = Field(default=64, ge=4, description="Channels of the temporal part.")
-    widths: tuple[int, ...] = Field(
-        default=(64, 128, 256, 512, 512), min_length=2, description="Channels of the U-Net, from fine to coarse."
-    )
-    pooling: Literal["max", "mean"] = Field(default="max", description="Over time, after the convolutions.")
-    dropout: float = Field(default=0.3, ge=0, lt=1, description="Share of channels dropped in training.")
-    positions: bool = Field(
-        default=False,
-        description="Tell the network where in the season a period lies (two more channels); "
-        "without them, convolution and pooling over time see shapes, not dates.",
-    )
-    learning_rate: float = Field(default=1e-3, gt=0, description="Adam's step, or its peak.")
-    schedule: Literal["constant", "one_cycle"] = Field(
-        default="constant", description="The step over the epochs: constant, or up to the peak and down to nothing."
-    )
-    weight_decay: float = Field(default=0.0, ge=0, description="Adam's decay.")
-    batch_size: int = Field(default=16, ge=1, description="Patches per step, or squares cut from them.")
-    cutout: int | None = Field(
-        default=None,
-        ge=4,
-        description="Side of squares that training cuts from the patches at random, pixels: a step of many small "
-        "squares sees more parcels than one of a few whole patches. Whole patches where absent.",
-    )
-    epochs: int = Field(default=50, ge=1, description="At most.")
-    patience: int = Field(default=8, ge=1, description="Epochs without a better one before stopping.")
-    watch: Literal["loss", "balanced_accuracy"] = Field(
-        default="loss", description="What makes an epoch the better one, on the validation fold."
-    )
-    class_weights: Literal["none", "inverse_sqrt"] = Field(default="none", description="Weights of the loss.")
-    flips: bool = Field(default=True, description="Random flips and quarter turns, one draw for all periods.")
-
-
-class RandomForest(Section):
-    """A forest on the flattened series of each pixel."""
-
-    name: Literal["random_forest"] = "random_forest"
-    trees: int = Field(default=200, ge=1, description="Number of trees.")
-    max_depth: int | None = Field(default=None, ge=1, description="Depth of a tree; unlimited where absent.")
-    minimum_leaf: int = Field(default=1, ge=1, description="Samples in a leaf, at least.")
-    pixels_per_parcel: int = Field(default=16, ge=1, description="Pixels drawn from each training parcel.")
-    maximum_pixels: int = Field(default=200_000, ge=100, description="Training pixels, at most.")
-
-
-Model = Annotated[TemporalUnet | RandomForest, Field(discriminator="name")]
 
 
 class Experiment(Section):

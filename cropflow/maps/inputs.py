@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas
 
     from cropflow.labels.legend import Legend
-    from cropflow.models.prediction import Predictor
+    from cropflow.models.applying.prediction import Predictor
     from cropflow.samples.sources import Composites, SiteComposites
 
 
@@ -110,7 +110,7 @@ def open_sources(inputs: MapInputs, grids: Mapping[str, Grid], threads: int) -> 
 
 
 def _read_composites(inputs: MapInputs, predictors: Sequence[Predictor], grids: Mapping[str, Grid]) -> Composites:
-    from cropflow.models.prediction import check_series
+    from cropflow.models.applying.prediction import check_series
     from cropflow.samples.sensors import by_place
     from cropflow.samples.sources import read_composites
 

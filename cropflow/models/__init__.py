@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 from cropflow.lazy import lazy
 
 if TYPE_CHECKING:
-    from cropflow.models.prediction import Predictor, load_predictor
+    from cropflow.models.applying.prediction import Predictor, load_predictor
+    from cropflow.models.applying.windows import predict_site
     from cropflow.models.registry import create
-    from cropflow.models.windows import predict_site
 
 __all__ = ["Predictor", "create", "load_predictor", "predict_site"]
 
 __getattr__ = lazy(
     __name__,
     {
-        "Predictor": "prediction",
+        "Predictor": "applying.prediction",
         "create": "registry",
-        "load_predictor": "prediction",
-        "predict_site": "windows",
+        "load_predictor": "applying.prediction",
+        "predict_site": "applying.windows",
     },
 )

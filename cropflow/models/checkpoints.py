@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from cropflow import __version__
 from cropflow.config.base import dump
-from cropflow.config.root import parse
-from cropflow.config.sections import RandomForest, TemporalUnet
+from cropflow.config.models import Baseline, Network
+from cropflow.config.models.reading import parse_model
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import read_json, write_json, write_text
-from cropflow.models.statistics import Statistics, Survey
+from cropflow.models.data.statistics import Statistics, Survey
 from cropflow.samples.sensors import KINDS, Layout, layout_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from cropflow.models.dataset import Samples, Split
+    from cropflow.models.data.patches import Samples, Split
 
-FORMAT = 2
+FORMAT = 3
 _SOFTWARE = ("numpy", "torch", "lightning", "scikit-learn", "skops", "safetensors")
 NETWORK_FILE, FOREST_FILE = "model.safetensors", "model.skops"
 HISTORY_COLUMNS = (
@@ -51,7 +51,7 @@ class Description:
         statistics: Normalisation of each sensor.
     """
 
-    settings: TemporalUnet | RandomForest
+    settings: Network | Baseline
     legend: str
     classes: tuple[int, ...]
     layouts: tuple[Layout, ...]
@@ -60,7 +60,7 @@ class Description:
     statistics: tuple[Statistics, ...]
 
 
-def describe(settings: TemporalUnet | RandomForest, samples: Samples, survey: Survey, split: Split) -> Description:
+def describe(settings: Network | Baseline, samples: Samples, survey: Survey, split: Split) -> Description:
     """The description of a model trained on samples."""
     return Description(
         settings,
@@ -131,11 +131,8 @@ def read_description(folder: Path) -> Description:
         raise CropflowError(
             f"{folder}/model.json has the format {content.get('format')!r}; expected {FORMAT}. Train the model again."
         )
-    section: type[RandomForest] | type[TemporalUnet] = (
-        RandomForest if content["settings"]["name"] == "random_forest" else TemporalUnet
-    )
     return Description(
-        settings=parse(section, content["settings"], f"{folder}/model.json"),
+        settings=parse_model(content["settings"], f"{folder}/model.json"),
         legend=content["legend"],
         classes=tuple(content["classes"]),
         layouts=tuple(layout_of(entry) for entry in content["sensors"]),

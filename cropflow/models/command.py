@@ -45,7 +45,7 @@ def train(
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
     from cropflow.files.manifest import write_manifest
-    from cropflow.models.fitting import Job, train_model
+    from cropflow.models.engine.fitting import Job, train_model
 
     job = Job(tuple(place), tuple(samples), legend, background, folds, fold, seed, threads)
     fitted = train_model(job, settings, work, output)
@@ -78,8 +78,8 @@ def predict(
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
     from cropflow.files.manifest import write_manifest
+    from cropflow.models.applying.held_out import predict_places
     from cropflow.models.checkpoints import read_description
-    from cropflow.models.held_out import predict_places
     from cropflow.samples.sensors import by_place
 
     options = {"--samples": samples, "--folds": folds}

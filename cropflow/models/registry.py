@@ -1,106 +1,96 @@
-"""Models by name: what `create` can build."""
+"""Models by name: what `create` can build.
+
+A network is one module of `cropflow.models.networks` that bears its name and has ``build(settings, inputs)``, and one
+section of `cropflow.config.models`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import importlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from cropflow.config.models import BASELINES, NETWORKS, Training
 from cropflow.config.root import parse
-from cropflow.config.sections import RandomForest, TemporalUnet
-from cropflow.errors import CropflowError, refuse
+from cropflow.errors import refuse
+from cropflow.models.baselines import build_baseline
 from cropflow.samples.sensors import Layout
 
-NAMES = ("temporal_unet", "random_forest")
+if TYPE_CHECKING:
+    from cropflow.models.network import Inputs, Network
+
+NAMES = (*NETWORKS, *BASELINES)
 
 
 def create(name: str, **settings: Any) -> Any:
     """Build a network or a baseline with fresh weights.
 
     Args:
-        name: ``temporal_unet`` or ``random_forest``.
-        **settings: Keys of the config section of that name. A network needs ``bands`` (per period)
-            and ``outputs`` (classes) besides; the forest takes ``seed`` and ``threads``.
+        name: One of ``NAMES``.
+        **settings: Keys of the config section of that name. A network needs ``bands`` (per date: a number, or by
+            sensor) and ``outputs`` (classes) besides, and takes ``periods``, ``features``, ``lags`` and ``levels`` of
+            :class:`cropflow.models.network.Inputs`; a baseline takes ``seed`` and ``threads``.
 
     Returns:
-        A ``torch.nn.Module`` that maps ``(B, T, C, H, W)`` to scores ``(B, outputs, H, W)``, or a
-        scikit-learn classifier of pixels ``(n, feature)``.
+        A :class:`cropflow.models.network.Network`, or a scikit-learn classifier of pixels ``(n, feature)``.
 
     Raises:
         CropflowError: If the name or a setting is unknown.
     """
-    if name == "temporal_unet":
-        bands, outputs = (_positive(settings, key) for key in ("bands", "outputs"))
-        return build_network(parse(TemporalUnet, settings, "temporal_unet"), bands, outputs)
-    if name == "random_forest":
+    if name in NETWORKS:
+        inputs = _inputs(settings)
+        return build_network(parse(NETWORKS[name], settings, name), inputs)
+    if name in BASELINES:
         seed, threads = int(settings.pop("seed", 0)), int(settings.pop("threads", 1))
-        return build_forest(parse(RandomForest, settings, "random_forest"), seed, threads)
+        return build_baseline(parse(BASELINES[name], settings, name), seed, threads)
     refuse("Model", name, "one of: " + ", ".join(NAMES))
 
 
-def _positive(settings: dict[str, Any], key: str) -> int:
-    value = settings.pop(key, None)
+def _inputs(settings: dict[str, Any]) -> Inputs:
+    from cropflow.models.network import Inputs
+
+    bands = settings.pop("bands", None)
+    by_sensor = bands if isinstance(bands, Mapping) else {"sentinel2": bands}
+    for sensor, count in by_sensor.items():
+        _check_positive(f"bands of {sensor}" if bands is by_sensor else "bands", count)
+    outputs = settings.pop("outputs", None)
+    _check_positive("outputs", outputs)
+    others = {key: settings.pop(key) for key in ("features", "lags", "levels") if key in settings}
+    periods = settings.pop("periods", None)
+    if isinstance(periods, int):
+        periods = dict.fromkeys(by_sensor, periods)
+    return Inputs(by_sensor, outputs, periods, **others)
+
+
+def _check_positive(key: str, value: Any) -> None:
     if not isinstance(value, int) or value < 1:
         refuse(f"Setting {key!r} of a network", value, "a number of at least 1")
-    return value
 
 
-def channels(layouts: Sequence[Layout]) -> int:
-    """Channels of a network that sees the bands of all sensors side by side.
-
-    Args:
-        layouts: Axes of each sensor's series.
-
-    Raises:
-        CropflowError: If the sensors do not share one axis of time.
-    """
-    first = layouts[0]
-    for other in layouts[1:]:
-        if other.periods != first.periods:
-            raise CropflowError(
-                f"The series of {other.sensor} have {len(other.periods)} periods from {other.periods[0]}, those of "
-                f"{first.sensor} {len(first.periods)} from {first.periods[0]}; a temporal_unet needs the same periods "
-                "of all sensors. Choose a series with calendar periods."
-            )
-    return sum(len(layout.bands) for layout in layouts)
-
-
-def build_network(settings: TemporalUnet, bands: int, outputs: int) -> Any:
-    """The network of a config section.
+def build_network(settings: Training, inputs: Inputs) -> Network:
+    """The network of a config section, with fresh weights.
 
     Args:
         settings: Its config section; the keys of training do not matter here.
-        bands: Bands per period, of all sensors.
-        outputs: Number of classes.
+        inputs: Sensors, bands and classes.
+
+    Raises:
+        CropflowError: If the network cannot take these sensors or periods.
     """
-    from cropflow.models.networks.temporal_unet import TemporalUnet as Network
-
-    return Network(
-        bands,
-        outputs,
-        kernel_size=settings.kernel_size,
-        temporal_layers=settings.temporal_layers,
-        temporal_width=settings.temporal_width,
-        widths=settings.widths,
-        pooling=settings.pooling,
-        dropout=settings.dropout,
-        positions=settings.positions,
-    )
+    name: str = settings.name  # type: ignore[attr-defined]
+    network: Network = importlib.import_module(f"cropflow.models.networks.{name}").build(settings, inputs)
+    return network
 
 
-def build_forest(settings: RandomForest, seed: int, threads: int) -> Any:
-    """The scikit-learn forest of a config section.
+def inputs_of(layouts: Sequence[Layout], outputs: int, **others: Any) -> Inputs:
+    """What a network is built for, from the axes of each sensor's series.
 
     Args:
-        settings: Its config section.
-        seed: Seed of the trees.
-        threads: Trees grown at a time; the result does not depend on it.
+        layouts: Axes of each sensor's series.
+        outputs: Number of classes.
+        **others: Further attributes of :class:`cropflow.models.network.Inputs`.
     """
-    from sklearn.ensemble import RandomForestClassifier
+    from cropflow.models.network import Inputs
 
-    return RandomForestClassifier(
-        n_estimators=settings.trees,
-        max_depth=settings.max_depth,
-        min_samples_leaf=settings.minimum_leaf,
-        random_state=seed,
-        n_jobs=threads,
-    )
+    bands = {layout.sensor: len(layout.bands) for layout in layouts}
+    return Inputs(bands, outputs, {layout.sensor: len(layout.periods) for layout in layouts}, **others)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,15 @@ class Layout:
         """Per band, what is stored more than the value counts."""
         measured = len(self.bands) - len(self.indices)
         return (0,) * measured + (INDEX_SHIFT,) * len(self.indices)
+
+    @property
+    def days(self) -> tuple[int, ...]:
+        """Middle of each period, days since the first day of the first."""
+        starts = [datetime.date.fromisoformat(period).toordinal() for period in self.periods]
+        # The last period is as long as the one before it, to a few days.
+        length = starts[-1] - starts[-2] if len(starts) > 1 else 0
+        ends = [*starts[1:], starts[-1] + length]
+        return tuple((start + end) // 2 - starts[0] for start, end in zip(starts, ends, strict=True))
 
     @property
     def features(self) -> int:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from cropflow.config.models.drawing import Kind
+from cropflow.config.models.patches import TemporalUnet as Settings
+from cropflow.models.batch import Batch
+from cropflow.models.data.alignment import on_one_axis
+from cropflow.models.network import Inputs, Network
 
 
 class SeriesConvolution(nn.Conv1d):
@@ -148,17 +154,17 @@ def with_positions(series: Tensor) -> Tensor:
     return torch.cat([series, waves.expand(batch, periods, 2, height, width)], 2)
 
 
-class TemporalUnet(nn.Module):
+class TemporalUnet(Network):
     """Scores per pixel from a series of patches.
 
-    Input ``(B, T, C, H, W)`` float32, normalised, 0 where there is no value; any number of periods;
-    H and W at least ``2 ** (len(widths) - 1)``. Output ``(B, outputs, H, W)``, not yet a softmax.
+    Input ``(B, T, C, H, W)`` float32, normalised, 0 where there is no value; any number of periods, the same of all
+    sensors; H and W at least ``2 ** (len(widths) - 1)``. Output ``(B, outputs, H, W)``, not yet a softmax.
 
     With 4 bands, 51 outputs and the default settings it has the 13,447,155 parameters of the
     network that crop mapping of French regions with RPG labels and Sentinel-2 published.
 
     Args:
-        bands: Bands per period.
+        bands: Bands per period, of all sensors.
         outputs: Number of classes.
         kernel_size: Temporal kernel, periods.
         temporal_layers: Temporal convolutions.
@@ -168,6 +174,9 @@ class TemporalUnet(nn.Module):
         dropout: Share of temporal channels dropped in training.
         positions: Tell the network where in the season each period lies.
     """
+
+    kind: ClassVar[Kind] = "patches"
+    masked: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -189,10 +198,36 @@ class TemporalUnet(nn.Module):
         )
         self.spatial = Unet(temporal_width, widths, outputs).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward(self, series: Tensor) -> Tensor:
-        """Score a batch of series; shapes as in the class."""
+    @property
+    def head(self) -> nn.Module:  # type: ignore[override]
+        """The 1 x 1 convolution from features to classes."""
+        head: nn.Module = self.spatial.head
+        return head
+
+    def replace_head(self, outputs: int) -> None:
+        """Put a fresh 1 x 1 convolution in the place of the old one."""
+        self.spatial.head = nn.Conv2d(self.spatial.head.in_channels, outputs, 1)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Score a normalised batch; shapes as in the class."""
+        series = on_one_axis(batch).values
         if self.positions:
             series = with_positions(series)
         features = self.temporal(series).contiguous(memory_format=torch.channels_last)
         scores: Tensor = self.spatial(features)
         return scores
+
+
+def build(settings: Settings, inputs: Inputs) -> TemporalUnet:
+    """The network of a config section; `periods` of all sensors must be as many."""
+    return TemporalUnet(
+        inputs.channels,
+        inputs.outputs,
+        kernel_size=settings.kernel_size,
+        temporal_layers=settings.temporal_layers,
+        temporal_width=settings.temporal_width,
+        widths=settings.widths,
+        pooling=settings.pooling,
+        dropout=settings.dropout,
+        positions=settings.positions,
+    )

@@ -16,10 +16,11 @@ from cropflow.config.base import dump
 from cropflow.config.command import app
 from cropflow.config.imagery import Imagery, Series
 from cropflow.config.load import merge, read_config
+from cropflow.config.models.patches import TemporalUnet
 from cropflow.config.regions import Region
 from cropflow.config.registers import Register
 from cropflow.config.root import missing_paths, parse, parse_json
-from cropflow.config.sections import Experiment, Folds, Season, TemporalUnet
+from cropflow.config.sections import Experiment, Folds, Season
 from cropflow.errors import CropflowError
 from cropflow.labels import legend
 

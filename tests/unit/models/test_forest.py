@@ -15,11 +15,11 @@ from sklearn.preprocessing import FunctionTransformer
 
 from cropflow.errors import CropflowError
 from cropflow.models import load_predictor
-from cropflow.models.dataset import Split, read_samples
-from cropflow.models.fitting import Job, train_model
-from cropflow.models.forest import draw_pixels, predict_pixels, to_features
-from cropflow.models.skops_files import read_skops, write_skops
-from cropflow.models.statistics import survey
+from cropflow.models.baselines.forest import draw_pixels, predict_pixels, to_features
+from cropflow.models.baselines.skops_files import read_skops, write_skops
+from cropflow.models.data.patches import Split, read_samples
+from cropflow.models.data.statistics import survey
+from cropflow.models.engine.fitting import Job, train_model
 from cropflow.samples.sensors import Layout
 from cropflow.samples.stack import Stack
 

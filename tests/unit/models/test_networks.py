@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from cropflow.errors import CropflowError
 from cropflow.models import create
+from cropflow.models.batch import batch_of
 from cropflow.models.networks.temporal_unet import SeriesConvolution, TemporalEncoder
 
 
@@ -44,18 +45,18 @@ def test_a_patch_does_not_depend_on_its_batch() -> None:
     torch.manual_seed(0)
     network = create("temporal_unet", bands=3, outputs=4, temporal_width=4, widths=(4, 8, 8)).eval()
     series = torch.randn(3, 5, 3, 16, 16)
-    torch.testing.assert_close(network(series)[1:2], network(series[1:2]), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(network(batch_of(series))[1:2], network(batch_of(series[1:2])), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("periods", [1, 2, 12])
 @pytest.mark.parametrize("shape", [(16, 16), (13, 22), (4, 4)])
 def test_any_number_of_periods_and_any_size_is_mapped(periods: int, shape: tuple[int, int]) -> None:
     network = create("temporal_unet", bands=2, outputs=3, temporal_width=4, widths=(4, 4, 4)).eval()
-    assert network(torch.zeros(1, periods, 2, *shape)).shape == (1, 3, *shape)
+    assert network(batch_of(torch.zeros(1, periods, 2, *shape))).shape == (1, 3, *shape)
 
 
 def test_an_unknown_model_or_setting_is_one_line() -> None:
-    with pytest.raises(CropflowError, match="one of: temporal_unet, random_forest"):
+    with pytest.raises(CropflowError, match=r"one of: temporal_unet, pse_ltae, .*random_forest"):
         create("oracle")
     with pytest.raises(CropflowError, match="kernel"):
         create("temporal_unet", bands=4, outputs=2, kernel=3)

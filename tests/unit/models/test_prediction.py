@@ -18,7 +18,7 @@ from cropflow.files.atomic import read_json, write_json
 from cropflow.files.cubes import add_array, add_site, create_store, open_store
 from cropflow.files.rasters import write_cog
 from cropflow.models import load_predictor
-from cropflow.models.prediction import check_series
+from cropflow.models.applying.prediction import check_series
 from cropflow.regions.grid import Grid
 from cropflow.samples.sensors import Layout
 from cropflow.samples.stack import Stack

@@ -10,8 +10,8 @@ import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import balanced_accuracy_score
 
-from cropflow.models.random_split import RandomSplit, fit_scored, score_votes
-from cropflow.models.skops_files import write_skops
+from cropflow.models.baselines.random_split import RandomSplit, fit_scored, score_votes
+from cropflow.models.baselines.skops_files import write_skops
 
 
 def pixels() -> tuple[np.ndarray, np.ndarray]:

@@ -15,13 +15,14 @@ import torch
 
 from cropflow.errors import CropflowError
 from cropflow.models import load_predictor
-from cropflow.models.dataset import Split, read_samples
-from cropflow.models.fitting import Job, train_model
-from cropflow.models.loading import Augmentation, PatchDataset
-from cropflow.models.normalisation import Normalise
-from cropflow.models.prediction import check_series
-from cropflow.models.registry import channels
-from cropflow.models.statistics import Statistics, survey
+from cropflow.models.applying.prediction import check_series
+from cropflow.models.batch import batch_of
+from cropflow.models.data.alignment import check_one_axis, side_by_side
+from cropflow.models.data.normalisation import Normalise
+from cropflow.models.data.patch_batches import Augmentation, PatchDataset
+from cropflow.models.data.patches import Split, read_samples
+from cropflow.models.data.statistics import Statistics, survey
+from cropflow.models.engine.fitting import Job, train_model
 from cropflow.samples.sensors import Layout
 from cropflow.samples.stack import Stack
 
@@ -119,8 +120,9 @@ def test_a_pixel_without_radar_is_no_target_and_counted(make_fused: Callable[...
     samples, split = read_samples(["r/s"], [make_fused(backscatter=gap)]), Split(0, 5, False)
     found = survey(samples, split)
     assert found.incomplete == (9 * 16, 3 * 16, 3 * 16)
-    series, targets = PatchDataset(samples, found.lookup(), split, split.training)[2]
-    assert {sensor: (values.dtype, values.shape[:2]) for sensor, values in series.items()} == {
+    batch = PatchDataset(samples, found.lookup(), split, split.training)[[2]]
+    targets = batch.target[0]
+    assert {sensor: (one.values.dtype, one.values.shape[1:3]) for sensor, one in batch.series.items()} == {
         "sentinel2": (torch.uint16, (4, 2)),
         RADAR: (torch.int16, (4, 3)),
     }
@@ -139,8 +141,8 @@ def test_a_turn_is_one_draw_for_all_sensors(make_fused: Callable[..., Path]) -> 
     seen = set()
     for epoch in range(12):
         drawn = Augmentation(3, epoch, True, 9, 1)
-        series, _ = PatchDataset(samples, lookup, split, split.training, drawn)[2]
-        places = [(values.numpy()[0, 0] == 7777).nonzero() for values in series.values()]
+        series = PatchDataset(samples, lookup, split, split.training, drawn)[[2]].series
+        places = [(one.values.numpy()[0, 0, 0] == 7777).nonzero() for one in series.values()]
         np.testing.assert_array_equal(*places)
         seen.add(np.concatenate(places[0]).tobytes())
     assert len(seen) > 3
@@ -155,18 +157,20 @@ def test_normalisation_knows_each_sensors_nodata_and_joins_their_bands() -> None
     )
     optics = np.array([[1500, 32768 + 4000], [0, 0]], np.uint16).reshape(2, 2, 1, 1)
     radar = np.array([[-1300], [-32768]], np.int16).reshape(2, 1, 1, 1)
-    found = normalise({RADAR: torch.from_numpy(radar), "sentinel2": torch.from_numpy(optics)})
-    np.testing.assert_allclose(found[:, :, 0, 0], [[1, -1, 1], [0, 0, 0]])
+    stored = {RADAR: torch.from_numpy(radar)[None], "sentinel2": torch.from_numpy(optics)[None]}
+    found = normalise(batch_of(stored))
+    assert list(found.series) == ["sentinel2", RADAR]
+    np.testing.assert_allclose(side_by_side(found)[0, :, :, 0, 0], [[1, -1, 1], [0, 0, 0]])
     # 0 dB is a value, 0 as reflectance is none.
-    zero = normalise({RADAR: torch.zeros(1, 1, 1, 1, dtype=torch.int16), "sentinel2": torch.from_numpy(optics[1:])})
-    np.testing.assert_allclose(zero[0, :, 0, 0], [0, 0, 7.5])
+    stored = {RADAR: torch.zeros(1, 1, 1, 1, 1, dtype=torch.int16), "sentinel2": torch.from_numpy(optics[1:])[None]}
+    np.testing.assert_allclose(side_by_side(normalise(batch_of(stored)))[0, 0, :, 0, 0], [0, 0, 7.5])
     assert normalise.state_dict() == {}
 
 
 def test_a_network_needs_one_axis_of_time() -> None:
     optics = Layout("sentinel2", ("B04", "B08"), (), PERIODS)
-    assert channels([optics, Layout(RADAR, ("VV", "VH", "VH-VV"), (), PERIODS)]) == 5
+    check_one_axis([optics, Layout(RADAR, ("VV", "VH", "VH-VV"), (), PERIODS)])
     with pytest.raises(
         CropflowError, match=r"sentinel1_ascending have 1 periods from 2021-01-04, those of sentinel2 2"
     ):
-        channels([optics, Layout(RADAR, ("VV",), (), ("2021-01-04",))])
+        check_one_axis([optics, Layout(RADAR, ("VV",), (), ("2021-01-04",))])

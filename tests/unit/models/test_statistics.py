@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cropflow.errors import CropflowError
-from cropflow.models import statistics
-from cropflow.models.dataset import NO_CLASS, Split, read_samples
-from cropflow.models.loading import Augmentation, PatchDataset, cut_out, draw_batches, fixed_batches
-from cropflow.models.statistics import survey
+from cropflow.models.data import statistics
+from cropflow.models.data.patch_batches import Augmentation, PatchDataset, cut_out, draw_batches, fixed_batches
+from cropflow.models.data.patches import NO_CLASS, Split, read_samples
+from cropflow.models.data.statistics import survey
 
 
 def read(*folders: Path) -> Any:

@@ -17,13 +17,13 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
-from cropflow.config.sections import TemporalUnet
+from cropflow.config.models.patches import TemporalUnet
 from cropflow.errors import CropflowError
 from cropflow.models.checkpoints import read_weights
-from cropflow.models.dataset import Split, read_samples
-from cropflow.models.fitting import Job, train_model
-from cropflow.models.statistics import survey
-from cropflow.models.training import train_network
+from cropflow.models.data.patches import Split, read_samples
+from cropflow.models.data.statistics import survey
+from cropflow.models.engine.fitting import Job, train_model
+from cropflow.models.engine.training import train_network
 
 
 def job(folder: Path, **changes: Any) -> Job:
@@ -184,8 +184,8 @@ def test_kill_9_in_the_middle_of_an_epoch_changes_no_byte(
     script = """
 import os, signal, sys
 from pathlib import Path
-from cropflow.models import learning
-from cropflow.models.fitting import Job, train_model
+from cropflow.models.engine import learning
+from cropflow.models.engine.fitting import Job, train_model
 
 step = learning.PixelLearner.training_step
 def killed(self, batch, batch_idx):

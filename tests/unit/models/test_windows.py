@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cropflow.errors import CropflowError
 from cropflow.models import predict_site
-from cropflow.models.windows import fade, window_starts
+from cropflow.models.applying.windows import fade, window_starts
 from cropflow.samples.sensors import Layout
 from cropflow.samples.stack import Stack
 

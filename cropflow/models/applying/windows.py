@@ -13,7 +13,7 @@ from cropflow.samples.sensors import KINDS, Layout
 from cropflow.samples.stack import Stack, stack_up
 
 if TYPE_CHECKING:
-    from cropflow.models.prediction import Predictor
+    from cropflow.models.applying.prediction import Predictor
 
 NOT_PREDICTED = 65535
 SCALE = 10_000

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cropflow.config.sections import RandomForest
-from cropflow.models.dataset import PlacePatches, Samples, Split
-from cropflow.models.random_split import RandomSplit, fit_scored
-from cropflow.models.registry import build_forest
-from cropflow.models.statistics import Survey
+from cropflow.config.models.baselines import RandomForest
+from cropflow.models.baselines import build_baseline
+from cropflow.models.baselines.random_split import RandomSplit, fit_scored
+from cropflow.models.data.patches import PlacePatches, Samples, Split
+from cropflow.models.data.statistics import Survey
 from cropflow.samples.sensors import Layout
 
 log = logging.getLogger(__name__)
@@ -168,7 +168,13 @@ def _smallest(group: NDArray[np.int64], key: NDArray[np.float64], count: int) ->
 
 
 def train_forest(
-    samples: Samples, survey: Survey, split: Split, settings: RandomForest, *, seed: int, threads: int
+    samples: Samples,
+    survey: Survey,
+    split: Split,
+    settings: RandomForest,
+    *,
+    seed: int,
+    threads: int,
 ) -> TrainedForest:
     """Grow a forest on pixels of the training folds and score it on pixels of the validation fold.
 
@@ -191,7 +197,7 @@ def train_forest(
         settings.pixels_per_parcel,
         training.parcels,
     )
-    forest = build_forest(settings, seed, threads)
+    forest = build_baseline(settings, seed, threads)
     random_split = fit_scored(forest, training.features, training.classes)
     forest.n_jobs = None  # the file must not depend on the machine
     row = [1.0, math.nan, math.nan, math.nan, math.nan, math.nan]

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cropflow.config.sections import RandomForest, TemporalUnet
+from cropflow.config.models import Network
+from cropflow.config.models.baselines import GradientBoosting, RandomForest
 from cropflow.errors import CropflowError
+from cropflow.models.baselines.forest import predict_pixels, to_features
+from cropflow.models.baselines.skops_files import read_skops
 from cropflow.models.checkpoints import (
     FOREST_FILE,
     NETWORK_FILE,
@@ -19,9 +22,7 @@ from cropflow.models.checkpoints import (
     read_description,
     read_weights,
 )
-from cropflow.models.forest import predict_pixels, to_features
-from cropflow.models.registry import build_network, channels
-from cropflow.models.skops_files import read_skops
+from cropflow.models.registry import build_network, inputs_of
 from cropflow.samples.sensors import Layout, differences
 from cropflow.samples.stack import Stack
 
@@ -117,11 +118,12 @@ class NetworkPredictor(_Trained):
         """Softmax of the scores; shapes as in :class:`Predictor`."""
         import torch
 
+        from cropflow.models.data.patch_batches import as_batch
+
         leading = next(iter(series.values.values())).shape[:-4]
-        windows = {
-            sensor: torch.from_numpy(np.ascontiguousarray(values).reshape(-1, *values.shape[-4:])).to(self.device)
-            for sensor, values in series.values.items()
-        }
+        days = {layout.sensor: np.array(layout.days, dtype=np.int32) for layout in self.layouts}
+        flat = series.changed(lambda _, values: values.reshape(-1, *values.shape[-4:]))
+        windows = as_batch(flat, days).to(self.device)
         with torch.inference_mode():
             found: NDArray[np.float32] = self.network(windows).softmax(1).cpu().numpy()
         return found.reshape(*leading, *found.shape[1:])
@@ -165,7 +167,7 @@ def load_predictor(folder: Path | str, threads: int = 1) -> Predictor:
     folder = Path(folder)
     description = read_description(folder)
     settings = description.settings
-    if isinstance(settings, RandomForest):
+    if isinstance(settings, RandomForest | GradientBoosting):
         return _load_forest(folder, description, threads)
     return _load_network(folder, description, settings, threads)
 
@@ -183,13 +185,13 @@ def _load_forest(folder: Path, description: Description, threads: int) -> Forest
     return ForestPredictor(description, forest, threads)
 
 
-def _load_network(folder: Path, description: Description, settings: TemporalUnet, threads: int) -> NetworkPredictor:
+def _load_network(folder: Path, description: Description, settings: Network, threads: int) -> NetworkPredictor:
     import torch
 
-    from cropflow.models.normalisation import Normalise
+    from cropflow.models.data.normalisation import Normalise
 
     torch.set_num_threads(threads)
-    network = build_network(settings, channels(description.layouts), len(description.classes))
+    network = build_network(settings, inputs_of(description.layouts, len(description.classes)))
     try:
         network.load_state_dict(read_weights(folder / NETWORK_FILE))
     except RuntimeError as error:

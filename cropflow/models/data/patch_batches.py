@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +10,13 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from cropflow.models.dataset import NO_CLASS, PlacePatches, Samples, Split
-from cropflow.models.statistics import Survey
+from cropflow.models.batch import Batch, Series
+from cropflow.models.data.patches import NO_CLASS, PlacePatches, Samples, Split
+from cropflow.models.data.statistics import Survey
+from cropflow.samples.sensors import KINDS
+from cropflow.samples.stack import Stack, stack_up
 
 SHUFFLE, AUGMENT, DROPOUT = range(3)
 
@@ -43,11 +45,11 @@ class Augmentation:
     cutouts: int
 
 
-# Sensor -> values as stored, (T, C, S, S), with a leading axis in batches; and classes.
-Item = tuple[dict[str, Tensor], Tensor]
+# Series of each sensor, (T, C, S, S), its days, and classes, (S, S).
+Item = tuple[Stack, Mapping[str, NDArray[np.int32]], NDArray[np.int64]]
 
 
-class PatchDataset(Dataset[Item]):
+class PatchDataset(Dataset[Batch]):
     """Series and targets of patches, or of squares that training cuts from them.
 
     Args:
@@ -76,12 +78,15 @@ class PatchDataset(Dataset[Item]):
     def __len__(self) -> int:
         return len(self.samples) * self.items_per_patch
 
-    def __getitem__(self, index: int) -> Item:
-        """Series of each sensor ``(T, C, S, S)`` and classes int64 ``(S, S)``, -1 where there is no target.
+    def __getitem__(self, batch: Sequence[int]) -> Batch:
+        """The batch of some items, values as stored.
 
         Item ``i`` belongs to patch ``i // items_per_patch``. The bitwise complement of a number is the
         same item without targets.
         """
+        return assemble([self._item(index) for index in batch])
+
+    def _item(self, index: int) -> Item:
         counted = index >= 0
         item = index if counted else ~index
         place, row = self.samples.locate(item // self.items_per_patch)
@@ -98,13 +103,36 @@ class PatchDataset(Dataset[Item]):
             quarter, flip = generator.integers((4, 2))
             series = series.changed(lambda _, values: _turn(values, int(quarter), bool(flip)))
             targets = _turn(targets, int(quarter), bool(flip))
-        return {sensor: torch.from_numpy(values) for sensor, values in series.values.items()}, torch.from_numpy(targets)
+        return series, place.days, targets
 
     def _usable(self, place: PlacePatches, row: int, window: tuple[slice, slice]) -> NDArray[np.bool_]:
         """True where a pixel of a window is a target."""
         labelled = self.split.labelled(np.asarray(place.crops[row][window]))
         in_folds = np.isin(place.folds[row][window], self.folds)
         return labelled & in_folds & place.series[row].window(*window).complete()
+
+
+def assemble(items: Sequence[Item]) -> Batch:
+    """Put items of one shape together."""
+    days = {sensor: np.stack([dates[sensor] for _, dates, _ in items]) for sensor in items[0][1]}
+    target = np.stack([targets for _, _, targets in items])
+    return as_batch(stack_up([series for series, _, _ in items]), days, target)
+
+
+def as_batch(series: Stack, days: Mapping[str, NDArray[np.int32]], target: NDArray[np.int64] | None = None) -> Batch:
+    """A batch of windows whose values are as stored.
+
+    Args:
+        series: Per sensor ``(B, T, C, H, W)``.
+        days: Per sensor days since the start of the season, ``(B, T)`` or ``(T,)``.
+        target: Positions of classes, ``(B, H, W)``.
+    """
+    parts = {}
+    for sensor, values in series.values.items():
+        dates = np.ascontiguousarray(np.broadcast_to(days[sensor], values.shape[:2]))
+        valid = (values != KINDS[sensor].nodata).all(axis=2)
+        parts[sensor] = Series(*map(torch.from_numpy, (np.ascontiguousarray(values), dates, valid)))
+    return Batch(parts, None if target is None else torch.from_numpy(target))
 
 
 def cut_out(usable: NDArray[np.bool_], side: int, generator: np.random.Generator) -> tuple[slice, slice]:
@@ -202,12 +230,16 @@ class PatchBatches(LightningDataModule):
         self.epoch = epoch
         self.workers = workers
 
-    def _loader(self, dataset: PatchDataset, batches: list[list[int]]) -> DataLoader[Item]:
+    def _loader(self, dataset: PatchDataset, batches: list[list[int]]) -> DataLoader[Batch]:
         return DataLoader(
-            dataset, batch_sampler=batches, num_workers=self.workers, pin_memory=torch.cuda.is_available()
+            dataset,
+            batch_size=None,
+            sampler=batches,
+            num_workers=self.workers,
+            pin_memory=torch.cuda.is_available(),
         )
 
-    def train_dataloader(self) -> DataLoader[Item]:
+    def train_dataloader(self) -> DataLoader[Batch]:
         """Batches of the current epoch; Lightning asks again in every epoch."""
         trainer = self.trainer
         assert trainer is not None  # Lightning attaches it before it asks
@@ -220,7 +252,7 @@ class PatchBatches(LightningDataModule):
             dataset, draw_batches(items, self.batch_size, order, trainer.global_rank, trainer.world_size)
         )
 
-    def val_dataloader(self) -> DataLoader[Item]:
+    def val_dataloader(self) -> DataLoader[Batch]:
         """Batches of whole patches of the validation fold in a fixed order, each once over all processes."""
         trainer = self.trainer
         assert trainer is not None

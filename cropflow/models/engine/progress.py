@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
 from cropflow.files.atomic import atomic_file
-from cropflow.models.learning import PixelLearner, Scores
+from cropflow.models.engine.learning import PixelLearner, Scores
 
 log = logging.getLogger(__name__)
 

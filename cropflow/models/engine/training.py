@@ -17,14 +17,16 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
-from cropflow.config.sections import TemporalUnet
+from cropflow.config.models import Network
+from cropflow.config.models.patches import TemporalUnet
 from cropflow.errors import CropflowError, refuse
-from cropflow.models.dataset import Samples, Split
-from cropflow.models.learning import PixelLearner
-from cropflow.models.loading import PatchBatches
-from cropflow.models.progress import Progress
-from cropflow.models.registry import build_network, channels
-from cropflow.models.statistics import Survey
+from cropflow.models.data.alignment import check_one_axis
+from cropflow.models.data.patch_batches import PatchBatches
+from cropflow.models.data.patches import Samples, Split
+from cropflow.models.data.statistics import Survey
+from cropflow.models.engine.learning import PixelLearner
+from cropflow.models.engine.progress import Progress
+from cropflow.models.registry import build_network, inputs_of
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +54,7 @@ def train_network(
     samples: Samples,
     survey: Survey,
     split: Split,
-    settings: TemporalUnet,
+    settings: Network,
     *,
     seed: int,
     threads: int,
@@ -82,14 +84,16 @@ def train_network(
     Raises:
         CropflowError: If the patches are too small for the depth of the U-Net, or the sensors differ in their periods.
     """
-    _check_depth(samples.patch_size, len(settings.widths), settings.cutout)
+    if isinstance(settings, TemporalUnet):
+        _check_depth(samples.patch_size, len(settings.widths), settings.cutout)
+        check_one_axis(samples.layouts)
     _quieten()
     torch.set_num_threads(threads)
     # Fresh memory is always written before it is read here; filling it with NaN first costs time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.manual_seed(seed)
     learner = PixelLearner(
-        build_network(settings, channels(samples.layouts), len(survey.classes)),
+        build_network(settings, inputs_of(samples.layouts, len(survey.classes))),
         survey.statistics,
         survey.class_weights(settings.class_weights),
         learning_rate=settings.learning_rate,
@@ -126,7 +130,7 @@ def train_network(
         split,
         batch_size=settings.batch_size,
         flips=settings.flips,
-        cutout=settings.cutout,
+        cutout=getattr(settings, "cutout", None),
         seed=seed,
         epoch=lambda: len(progress.rows),
         workers=min(threads, 8) if torch.cuda.is_available() else 0,

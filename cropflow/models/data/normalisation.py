@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from cropflow.models.statistics import Statistics
+from cropflow.models.batch import Batch, Series
+from cropflow.models.data.statistics import Statistics
 from cropflow.samples.sensors import KINDS
 
 
 class Normalise(nn.Module):
-    """Series of all sensors to float32 of zero mean and unit spread per band; nodata becomes 0, the mean.
+    """Series of all sensors to float32 of zero mean and unit spread per band; 0, the mean, where there is no value.
 
     Mean and spread are those of the training folds, never of a batch or a picture: for backscatter, of its decibels.
     """
@@ -21,20 +23,20 @@ class Normalise(nn.Module):
         super().__init__()
         self.sensors = nn.ModuleDict({found.sensor: _NormaliseSensor(found) for found in statistics})
 
-    def forward(self, series: Mapping[str, Tensor]) -> Tensor:
-        """Normalise series.
+    def forward(self, batch: Batch) -> Batch:
+        """Normalise a batch.
 
         Args:
-            series: Sensor -> values as stored, ``(..., T, C, H, W)``.
+            batch: Values as stored, ``(B, T, C, *space)``.
 
         Returns:
-            float32 ``(..., T, C, H, W)``, the bands of all sensors in the order of the sensors.
+            The batch with float32 values, the sensors in the order of the statistics.
 
         Raises:
             KeyError: If a sensor is missing.
         """
-        parts = [normalise(series[sensor]) for sensor, normalise in self.sensors.items()]
-        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-3)
+        series = {sensor: normalise(batch.series[sensor]) for sensor, normalise in self.sensors.items()}
+        return replace(batch, series=series)
 
 
 class _NormaliseSensor(nn.Module):
@@ -52,11 +54,13 @@ class _NormaliseSensor(nn.Module):
             ("deviation", statistics.deviation),
             ("shift", statistics.shifts),
         ):
-            self.register_buffer(name, torch.tensor(values, dtype=torch.float32).view(-1, 1, 1), persistent=False)
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
 
-    def forward(self, stored: Tensor) -> Tensor:
-        values = stored.to(torch.float32)
+    def forward(self, series: Series) -> Series:
+        shape = (-1, *(1,) * (series.values.ndim - 3))
+        values = series.values.to(torch.float32)
+        # Band by band: one band may lack a value where the others have one.
         known = values != self.nodata
         if self.shifted:
-            values = values - self.shift
-        return (values - self.mean).div_(self.deviation).mul_(known)
+            values = values - self.shift.view(shape)
+        return replace(series, values=(values - self.mean.view(shape)).div_(self.deviation.view(shape)).mul_(known))

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cropflow.models.dataset import NO_CLASS
-from cropflow.models.loading import DROPOUT, Item, random
-from cropflow.models.normalisation import Normalise
-from cropflow.models.statistics import Statistics
+from cropflow.models.batch import Batch
+from cropflow.models.data.normalisation import Normalise
+from cropflow.models.data.patch_batches import DROPOUT, random
+from cropflow.models.data.patches import NO_CLASS
+from cropflow.models.data.statistics import Statistics
 
 WARM_UP = 0.25
 
@@ -109,16 +110,16 @@ class PixelLearner(LightningModule):
         self.training_scores: Scores | None = None
         self.validation_scores: Scores | None = None
 
-    def forward(self, series: dict[str, Tensor]) -> Tensor:
-        """Scores of the series of each sensor, as stored, ``(B, T, C, H, W)``."""
-        scores: Tensor = self.network(self.normalise(series))
+    def forward(self, batch: Batch) -> Tensor:
+        """Scores of a batch whose values are as stored."""
+        scores: Tensor = self.network(self.normalise(batch))
         return scores
 
-    def _step(self, batch: Item) -> Tensor:
-        series, targets = batch
+    def _step(self, batch: Batch) -> Tensor:
+        assert batch.target is not None  # training and validation data have targets
         # Pixels as rows: the cross-entropy of maps has no deterministic kernel on GPUs.
-        scores = self(series).permute(0, 2, 3, 1).flatten(0, 2)
-        flat = targets.flatten()
+        scores = self(batch).movedim(1, -1).flatten(0, -2)
+        flat = batch.target.flatten()
         total = functional.cross_entropy(scores, flat, self.class_weights, ignore_index=NO_CLASS, reduction="sum")
         used = flat != NO_CLASS
         weight = (self.class_weights[flat.clamp(min=0)] * used).sum()
@@ -142,7 +143,7 @@ class PixelLearner(LightningModule):
             confusion = self.trainer.strategy.reduce(confusion.to(self.device), reduce_op="sum").cpu()
         return score(float(sums[0]), float(sums[1]), confusion.view(count, count).numpy())
 
-    def training_step(self, batch: Item, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Mean loss of a batch."""
         # Dropout depends on the step alone, not on what this process drew before it.
         draw = random(self.seed, DROPOUT, self.current_epoch, self.global_rank, batch_idx).integers(2**63)
@@ -153,7 +154,7 @@ class PixelLearner(LightningModule):
         """Close the sums of training: Lightning validates inside the epoch."""
         self.training_scores = self._collect()
 
-    def validation_step(self, batch: Item, batch_idx: int) -> None:
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the sums."""
         self._step(batch)
 

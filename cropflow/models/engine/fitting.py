@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cropflow.config.base import Section, dump
-from cropflow.config.root import parse_json
-from cropflow.config.sections import Model, RandomForest, TemporalUnet
+from cropflow.config.base import dump
+from cropflow.config.models import Network
+from cropflow.config.models.baselines import RandomForest
+from cropflow.config.models.reading import parse_model_json
 from cropflow.errors import CropflowError, listing
 from cropflow.files.atomic import atomic_folder, read_json
 from cropflow.files.manifest import content_hash, manifest_path
@@ -25,8 +26,8 @@ from cropflow.models.checkpoints import (
     write_history,
     write_weights,
 )
-from cropflow.models.dataset import Samples, Split, read_samples
-from cropflow.models.statistics import Survey, survey
+from cropflow.models.data.patches import Samples, Split, read_samples
+from cropflow.models.data.statistics import Survey, survey
 
 
 @dataclass(frozen=True)
@@ -69,19 +70,6 @@ class Fitted:
     resume_files: tuple[Path, ...]
 
 
-class _ModelSettings(Section):
-    model: Model
-
-
-def parse_model(text: str) -> TemporalUnet | RandomForest:
-    """Parse the JSON of an experiment's model.
-
-    Raises:
-        CropflowError: If it is no model.
-    """
-    return parse_json(_ModelSettings, f'{{"model": {text}}}').model
-
-
 def train_model(job: Job, settings: str, work: Path, output: Path) -> Fitted | None:
     """Train and write a model.
 
@@ -99,7 +87,7 @@ def train_model(job: Job, settings: str, work: Path, output: Path) -> Fitted | N
     """
     if os.environ.get("LOCAL_RANK", "0") != "0":
         logging.getLogger("cropflow").setLevel(logging.WARNING)
-    model = parse_model(settings)
+    model = parse_model_json(settings)
     split = Split(job.fold, job.folds, job.background)
     samples = read_samples(job.places, job.folders)
     if samples.legend != job.legend:
@@ -151,10 +139,16 @@ def _key(told: dict[str, Any], data: str, threads: int) -> str:
 
 
 def _fit_forest(
-    job: Job, model: RandomForest, samples: Samples, found: Survey, split: Split, data: str, output: Path
+    job: Job,
+    model: RandomForest,
+    samples: Samples,
+    found: Survey,
+    split: Split,
+    data: str,
+    output: Path,
 ) -> dict[str, Any]:
-    from cropflow.models.forest import train_forest
-    from cropflow.models.skops_files import write_skops
+    from cropflow.models.baselines.forest import train_forest
+    from cropflow.models.baselines.skops_files import write_skops
 
     trained = train_forest(samples, found, split, model, seed=job.seed, threads=job.threads)
     with atomic_folder(output) as folder:
@@ -171,7 +165,7 @@ def _fit_forest(
 
 def _fit_network(
     job: Job,
-    model: TemporalUnet,
+    model: Network,
     samples: Samples,
     found: Survey,
     split: Split,
@@ -180,7 +174,7 @@ def _fit_network(
     resume: tuple[Path, str],
 ) -> bool:
     """Train and write a network; False on all processes but the first."""
-    from cropflow.models.training import train_network
+    from cropflow.models.engine.training import train_network
 
     work, key = resume
     trained = train_network(samples, found, split, model, seed=job.seed, threads=job.threads, work=work, key=key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ class PlacePatches:
         folds: uint8 fold in which the pixel may be used, 255 = none, ``(N, P, P)``.
         parcels: uint32 index in the site, 0 = none, ``(N, P, P)``.
         sites: Site of each patch, ``(N,)``.
+        days: Sensor -> days since the start of the season, int32, ``(T,)``.
     """
 
     place: str
@@ -41,6 +42,7 @@ class PlacePatches:
     folds: NDArray[np.uint8]
     parcels: NDArray[np.uint32]
     sites: tuple[str, ...]
+    days: Mapping[str, NDArray[np.int32]]
 
     def __len__(self) -> int:
         return len(self.crops)
@@ -173,7 +175,8 @@ def _read_place(place: str, folder: Path) -> tuple[PlacePatches, tuple[Layout, .
         )
         for layout in layouts
     }
-    return PlacePatches(place=place, series=Stack(series), sites=sites, **labels), layouts, about
+    days = {layout.sensor: np.array(layout.days, dtype=np.int32) for layout in layouts}
+    return PlacePatches(place=place, series=Stack(series), sites=sites, days=days, **labels), layouts, about
 
 
 def _open_array(path: Path, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:

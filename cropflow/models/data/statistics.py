@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cropflow.errors import CropflowError, listing
-from cropflow.models.dataset import NO_CLASS, PlacePatches, Samples, Split
+from cropflow.models.data.patches import NO_CLASS, PlacePatches, Samples, Split
 from cropflow.samples.labels import NO_FOLD
 from cropflow.samples.sensors import Layout
 

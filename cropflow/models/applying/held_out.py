@@ -14,9 +14,9 @@ from cropflow.errors import CropflowError
 from cropflow.files.atomic import atomic_folder
 from cropflow.files.cubes import add_array, add_site, create_store
 from cropflow.files.tables import read_table
+from cropflow.models.applying.prediction import Predictor, check_series, load_predictor
+from cropflow.models.applying.windows import NOT_PREDICTED, predict_site
 from cropflow.models.checkpoints import read_description
-from cropflow.models.prediction import Predictor, check_series, load_predictor
-from cropflow.models.windows import NOT_PREDICTED, predict_site
 from cropflow.regions.grid import Grid
 from cropflow.samples.sources import read_composites
 

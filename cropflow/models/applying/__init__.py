@@ -1,0 +1,1 @@
+"""Trained models applied: to the blocks kept out, to whole sites."""

@@ -1,0 +1,1 @@
+"""Training: losses, optimisers, the Lightning module, resuming, and the folder of a trained model."""
