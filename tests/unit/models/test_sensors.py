@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 
+from cropflow.config.models.drawing import CutoutDrawing
 from cropflow.errors import CropflowError
 from cropflow.models import load_predictor
 from cropflow.models.applying.prediction import check_series
 from cropflow.models.batch import batch_of
-from cropflow.config.models.drawing import CutoutDrawing
 from cropflow.models.data.alignment import check_one_axis, on_one_axis
 from cropflow.models.data.batches import dataset_of
 from cropflow.models.data.drawing import Draws
