@@ -21,6 +21,7 @@ COMMAND_ENTRIES = {
     "labels.command": {"labels.history_command", "labels.legend_command"},
     "imagery.command": {"imagery.preview.command"},
     "composites.command": {"composites.server.command"},
+    "models.command": {"models.tuning.command"},
 }
 # What draws the preview is an extra: heavy, and nothing else needs it.
 EXTRA = {"geemap", "folium"}
