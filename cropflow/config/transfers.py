@@ -68,9 +68,10 @@ def _sources(name: str, experiments: Mapping[str, Experiment]) -> list[str]:
     transfer = experiments[name].transfer
     while transfer is not None:
         if transfer.experiment in (name, *found):
+            circle = " <- ".join((name, *found, transfer.experiment))
             raise ValueError(
-                f"experiments.{name}.transfer goes round in a circle: {' <- '.join((name, *found, transfer.experiment))}; "
-                "expected an experiment that starts from fresh weights in the end"
+                f"experiments.{name}.transfer goes round in a circle: {circle}; expected an experiment that starts "
+                "from fresh weights in the end"
             )
         found.append(transfer.experiment)
         transfer = experiments[transfer.experiment].transfer
@@ -104,7 +105,9 @@ def _check_folds(
 ) -> None:
     """Refuse two layouts of folds on one region: test blocks of one would be training blocks of the other."""
     ours, theirs = experiments[name].set_, experiments[earlier].set_
-    shared = {place.region for place in experiments[name].train} & {place.region for place in experiments[earlier].train}
+    shared = {place.region for place in experiments[name].train} & {
+        place.region for place in experiments[earlier].train
+    }
     for region in sorted(shared):
         # What blocks are dealt out by; see cropflow.samples.folds.
         layouts = [

@@ -118,4 +118,6 @@ class Training(Drawing):
     @model_validator(mode="before")
     @classmethod
     def _belonging(cls, content: Any) -> Any:
-        return fill_belonging(content, BELONGING, {owner: cls.model_fields[owner].default for owner, _ in BELONGING.values()})
+        return fill_belonging(
+            content, BELONGING, {owner: cls.model_fields[owner].default for owner, _ in BELONGING.values()}
+        )
