@@ -10,6 +10,11 @@ from cropflow.config.base import Name, Section
 from cropflow.config.models.drawing import Drawing
 from cropflow.config.models.training import Training, fill_belonging
 
+_BELONGING: dict[str, tuple[str, dict[str, Any]]] = {
+    "learning_rate": ("freeze", {"none": 1e-5, "first_epochs": 1e-5}),
+    "freeze_epochs": ("freeze", {"first_epochs": 1}),
+}
+
 
 class Transfer(Section):
     """Fold i starts from the weights that another experiment learnt for fold i."""
@@ -30,9 +35,7 @@ class Transfer(Section):
     @model_validator(mode="before")
     @classmethod
     def _belonging(cls, content: Any) -> Any:
-        rates = {"none": 1e-5, "first_epochs": 1e-5}
-        belonging = {"learning_rate": ("freeze", rates), "freeze_epochs": ("freeze", {"first_epochs": 1})}
-        return fill_belonging(content, belonging, {"freeze": cls.model_fields["freeze"].default})
+        return fill_belonging(content, _BELONGING, {"freeze": cls.model_fields["freeze"].default})
 
 
 def architecture(model: Training) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from torch.optim import Optimizer
 from cropflow.config.models import Training
 from cropflow.config.models.transfer import Transfer
 from cropflow.models.batch import Batch
+from cropflow.models.data.drawing import DROPOUT, random
 from cropflow.models.data.normalisation import Normalise
-from cropflow.models.data.patch_batches import DROPOUT, random
 from cropflow.models.engine.freezing import Layers
 from cropflow.models.engine.losses import Loss
 from cropflow.models.engine.optimisers import build_optimiser, build_plateau, build_schedule

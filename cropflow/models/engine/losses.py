@@ -90,7 +90,7 @@ class Loss(nn.Module):
     ) -> None:
         super().__init__()
         self.rule = settings.loss
-        self.gamma = settings.gamma
+        self.gamma = settings.gamma or 0.0  # filled in where it is of use
         self.staged = staged and self.rule == "hierarchical"
         self.level_weights: tuple[float, ...] = ()
         if self.rule == "hierarchical":
