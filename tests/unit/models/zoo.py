@@ -39,6 +39,13 @@ class Small:
 
 SMALL: dict[str, Small] = {
     "temporal_unet": Small({"temporal_width": 8, "temporal_layers": 1, "widths": (8, 8), "dropout": 0.0}),
+    "temp_cnn": Small({"width": 8, "dropout": 0.0}, periods=(4,)),
+    "temp_cnn:mean": Small({"width": 8, "dropout": 0.0, "pooling": "mean"}),
+    "temp_cnn:max": Small({"width": 8, "dropout": 0.0, "pooling": "max"}),
+    "lstm": Small({"width": 6, "layers": 2, "dropout": 0.0}),
+    "lstm:forwards": Small({"width": 6, "layers": 1, "bidirectional": False}),
+    "transformer": Small({"width": 8, "layers": 1, "inner": 8, "dropout": 0.0}),
+    "transformer:set": Small({"width": 8, "layers": 1, "inner": 8, "positions": False}),
 }
 
 
