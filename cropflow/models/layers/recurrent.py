@@ -57,7 +57,7 @@ class Recurrence(nn.Module):
             cells: Tensor = self.lstm(values)[1][1]
         else:
             # Dates that count come first, in their order.
-            order = (~counts).to(torch.uint8).argsort(1, stable=True)
+            order = (~counts).to(torch.uint8).argsort(dim=1, stable=True)
             found = values.gather(1, order.unsqueeze(2).expand_as(values))
             packed = pack_padded_sequence(found, counts.sum(1).cpu(), batch_first=True, enforce_sorted=False)
             cells = self.lstm(packed)[1][1]
@@ -79,7 +79,7 @@ class Recurrence(nn.Module):
 
 
 class _Layer(torch.autograd.Function):
-    """A layer of one or two directions, from ``(T, B, inputs)`` to states ``(T, B, directions * width)`` and last cells.
+    """A layer of one or two directions: ``(T, B, inputs)`` to states ``(T, B, directions * width)`` and last cells.
 
     Gates lie side by side as in torch: input, forget, candidate, output.
     """
@@ -119,8 +119,7 @@ class _Layer(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         values, states, *saved = ctx.saved_tensors
         weights, kept = saved[: 2 * ctx.directions], saved[2 * ctx.directions :]
-        dates, count, inputs = values.shape
-        width = weights[1].shape[1]
+        inputs, width = values.shape[2], weights[1].shape[1]
         to_values = torch.zeros_like(values).view(-1, inputs) if ctx.needs_input_grad[0] else None
         to_weights = []
         to_gates = torch.empty_like(kept[0])

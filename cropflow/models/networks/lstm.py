@@ -61,7 +61,7 @@ class Lstm(Network):
 
     def replace_head(self, outputs: int) -> None:
         """Put a fresh last layer in the place of the old one."""
-        self.head = nn.Linear(self.head.in_features, outputs)
+        self.head = nn.Linear(self.state_norm.normalized_shape[0], outputs)
 
     def forward(self, batch: Batch) -> Tensor:
         """Score a normalised batch; shapes as in the class."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
@@ -55,18 +56,21 @@ class Layer(nn.Module):
         count, dates, width = values.shape
         joined = self.queries_keys_values(values)
         if values.device.type != "cpu" or not (self.training and self.rate):
-            parts = joined.view(count, dates, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+            parts = joined.view(count, dates, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
             seen = None if mask is None else mask.unsqueeze(1)
             rate = self.rate if self.training else 0.0
-            found = functional.scaled_dot_product_attention(*parts, attn_mask=seen, dropout_p=rate)
+            found = functional.scaled_dot_product_attention(
+                parts[0], parts[1], parts[2], attn_mask=seen, dropout_p=rate
+            )
             return found.transpose(1, 2).reshape(count, dates, width)
         # Torch's own has no fast path with dropout on a CPU; head by head, nothing has to be put into another order.
         size = width // self.heads
-        parts = joined.split(size, 2)
-        heads = zip(parts[: self.heads], parts[self.heads : 2 * self.heads], parts[2 * self.heads :], strict=True)
-        return torch.cat([self._one_head(*head, mask) for head in heads], 2)
+        columns = joined.split(size, 2)
+        heads = [self._one_head(columns[head :: self.heads], mask) for head in range(self.heads)]
+        return torch.cat(heads, 2)
 
-    def _one_head(self, queries: Tensor, keys: Tensor, contents: Tensor, mask: Tensor | None) -> Tensor:
+    def _one_head(self, columns: Sequence[Tensor], mask: Tensor | None) -> Tensor:
+        queries, keys, contents = columns
         # With beta 0, what would be added is not read.
         unread = queries.new_empty(1, 1, 1)
         scores = torch.baddbmm(unread, queries, keys.transpose(1, 2), beta=0, alpha=queries.shape[2] ** -0.5)
@@ -126,7 +130,7 @@ class Transformer(Network):
 
     def replace_head(self, outputs: int) -> None:
         """Put a fresh last layer in the place of the old one."""
-        self.head = nn.Linear(self.head.in_features, outputs)
+        self.head = nn.Linear(self.norm.normalized_shape[0], outputs)
 
     def forward(self, batch: Batch) -> Tensor:
         """Score a normalised batch; shapes as in the class."""
