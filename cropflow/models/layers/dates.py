@@ -6,8 +6,7 @@ from dataclasses import replace
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from cropflow.models.batch import Batch, Series
 from cropflow.models.data.alignment import on_one_axis
@@ -36,11 +35,3 @@ def _cleared(series: Series) -> Series:
     if bool(series.valid.all()):
         return series
     return replace(series, values=series.values.masked_fill(~series.valid.unsqueeze(2), 0.0))
-
-
-def normalise(norm: nn.BatchNorm1d, rows: Tensor) -> Tensor:
-    """Batch norm of rows ``(n, C)``; a single one, which has no spread, by what training has seen so far."""
-    if norm.training and len(rows) < 2:
-        return functional.batch_norm(rows, norm.running_mean, norm.running_var, norm.weight, norm.bias, False)
-    found: Tensor = norm(rows)
-    return found

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from cropflow.models.layers.dropout import dropout
+from cropflow.models.layers.sequences import in_front
 
 _sigmoid_back, _tanh_back = torch.ops.aten.sigmoid_backward, torch.ops.aten.tanh_backward
 
@@ -56,9 +57,7 @@ class Recurrence(nn.Module):
         if counts is None:
             cells: Tensor = self.lstm(values)[1][1]
         else:
-            # Dates that count come first, in their order.
-            order = (~counts).to(torch.uint8).argsort(dim=1, stable=True)
-            found = values.gather(1, order.unsqueeze(2).expand_as(values))
+            found, _ = in_front(values, counts)
             packed = pack_padded_sequence(found, counts.sum(1).cpu(), batch_first=True, enforce_sorted=False)
             cells = self.lstm(packed)[1][1]
         return cells.transpose(0, 1).flatten(1)

@@ -12,8 +12,9 @@ from cropflow.config.models.drawing import Kind
 from cropflow.config.models.pixels import TempCnn as Settings
 from cropflow.errors import CropflowError
 from cropflow.models.batch import Batch
-from cropflow.models.layers.dates import normalise, seen
+from cropflow.models.layers.dates import seen
 from cropflow.models.layers.dropout import relu_dropout
+from cropflow.models.layers.rows import BatchNorm
 from cropflow.models.network import Inputs, Network
 
 
@@ -33,7 +34,7 @@ class DateConvolution(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel_size: int, dropout: float) -> None:
         super().__init__()
         self.convolution = nn.Conv1d(inputs, outputs, kernel_size, padding=kernel_size // 2)
-        self.norm = nn.BatchNorm1d(outputs)
+        self.norm = BatchNorm(outputs)
         self.dropout = dropout
 
     def forward(self, values: Tensor, counts: Tensor | None) -> Tensor:
@@ -46,9 +47,9 @@ class DateConvolution(nn.Module):
         # The norm sees what was seen: neither gaps nor padding enter its mean and spread.
         chosen = None if counts is None else counts.flatten().nonzero().squeeze(1)
         if chosen is None:
-            rows = relu_dropout(normalise(self.norm, rows), self.dropout, self.training)
+            rows = relu_dropout(self.norm(rows), self.dropout, self.training)
         else:
-            kept = relu_dropout(normalise(self.norm, rows.index_select(0, chosen)), self.dropout, self.training)
+            kept = relu_dropout(self.norm(rows.index_select(0, chosen)), self.dropout, self.training)
             rows = torch.zeros_like(rows, dtype=kept.dtype).index_copy(0, chosen, kept)
         return rows.view(*values.shape[:2], -1)
 
@@ -100,7 +101,7 @@ class TempCnn(Network):
             DateConvolution(width if layer else bands, width, kernel_size, dropout) for layer in range(3)
         )
         self.dense = nn.Linear(width * (periods or 1), 4 * width)
-        self.norm = nn.BatchNorm1d(4 * width)
+        self.norm = BatchNorm(4 * width)
         self.head = nn.Linear(4 * width, outputs)
 
     def replace_head(self, outputs: int) -> None:
@@ -122,7 +123,7 @@ class TempCnn(Network):
             )
         for convolution in self.convolutions:
             values = convolution(values, counts)
-        features = normalise(self.norm, self.dense(self._pool(values, counts)))
+        features = self.norm(self.dense(self._pool(values, counts)))
         scores: Tensor = self.head(relu_dropout(features, self.dropout, self.training))
         return scores
 

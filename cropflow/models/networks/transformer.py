@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
@@ -16,7 +15,11 @@ from cropflow.errors import CropflowError
 from cropflow.models.batch import Batch
 from cropflow.models.layers.dates import seen
 from cropflow.models.layers.dropout import dropout, relu_dropout
+from cropflow.models.layers.positions import positions
 from cropflow.models.network import Inputs, Network
+
+# Days in which the slowest wave of the positions moves on by about a radian.
+_PERIOD = 10_000.0
 
 
 class Layer(nn.Module):
@@ -137,7 +140,7 @@ class Transformer(Network):
         series, counts = seen(batch, self.align)
         values = functional.relu_(self.entry(series.values))
         if self.positions:
-            values = values + waves(series.dates.where(series.valid, 0), values.shape[2])
+            values = values + positions(series.dates.where(series.valid, 0), values.shape[2], _PERIOD).to(values.dtype)
         mask = None if counts is None else counts.unsqueeze(1)
         for layer in self.layers:
             values = layer(values, mask)
@@ -146,14 +149,6 @@ class Transformer(Network):
             values = values.masked_fill(~counts.unsqueeze(2), -torch.inf)
         scores: Tensor = self.head(functional.relu(values.amax(1)))
         return scores
-
-
-def waves(days: Tensor, width: int) -> Tensor:
-    """Sine and cosine of days at wavelengths from 6 to 63,000 days, float32, ``(B, T, width)``."""
-    step = -math.log(10_000.0) / width
-    speed = torch.exp(torch.arange(0, width, 2, device=days.device) * step)
-    angle = days.unsqueeze(2) * speed
-    return torch.stack([angle.sin(), angle.cos()], 3).flatten(2)
 
 
 def build(settings: Settings, inputs: Inputs) -> Transformer:

@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from cropflow.errors import CropflowError
 from cropflow.models import create
 from cropflow.models.batch import Batch, Series, batch_of
-from cropflow.models.layers.dates import normalise, seen
+from cropflow.models.layers.dates import seen
 from cropflow.models.layers.dropout import dropout, relu_dropout
 from cropflow.models.layers.recurrent import Recurrence
 
@@ -192,12 +192,6 @@ def test_dropout_ends_with_training_and_relu_stays() -> None:
     assert torch.equal(relu_dropout(values.clone(), 0.5, False), torch.tensor([0.0, 2.0]))
     torch.manual_seed(0)
     assert not relu_dropout(torch.full((100,), -1.0), 0.5, True).any()
-
-
-def test_a_single_row_is_normed_by_what_training_has_seen() -> None:
-    norm = nn.BatchNorm1d(2).train()
-    torch.testing.assert_close(normalise(norm, torch.ones(1, 2)), torch.ones(1, 2), rtol=1e-4, atol=1e-4)
-    assert int(norm.num_batches_tracked) == 0
 
 
 def test_complete_series_need_no_mask() -> None:
