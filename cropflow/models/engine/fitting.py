@@ -28,6 +28,8 @@ from cropflow.models.checkpoints import (
     write_history,
     write_weights,
 )
+from cropflow.models.data.patches import PatchSamples
+from cropflow.models.data.pixel_sets import PixelSetSamples
 from cropflow.models.data.reading import read_samples
 from cropflow.models.data.samples import Samples, Split
 from cropflow.models.data.survey import Survey, survey
@@ -111,6 +113,7 @@ def train_model(
     if isinstance(model, RandomForest | GradientBoosting):
         if start is not None or transfer is not None:
             refuse("--start", start, f"none: a {model.name} does not go on from another model")
+        assert isinstance(samples, PatchSamples | PixelSetSamples)  # their kinds
         found = survey(samples, split, complete=True)
         counts = found.counts(samples) | _fit_forest(job, model, samples, found, split, data, output)
         return Fitted(told, counts, ())
@@ -156,8 +159,8 @@ def _key(told: dict[str, Any], data: str, threads: int) -> str:
 
 def _fit_forest(
     job: Job,
-    model: RandomForest,
-    samples: Samples,
+    model: RandomForest | GradientBoosting,
+    samples: PatchSamples | PixelSetSamples,
     found: Survey,
     split: Split,
     data: str,
@@ -169,8 +172,8 @@ def _fit_forest(
     trained = train_forest(samples, found, split, model, seed=job.seed, threads=job.threads)
     with atomic_folder(output) as folder:
         write_skops(folder / FOREST_FILE, trained.forest)
-        outcome = {"random_split": trained.random_split.told()}
-        write_description(folder, describe(model, samples, found, split), split, job.seed, data, outcome)
+        description = describe(model, samples, found, split)
+        write_description(folder, description, split, job.seed, data, trained.outcome())
         write_history(folder / "history.csv", [trained.row])
     return {
         "drawn_training_pixels": len(trained.training.classes),
