@@ -3,6 +3,7 @@ rule models:
     input:
         samples=lambda wildcards: kind_folders(wildcards.experiment),
         legend=experiment_legend,
+        start=start_model,
     output:
         directory("<results>/models/{experiment}/{fold}/model"),
     log:
@@ -36,6 +37,7 @@ rule models:
         ),
         folds=lambda wildcards: sample_set(wildcards.experiment)[1]["folds"]["count"],
         seed=lambda wildcards: config["experiments"][wildcards.experiment]["seed"],
+        start=start_options,
         work="results/.work/models/{experiment}/{fold}",
         code=room_code("models", "samples", "regions", "labels"),
     shell:
@@ -44,15 +46,16 @@ rule models:
             {params.places} {params.samples} \
             --settings {params.settings:q} --legend {params.legend:q} {params.background} \
             --folds {params.folds} --fold {wildcards.fold} --seed {params.seed} \
-            --threads {threads} --work {params.work:q} \
+            {params.start} --threads {threads} --work {params.work:q} \
             --output {output:q} 2>{log:q}
         """
 
 
 use rule models as models_trial with:
     input:
-        samples=lambda wildcards: sample_folders(wildcards.experiment),
+        samples=lambda wildcards: kind_folders(wildcards.experiment),
         legend=experiment_legend,
+        start=start_model,
         settings="<results>/models/{experiment}/{fold}/trials/{trial}/settings.json",
     output:
         directory("<results>/models/{experiment}/{fold}/trials/{trial}/model"),
