@@ -22,11 +22,9 @@ def publish(workload: str, rows: Mapping[str, Mapping[str, float]], versions: Ma
     ours = rows[OURS]
     print(f"{workload}\n{'':32}{'seconds':>10}{'peak MB':>10}{'times ours':>12}{'memory':>9}")
     for name, row in rows.items():
-        memory = row["peak_mb"] / ours["peak_mb"] if ours["peak_mb"] > 0.5 else float("nan")
+        slower, larger = row["seconds"] / ours["seconds"], row["peak_mb"] / max(ours["peak_mb"], 0.1)
         label = f"{name} {versions.get(name, '')}"
-        print(
-            f"{label:32}{row['seconds']:10.3f}{row['peak_mb']:10.1f}{row['seconds'] / ours['seconds']:12.2f}{memory:9.2f}"
-        )
+        print(f"{label:32}{row['seconds']:10.3f}{row['peak_mb']:10.1f}{slower:12.2f}{larger:9.2f}")
     peers: dict[str, Any] = {name: {**row, "version": versions[name]} for name, row in rows.items() if name != OURS}
     content = {
         "workload": workload,
