@@ -28,13 +28,13 @@ ORIGIN = (600_000.0, 5_000_000.0)
 EQUAL_SHARE = 0.9999
 
 
-def draw(parcels: int, size: int) -> geopandas.GeoDataFrame:
-    """Parcels of some forty corners on a jittered lattice; neighbours may overlap a little."""
+def draw(parcels: int, size: int, jitter: float = 0.2) -> geopandas.GeoDataFrame:
+    """Parcels of some forty corners on a jittered lattice; with a jitter of a fifth, neighbours may overlap a little."""
     generator = np.random.default_rng(0)
     side = int(np.ceil(np.sqrt(parcels)))
     step = size * PIXEL_M / side
     cells = np.stack(np.unravel_index(np.arange(parcels), (side, side)), 1)
-    centres = (cells + 0.5 + generator.uniform(-0.2, 0.2, cells.shape)) * step
+    centres = (cells + 0.5 + generator.uniform(-jitter, jitter, cells.shape)) * step
     corners = generator.integers(8, 72, parcels)
     polygons = []
     for centre, count in zip(centres, corners, strict=True):
