@@ -1,7 +1,7 @@
 """Pixel sets of parcels from composites, against rasterstats.
 
-Run ``python benchmarks/pixel_sets.py --parcels 20000``. Both start from the outlines of the parcels and the same values,
-and end with the series of each parcel's pixels: ours in flat arrays on disk, all bands and months at once, read from a
+Run ``python benchmarks/pixel_sets.py --parcels 20000``. Both start from the outlines of parcels and the same values,
+and end with each parcel's series: ours in flat arrays on disk, all bands and months at once, read from a
 Zarr store; rasterstats' in an array per parcel and layer, from layers in memory. rasterstats rasterises each parcel
 again for each layer, so a few layers are timed and stand for all (``--peer-layers``); its pixels are compared with ours
 before the clock counts.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import itertools
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,7 @@ def main() -> None:
 
 def _compare(values: NDArray[np.uint16], bounds: NDArray[np.int64], found: list[dict[str, Any]]) -> None:
     """Compare the pixels of each parcel."""
-    own = [np.sort(values[start:stop]) for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
+    own = [np.sort(values[start:stop]) for start, stop in itertools.pairwise(bounds)]
     peers = [np.sort(np.ma.compressed(one["mini_raster_array"])) for one in found]
     equal = sum(np.array_equal(mine, theirs) for mine, theirs in zip(own, peers, strict=True))
     print(f"{equal} of {len(own)} parcels have the same pixels")

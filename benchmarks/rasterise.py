@@ -29,7 +29,7 @@ EQUAL_SHARE = 0.9999
 
 
 def draw(parcels: int, size: int, jitter: float = 0.2) -> geopandas.GeoDataFrame:
-    """Parcels of some forty corners on a jittered lattice; with a jitter of a fifth, neighbours may overlap a little."""
+    """Parcels of some forty corners on a lattice; with a jitter of a fifth, neighbours may overlap a little."""
     generator = np.random.default_rng(0)
     side = int(np.ceil(np.sqrt(parcels)))
     step = size * PIXEL_M / side
