@@ -42,6 +42,8 @@ RESUMED: list[dict[str, Any]] = [
     {"optimiser": "rmsprop", "schedule": "cosine", "momentum": 0.5},
     {"optimiser": "adam", "schedule": "step", "schedule_epochs": 2, "precision": "bf16-mixed"},
 ]
+if torch.cuda.is_available():  # where its scale must be remembered too
+    RESUMED.append({"optimiser": "adamw", "schedule": "constant", "precision": "16-mixed"})
 
 
 @pytest.mark.parametrize("options", RESUMED, ids=[f"{each['optimiser']}-{each['schedule']}" for each in RESUMED])
