@@ -1,59 +1,37 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pandas
 import pytest
 import zarr
-from typer.testing import CliRunner
 
-from cropflow.config.base import dump
 from cropflow.config.sections import Folds, SampleSet
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import read_json
 from cropflow.files.rasters import read_raster
 from cropflow.files.tables import read_table, write_table
 from cropflow.samples import block_fold
-from cropflow.samples.command import app
 from cropflow.samples.labels import IGNORE, NO_FOLD, UNKNOWN
 
 SET = SampleSet(series="monthly", patch_size=16, inner_buffer_m=10, folds=Folds(count=3, block_m=130, ring_m=15))
 
 
-def call(*arguments: object) -> None:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-
-
 def make_folds(region, folder: Path, settings: SampleSet = SET, seasons: int = 1) -> Path:
-    places = ["--parcels", region.parcels, "--crops", region.crops] * seasons
-    call(
-        "folds", "--sites", region.sites, *places, "--settings", json.dumps(dump(settings)),
-        "--output", folder / "folds.parquet", "--summary", folder / "folds.json",
-    )  # fmt: skip
-    return folder / "folds.parquet"
+    return region.folds(folder, settings, seasons)
 
 
 def make_samples(region, folder: Path, settings: SampleSet = SET, name: str = "samples") -> Path:
-    folds = make_folds(region, folder, settings)
-    call(
-        "build", "--composites", region.composites, "--sites", region.sites, "--parcels", region.parcels,
-        "--crops", region.crops, "--folds", folds, "--settings", json.dumps(dump(settings)), "--output", folder / name,
-    )  # fmt: skip
-    return folder / name
+    return region.build(folder, settings, name)
 
 
 def layers(samples: Path) -> dict[str, np.ndarray]:
     return {name: read_raster(samples / "here" / f"{name}.tif")[0][0] for name in ("crops", "parcels", "folds")}
 
 
-def arrays(samples: Path) -> dict[str, np.ndarray]:
+def arrays(folder: Path) -> dict[str, np.ndarray]:
     """Labels by name; series as ``<sensor>/<name>``."""
-    folder = samples / "patches"
     return {
         path.relative_to(folder).with_suffix("").as_posix(): np.load(path, mmap_mode="r")
         for path in folder.rglob("*.npy")
@@ -104,7 +82,10 @@ def test_the_label_is_the_crop_of_the_parcel_and_the_rim_is_ignored(region, tmp_
     assert table["fold"].dtype == np.uint8
     assert list(table.columns) == [
         "site", "index", "parcel_id", "crop", "fold", "area_ha", "site_area_ha", "cut", "pixels", "interior_pixels",
+        "usable_pixels", "unseen_pixels", "perimeter_m", "row", "column",
     ]  # fmt: skip
+    assert (table["perimeter_m"] == 160).all()
+    assert (found["parcels"][table["row"], table["column"]] == table["index"]).all()
 
 
 def test_the_reasons_of_all_pixels_add_up(region, tmp_path: Path):
@@ -119,7 +100,10 @@ def test_the_reasons_of_all_pixels_add_up(region, tmp_path: Path):
     assert reasons["out_of_scope"] == (found["crops"] == 0).sum()
     assert reasons["no_value"] == 1
     assert reasons["usable"] == usable_of(found["crops"], found["folds"]).sum() - 1
-    assert summary["patches"]["pixels"] == reasons["usable"] == sum(summary["folds"].values())
+    assert reasons["usable"] == sum(summary["folds"].values())
+    table = read_table(samples / "parcels.parquet")
+    assert table["usable_pixels"].sum() == reasons["usable"]
+    assert table["unseen_pixels"].sum() == reasons["no_value"]
     for name, crop in summary["classes"].items():
         if int(name) < UNKNOWN:
             assert sum(crop["reasons"].values()) == crop["pixels_in_parcels"]
@@ -129,43 +113,48 @@ def test_the_reasons_of_all_pixels_add_up(region, tmp_path: Path):
 
 def test_patches_are_cut_from_the_origin_and_padded_with_nodata(region, tmp_path: Path):
     samples = make_samples(region, tmp_path)
-    found, cut = layers(samples), arrays(samples)
-    index = read_table(samples / "patches" / "index.parquet")
+    patches = region.cut(samples, "patches", SET)
+    found, held = layers(samples), arrays(patches)
+    index = read_table(patches / "index.parquet")
     here = zarr.open_group(str(region.composites), mode="r")["here"]
-    assert cut["sentinel2/values"].shape == (len(index), 3, 2, 16, 16)
-    assert {name: array.dtype.name for name, array in cut.items()} == {
+    assert held["sentinel2/values"].shape == (len(index), 3, 2, 16, 16)
+    assert {name: array.dtype.name for name, array in held.items()} == {
         "sentinel2/values": "uint16", "sentinel2/observations": "uint8", "sentinel2/filled": "bool",
-        "crops": "uint16", "folds": "uint8", "parcels": "uint32",
+        "sentinel2/dates": "int16", "crops": "uint16", "folds": "uint8", "parcels": "uint32",
     }  # fmt: skip
+    # The middles of January, February and March, counted from the start of the season.
+    assert (held["sentinel2/dates"] == [15, 45, 73]).all()
     assert index["row"].max() == 32  # the last row of patches reaches over the site
     for number, patch in enumerate(index.itertuples()):
         rows, columns = slice(patch.row, patch.row + 16), slice(patch.column, patch.column + 16)
         down, right = min(16, 40 - patch.row), min(16, 40 - patch.column)
         for name, stored in (("values", "reflectance"), ("observations", "observations"), ("filled", "filled")):
-            own = cut[f"sentinel2/{name}"][number]
+            own = held[f"sentinel2/{name}"][number]
             np.testing.assert_array_equal(own[..., :down, :right], here[stored][..., rows, columns])
             assert not own[..., down:, :].any()
             assert not own[..., right:].any()
-        np.testing.assert_array_equal(cut["parcels"][number, :down, :right], found["parcels"][rows, columns])
-        np.testing.assert_array_equal(cut["folds"][number, :down, :right], found["folds"][rows, columns])
+        np.testing.assert_array_equal(held["parcels"][number, :down, :right], found["parcels"][rows, columns])
+        np.testing.assert_array_equal(held["folds"][number, :down, :right], found["folds"][rows, columns])
         for name, nodata in (("crops", IGNORE), ("folds", NO_FOLD), ("parcels", 0)):
-            assert (cut[name][number, down:] == nodata).all()
-            assert (cut[name][number, :, right:] == nodata).all()
-        usable = usable_of(cut["crops"][number], cut["folds"][number])
+            assert (held[name][number, down:] == nodata).all()
+            assert (held[name][number, :, right:] == nodata).all()
+        usable = usable_of(held["crops"][number], held["folds"][number])
         assert patch.labelled_share == usable.sum() / 256
         for crop in (1, 2, 3):
-            assert getattr(patch, f"count_{crop}") == (cut["crops"][number][usable] == crop).sum()
+            assert getattr(patch, f"count_{crop}") == (held["crops"][number][usable] == crop).sum()
     assert (index["labelled_share"] > 0).all()
 
 
 def test_a_pixel_without_a_whole_series_is_ignored_in_training_only(region, tmp_path: Path):
-    samples = make_samples(region, tmp_path, SET.model_copy(update={"inner_buffer_m": 0.0}))
-    found, cut = layers(samples), arrays(samples)
-    index = read_table(samples / "patches" / "index.parquet")
+    settings = SET.model_copy(update={"inner_buffer_m": 0.0})
+    samples = make_samples(region, tmp_path, settings)
+    patches = region.cut(samples, "patches", settings)
+    found, held = layers(samples), arrays(patches)
+    index = read_table(patches / "index.parquet")
     assert found["crops"][8, 8] != IGNORE
     first = index[(index["row"] == 0) & (index["column"] == 0)].index[0]
-    assert cut["crops"][first, 8, 8] == IGNORE
-    assert cut["crops"][first, 3, 3] == found["crops"][3, 3]  # filled, so it has a value
+    assert held["crops"][first, 8, 8] == IGNORE
+    assert held["crops"][first, 3, 3] == found["crops"][3, 3]  # filled, so it has a value
 
 
 def test_patches_without_a_usable_pixel_are_left_out(region, tmp_path: Path):
@@ -173,17 +162,20 @@ def test_patches_without_a_usable_pixel_are_left_out(region, tmp_path: Path):
     table.loc[~table["parcel_id"].isin([f"p{number:03d}" for number in (0, 1, 4, 7, 32, 36, 60, 63)]), "crop"] = 0
     write_table(region.crops, table)
     samples = make_samples(region, tmp_path)
-    index = read_table(samples / "patches" / "index.parquet")
+    patches = region.cut(samples, "patches", SET)
+    index = read_table(patches / "index.parquet")
     assert 0 < len(index) < 9
-    assert read_json(samples / "patches" / "patches.json") == {
+    usable = read_json(samples / "summary.json")["pixels"]["reasons"]["usable"]
+    assert read_json(patches / "patches.json") == {
         "sensors": [{
             "sensor": "sentinel2", "bands": ["B04", "B08"], "indices": [],
             "periods": ["2018-01-01", "2018-02-01", "2018-03-01"],
             "dtype": "uint16", "nodata": 0, "unit": "reflectance x 10000", "shifts": [0, 0],
         }],
         "legend": "cropflow",
-        "patch_size": 16, "background": False, "shuffled_crops": False, "patches": len(index),
-        "pixels": read_json(samples / "summary.json")["pixels"]["reasons"]["usable"],
+        "patch_size": 16, "background": False, "shuffled_crops": False, "minimum_dates": None,
+        "patches": len(index), "pixels": usable, "sites": {"here": len(index)},
+        "dates": {"sentinel2": {"lacking": 0, "minimum_dates": 3, "median_dates": 3}},
     }  # fmt: skip
 
 
@@ -213,6 +205,10 @@ def test_the_same_inputs_give_the_same_bytes(region, tmp_path: Path):
     make_samples(region, tmp_path, name="one")
     make_samples(region, tmp_path, name="other")
     assert read_json(tmp_path / "one.manifest.json") == read_json(tmp_path / "other.manifest.json")
+    for verb in ("patches", "pixel-sets", "chips"):
+        one, other = (region.cut(tmp_path / name, verb, SET) for name in ("one", "other"))
+        told = [read_json(folder.with_name(f"{folder.name}.manifest.json")) for folder in (one, other)]
+        assert told[0] == told[1]
 
 
 def test_a_second_season_with_the_same_parcels_changes_no_fold(region, tmp_path: Path):
@@ -232,15 +228,12 @@ def test_nothing_left_to_learn_from_is_an_error_with_the_reasons(region, tmp_pat
     assert not (tmp_path / "samples").exists()
 
 
-def test_folds_of_another_block_size_are_refused(region, tmp_path: Path):
+def test_folds_of_another_block_size_are_refused(region, tmp_path: Path, monkeypatch):
     folds = make_folds(region, tmp_path)
     settings = SET.model_copy(update={"folds": Folds(count=3, block_m=100)})
+    monkeypatch.setattr(type(region), "folds", lambda *_: folds)
     with pytest.raises(CropflowError, match=r"blocks of 130 m; expected folds.block_m = 100 m"):
-        call(
-            "build", "--composites", region.composites, "--sites", region.sites, "--parcels", region.parcels,
-            "--crops", region.crops, "--folds", folds, "--settings", json.dumps(dump(settings)),
-            "--output", tmp_path / "samples",
-        )  # fmt: skip
+        make_samples(region, tmp_path, settings)
 
 
 def test_composites_on_another_grid_are_refused(region, tmp_path: Path):
