@@ -14,6 +14,8 @@ _PIXELS = ("pixels_per_parcel", "maximum_pixels")
 class Flattened(Section):
     """What classifiers on flattened series share: what they classify, and how much of it they learn from."""
 
+    any_dates: ClassVar[bool] = False
+
     unit: Literal["pixel", "parcel"] = Field(
         default="pixel",
         description="What is classified: each pixel by its series, or each parcel by the mean series of its pixels.",
@@ -34,8 +36,6 @@ class Flattened(Section):
 class RandomForest(Flattened):
     """A forest on the flattened series of each pixel or parcel."""
 
-    any_dates: ClassVar[bool] = False
-
     name: Literal["random_forest"] = "random_forest"
     trees: int = Field(default=200, ge=1, description="Number of trees.")
     max_depth: int | None = Field(default=None, ge=1, description="Depth of a tree; unlimited where absent.")
@@ -44,8 +44,6 @@ class RandomForest(Flattened):
 
 class GradientBoosting(Flattened):
     """Boosted trees on the flattened series of each pixel or parcel."""
-
-    any_dates: ClassVar[bool] = False
 
     name: Literal["gradient_boosting"] = "gradient_boosting"
     learning_rate: float = Field(default=0.1, gt=0, le=1, description="Share of each new tree that is added.")
