@@ -1,9 +1,9 @@
-"""Trained models behind one face: series of all sensors in, probabilities out."""
+"""Trained models of every kind behind one face: a batch of stored values in, probabilities out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cropflow.config.models import Network
 from cropflow.config.models.baselines import GradientBoosting, RandomForest
+from cropflow.config.models.drawing import Kind
 from cropflow.errors import CropflowError
 from cropflow.models.baselines.forest import predict_pixels, to_features
 from cropflow.models.baselines.skops_files import read_skops
@@ -24,10 +25,15 @@ from cropflow.models.checkpoints import (
 )
 from cropflow.models.registry import build_network, inputs_of
 from cropflow.samples.sensors import Layout, differences
-from cropflow.samples.stack import Stack
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from cropflow.models.batch import Batch
+
+# Windows, parcels' pixels and single pixels that are best predicted together: on a CPU what its caches hold.
+_WINDOWS = {"cpu": 4, "cuda": 32}
+_PIXELS = {"cpu": 4096, "cuda": 65_536}
 
 
 class Predictor(Protocol):
@@ -37,9 +43,13 @@ class Predictor(Protocol):
         classes: Legend ids in the order of its outputs.
         layouts: Sensors and bands that it expects, in this order, and how many periods of each.
         legend: Legend of the classes.
-        patch_size: Rows and columns of a window; what a network was trained with.
-        pixelwise: Whether a pixel's neighbours do not matter.
-        batch: Windows that are best predicted together.
+        kind: What it gives a probability to: each pixel of ``patches``, single ``pixels``, the ``pixel_sets`` of
+            parcels, or ``chips`` around them.
+        patch_size: Rows and columns of a window or chip; what a network was trained with.
+        batch: Windows, chips, or pixels (of parcels or single ones) that are best predicted together.
+        minimum_dates: Valid dates of a sensor that a pixel needs to count as seen by it, as in training; None: all.
+        features: Whether it takes the features of parcels.
+        lags: Earlier seasons of a parcel's history that it takes.
     """
 
     @property
@@ -52,22 +62,36 @@ class Predictor(Protocol):
     def legend(self) -> str: ...  # noqa: D102
 
     @property
-    def patch_size(self) -> int: ...  # noqa: D102
+    def kind(self) -> Kind: ...  # noqa: D102
 
     @property
-    def pixelwise(self) -> bool: ...  # noqa: D102
+    def patch_size(self) -> int: ...  # noqa: D102
 
     @property
     def batch(self) -> int: ...  # noqa: D102
 
-    def probability(self, series: Stack) -> NDArray[np.float32]:
-        """Predict windows.
+    @property
+    def minimum_dates(self) -> int | None: ...  # noqa: D102
+
+    @property
+    def features(self) -> bool: ...  # noqa: D102
+
+    @property
+    def lags(self) -> int: ...  # noqa: D102
+
+    def prepare(self, batch: Batch) -> Batch:
+        """Do once what windows that share pixels would do again and again: normalise, and move to the device.
 
         Args:
-            series: Per sensor values as stored, ``(..., T, C, H, W)``.
+            batch: Values as stored, ``(B, T, C, *space)``.
+        """
+        ...
+
+    def probability(self, batch: Batch) -> NDArray[np.float32]:
+        """Predict what :meth:`prepare` gave, or a part of it.
 
         Returns:
-            Probability in [0, 1], float32, ``(..., K, H, W)``.
+            Probability in [0, 1], float32, ``(B, K, H, W)`` of patches, ``(B, K)`` of all other kinds.
         """
         ...
 
@@ -96,62 +120,91 @@ class _Trained:
         """Rows and columns of a window."""
         return self.description.patch_size
 
-
-@dataclass(frozen=True)
-class NetworkPredictor(_Trained):
-    """A network behind its normalisation, in evaluation mode, on the GPU where there is one."""
-
-    network: nn.Module
-    device: str
+    @property
+    def minimum_dates(self) -> int | None:
+        """What the samples of its training asked for."""
+        return None
 
     @property
-    def pixelwise(self) -> bool:
-        """False: a network sees the neighbourhood."""
+    def features(self) -> bool:
+        """Whether parcels' features were learnt from."""
         return False
 
     @property
-    def batch(self) -> int:
-        """Windows at a time."""
-        return 4 if self.device == "cpu" else 32
+    def lags(self) -> int:
+        """Earlier seasons that were learnt from."""
+        return 0
 
-    def probability(self, series: Stack) -> NDArray[np.float32]:
+
+@dataclass(frozen=True)
+class NetworkPredictor(_Trained):
+    """A network and its normalisation, in evaluation mode, on the GPU where there is one."""
+
+    normalise: nn.Module
+    network: nn.Module
+    kind: Kind
+    device: str
+
+    @property
+    def batch(self) -> int:
+        """Windows, or pixels, at a time."""
+        return (_PIXELS if self.kind in ("pixels", "pixel_sets") else _WINDOWS)[self.device]
+
+    def prepare(self, batch: Batch) -> Batch:
+        """Normalise on the device."""
+        import torch
+
+        with torch.inference_mode():
+            found: Batch = self.normalise(batch.to(self.device))
+        return found
+
+    def probability(self, batch: Batch) -> NDArray[np.float32]:
         """Softmax of the scores; shapes as in :class:`Predictor`."""
         import torch
 
-        from cropflow.models.data.patch_batches import as_batch
-
-        leading = next(iter(series.values.values())).shape[:-4]
-        days = {layout.sensor: np.array(layout.days, dtype=np.int32) for layout in self.layouts}
-        flat = series.changed(lambda _, values: values.reshape(-1, *values.shape[-4:]))
-        windows = as_batch(flat, days).to(self.device)
         with torch.inference_mode():
-            found: NDArray[np.float32] = self.network(windows).softmax(1).cpu().numpy()
-        return found.reshape(*leading, *found.shape[1:])
+            found: NDArray[np.float32] = self.network(batch).softmax(1).float().cpu().numpy()
+        return found
 
 
 @dataclass(frozen=True)
 class ForestPredictor(_Trained):
-    """A forest, pixel by pixel."""
+    """A classifier of scikit-learn, on the series of each pixel or on the mean series of a parcel."""
 
     forest: Any
     threads: int
-
-    @property
-    def pixelwise(self) -> bool:
-        """True: a forest sees one series at a time."""
-        return True
+    kind: Kind = field(default="pixels")
 
     @property
     def batch(self) -> int:
-        """Windows at a time."""
-        return 1
+        """Pixels at a time."""
+        return 65_536
 
-    def probability(self, series: Stack) -> NDArray[np.float32]:
-        """Share of the trees; shapes as in :class:`Predictor`."""
-        everywhere = np.ones(series.pixel_shape, dtype=np.bool_)
-        features = to_features(series.pixels(everywhere), self.layouts)
-        found = predict_pixels(self.forest, features, len(self.classes), self.threads)
-        return np.moveaxis(found.reshape(*everywhere.shape, -1), -1, -3)
+    def prepare(self, batch: Batch) -> Batch:
+        """Nothing: values stay as stored."""
+        return batch
+
+    def probability(self, batch: Batch) -> NDArray[np.float32]:
+        """Share of the trees; of pixels in any space, and of the mean series of pixel sets."""
+        series = {layout.sensor: batch.series[layout.sensor].values.numpy() for layout in self.layouts}
+        if self.kind == "pixel_sets":
+            series = {sensor: _mean_series(values, batch, sensor) for sensor, values in series.items()}
+        first = next(iter(series.values()))
+        count, space = len(first), first.shape[3:]
+        flat = {
+            sensor: np.moveaxis(values.reshape(*values.shape[:3], -1), -1, 1).reshape(-1, *values.shape[1:3])
+            for sensor, values in series.items()
+        }
+        found = predict_pixels(self.forest, to_features(flat, self.layouts), len(self.classes), self.threads)
+        return np.moveaxis(found.reshape(count, *space, -1), -1, 1)
+
+
+def _mean_series(values: NDArray[Any], batch: Batch, sensor: str) -> NDArray[np.float32]:
+    """Mean of the valid pixels of a set on each date, ``(B, T, C)``."""
+    valid = batch.series[sensor].valid.numpy()[:, :, None]
+    total = np.where(valid, values, 0).sum(axis=-1, dtype=np.float64)
+    mean: NDArray[np.float32] = (total / np.maximum(valid.sum(axis=-1), 1)).astype(np.float32)
+    return mean
 
 
 def load_predictor(folder: Path | str, threads: int = 1) -> Predictor:
@@ -188,8 +241,6 @@ def _load_forest(folder: Path, description: Description, threads: int) -> Forest
 def _load_network(folder: Path, description: Description, settings: Network, threads: int) -> NetworkPredictor:
     import torch
 
-    from cropflow.models.data.normalisation import Normalise
-
     torch.set_num_threads(threads)
     network = build_network(settings, inputs_of(description.layouts, len(description.classes)))
     try:
@@ -199,9 +250,25 @@ def _load_network(folder: Path, description: Description, settings: Network, thr
             f"{folder / NETWORK_FILE} does not fit its model.json ({str(error).splitlines()[-1].strip()}). "
             "Train the model again."
         ) from None
+    return network_predictor(network, description)
+
+
+def network_predictor(network: Any, description: Description) -> NetworkPredictor:
+    """A network ready to predict.
+
+    Args:
+        network: With its weights; it is changed: evaluation mode, batch norms folded into convolutions.
+        description: What it is and expects.
+    """
+    import torch
+
+    from cropflow.models.applying.folding import fold_batch_norms
+    from cropflow.models.data.normalisation import Normalise
+
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    whole = torch.nn.Sequential(Normalise(description.statistics), network).eval().to(device)
-    return NetworkPredictor(description, whole, device)
+    network = fold_batch_norms(network.eval()).to(device)
+    normalise = Normalise(description.statistics).eval().to(device)
+    return NetworkPredictor(description, normalise, network, type(network).kind, device)
 
 
 def check_series(predictor: Predictor, layouts: Sequence[Layout], where: str) -> None:
