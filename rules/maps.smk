@@ -30,6 +30,7 @@ rule maps:
         folds=lambda wildcards, input: options("--folds", input.folds),
         parcels=lambda wildcards, input: options("--parcels", input.parcels),
         crops=lambda wildcards, input: options("--crops", input.crops),
+        inner_buffer=lambda wildcards: sample_set(wildcards.experiment)[1]["inner_buffer_m"],
         settings=experiment_settings,
         code=room_code("maps", "models", "evaluation", "samples", "regions", "labels"),
     shell:
@@ -38,5 +39,5 @@ rule maps:
             --place {wildcards.region:q}/{wildcards.season:q} \
             --sites {input.sites:q} {params.composites} \
             {params.models} {params.predictions} {params.folds} {params.parcels} {params.crops} \
-            --settings {params.settings:q} --threads {threads} --output {output:q} 2>{log:q}
+            --inner-buffer {params.inner_buffer} --settings {params.settings:q} --threads {threads} --output {output:q} 2>{log:q}
         """

@@ -19,9 +19,11 @@ from cropflow.maps.assembly import FoldModel
 from cropflow.regions.grid import Grid
 
 if TYPE_CHECKING:
+    import geopandas
     import pandas
 
     from cropflow.labels.legend import Legend
+    from cropflow.models.applying.parcels import ParcelLayers
     from cropflow.models.applying.prediction import Predictor
     from cropflow.samples.sources import Composites, SiteComposites
 
@@ -38,6 +40,7 @@ class MapInputs:
     folds: Path | None
     parcels: Path | None
     crops: Path | None
+    inner_buffer_m: float = 0.0
 
     def roles(self) -> dict[str, Path | str]:
         """Role -> path of every input, for the manifest."""
@@ -78,6 +81,7 @@ def open_sources(inputs: MapInputs, grids: Mapping[str, Grid], threads: int) -> 
     from cropflow.labels.legend import read_legend
 
     predictors = _load_models(inputs.models, threads)
+    _check_parcels(predictors, inputs)
     legends = sorted({predictor.legend for predictor in predictors})
     if len(legends) > 1:
         raise CropflowError(f"The models use the legends {listing(legends)}; expected one. Train all folds alike.")
@@ -121,6 +125,18 @@ def _read_composites(inputs: MapInputs, predictors: Sequence[Predictor], grids: 
     return composites
 
 
+def _check_parcels(predictors: Sequence[Predictor], inputs: MapInputs) -> None:
+    """Refuse to map a place without parcels by models that give parcels one answer."""
+    from cropflow.models.applying.prediction import takes_parcels as takes
+
+    kinds = sorted({found.kind for found in predictors if takes(found)})
+    if kinds and inputs.parcels is None:
+        raise CropflowError(
+            f"The models give each parcel one crop ({listing(kinds)}), and {inputs.place} comes without parcels; expected "
+            "--parcels, their folder. Map a place that a register covers, or with a model of patches or pixels."
+        )
+
+
 def _load_models(folders: Sequence[Path], threads: int) -> tuple[Predictor, ...]:
     """Load the models of all folds, in order of fold."""
     from cropflow.models import load_predictor
@@ -142,10 +158,28 @@ def block_folds(sources: Sources, grid: Grid) -> NDArray[np.uint8] | None:
     return None if sources.fold_table is None else block_fold(grid, sources.fold_table)
 
 
-def site_models(sources: Sources, site: str) -> list[FoldModel]:
-    """Each fold's model, ready to predict a site."""
+def site_models(sources: Sources, site: str, parcels: geopandas.GeoDataFrame | None) -> list[FoldModel]:
+    """Each fold's model, ready to predict a site.
+
+    Args:
+        sources: What all sites share.
+        site: The site.
+        parcels: Its parcels; models of pixels and patches need none.
+    """
+    from cropflow.models.applying.layers import lay_out
+
     series = sources.composites.sites[site]
-    return [FoldModel(found.classes, partial(_predict, found, series)) for found in sources.predictors]
+    layers: ParcelLayers | None = None
+    if parcels is not None and takes_parcels(sources):
+        layers = lay_out(parcels, series.grid, sources.inputs.inner_buffer_m)
+    return [FoldModel(found.classes, partial(_predict, found, series, layers)) for found in sources.predictors]
+
+
+def takes_parcels(sources: Sources) -> bool:
+    """Whether the models give one answer per parcel, and none outside them."""
+    from cropflow.models.applying.prediction import takes_parcels as takes
+
+    return any(takes(found) for found in sources.predictors)
 
 
 def filled_share(sources: Sources, site: str, mapped: NDArray[np.bool_]) -> float | None:
@@ -166,10 +200,13 @@ def filled_share(sources: Sources, site: str, mapped: NDArray[np.bool_]) -> floa
     return composites.filled_values(mapped) / (periods * int(mapped.sum()))
 
 
-def _predict(predictor: Predictor, series: SiteComposites, where: NDArray[np.bool_]) -> NDArray[np.uint16]:
+def _predict(
+    predictor: Predictor, series: SiteComposites, parcels: ParcelLayers | None, where: NDArray[np.bool_]
+) -> NDArray[np.uint16]:
     from cropflow.models import predict_site
+    from cropflow.models.applying.series import days_of
 
-    return predict_site(predictor, series, where=where)
+    return predict_site(predictor, series, where=where, days=days_of(series.layouts), parcels=parcels)
 
 
 def stored_predictions(sources: Sources, site: str, grid: Grid) -> dict[int, Cube] | None:

@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 import zarr
+from numpy.typing import NDArray
 
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import atomic_folder
 from cropflow.files.cubes import add_array, add_site, create_store
 from cropflow.files.tables import read_table
-from cropflow.models.applying.prediction import Predictor, check_series, load_predictor
+from cropflow.models.applying.layers import layers_of_samples
+from cropflow.models.applying.prediction import Predictor, check_series, load_predictor, takes_parcels
+from cropflow.models.applying.series import days_of
 from cropflow.models.applying.windows import NOT_PREDICTED, predict_site
 from cropflow.models.checkpoints import read_description
 from cropflow.regions.grid import Grid
@@ -48,7 +51,8 @@ def predict_places(
         output: Store to write.
 
     Returns:
-        Per place and site: pixels of the test blocks, and how many of them were predicted.
+        Per place and site: pixels of the test blocks, how many of them were predicted, and of models of parcels how
+        many lie outside parcels.
 
     Raises:
         CropflowError: If the model learnt from this fold, or the composites do not fit it.
@@ -80,31 +84,42 @@ def _predict_place(
 
     region, _, season = place.partition("/")
     group = store.require_group(region).require_group(season)
-    grids, table = _labelled_sites(samples), read_table(folds)
+    grids, table = labelled_sites(samples), read_table(folds)
     composites = read_composites(stores, grids)
     check_series(predictor, composites.layouts, place)
     counts = {}
     for site, grid in grids.items():
         where = block_fold(grid, table) == fold
-        probability = predict_site(predictor, composites.sites[site], where=where)
-        array = add_array(
-            add_site(group, site, grid),
-            "probability",
-            ("class", "y", "x"),
-            probability.shape,
-            "uint16",
-            chunks=(len(probability), _BLOCK, _BLOCK),
-            nodata=NOT_PREDICTED,
-            attributes={"scale": 0.0001, "nodata": NOT_PREDICTED},
-        )
-        array[:] = probability
+        series = composites.sites[site]
+        parcels = layers_of_samples(samples / site) if takes_parcels(predictor) else None
+        probability = predict_site(predictor, series, where=where, days=days_of(series.layouts), parcels=parcels)
+        write_probability(group, site, grid, probability)
         wanted, predicted = int(where.sum()), int(np.count_nonzero(probability[0] != NOT_PREDICTED))
-        log.info("%s/%s: predicted %d of %d pixels of the test blocks", place, site, predicted, wanted)
         counts[site] = {"test_pixels": wanted, "predicted": predicted}
+        outside = ""
+        if parcels is not None:
+            counts[site]["outside_parcels"] = int((where & (parcels.index == 0)).sum())
+            outside = f", {counts[site]['outside_parcels']} lie outside parcels"
+        log.info("%s/%s: predicted %d of %d pixels of the test blocks%s", place, site, predicted, wanted, outside)
     return counts
 
 
-def _labelled_sites(samples: Path) -> dict[str, Grid]:
+def write_probability(store: zarr.Group, site: str, grid: Grid, probability: NDArray[np.uint16]) -> None:
+    """Add the prediction of a site to a store: probabilities x 10000, uint16, ``(class, y, x)``; 65535 = none."""
+    array = add_array(
+        add_site(store, site, grid),
+        "probability",
+        ("class", "y", "x"),
+        probability.shape,
+        "uint16",
+        chunks=(len(probability), _BLOCK, _BLOCK),
+        nodata=NOT_PREDICTED,
+        attributes={"scale": 0.0001, "nodata": NOT_PREDICTED},
+    )
+    array[:] = probability
+
+
+def labelled_sites(samples: Path) -> dict[str, Grid]:
     """Sites with labels, and their grids, by name."""
     import rasterio
 

@@ -271,6 +271,11 @@ def network_predictor(network: Any, description: Description) -> NetworkPredicto
     return NetworkPredictor(description, normalise, network, type(network).kind, device)
 
 
+def takes_parcels(predictor: Predictor) -> bool:
+    """Whether a model gives each parcel one answer, and none outside them."""
+    return predictor.kind in ("pixel_sets", "chips")
+
+
 def check_series(predictor: Predictor, layouts: Sequence[Layout], where: str) -> None:
     """Refuse series that a model was not trained for.
 
