@@ -134,9 +134,9 @@ class Config(Section):
         for place in experiment.map:
             if answers_parcels(experiment.model) and not self.has_parcels(place):
                 raise ValueError(
-                    f"experiments.{name}.map is {place.region!r} in {place.season!r}, where no register has parcels, and "
-                    f"experiments.{name}.model is {experiment.model.name!r}, which gives each parcel one crop; expected "
-                    f"a region and season of a register, or a model of patches or pixels"
+                    f"experiments.{name}.map is {place.region!r} in {place.season!r}, where no register has parcels; "
+                    f"its model {experiment.model.name!r} gives each parcel one crop; expected a region and season of "
+                    f"a register, or a model of patches or pixels"
                 )
         series = self.sets[experiment.set_].series
         for place in (*experiment.train, *experiment.map):

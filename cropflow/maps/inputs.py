@@ -132,8 +132,8 @@ def _check_parcels(predictors: Sequence[Predictor], inputs: MapInputs) -> None:
     kinds = sorted({found.kind for found in predictors if takes(found)})
     if kinds and inputs.parcels is None:
         raise CropflowError(
-            f"The models give each parcel one crop ({listing(kinds)}), and {inputs.place} comes without parcels; expected "
-            "--parcels, their folder. Map a place that a register covers, or with a model of patches or pixels."
+            f"The models give each parcel one crop ({listing(kinds)}), and {inputs.place} comes without parcels; "
+            "expected --parcels. Map a place that a register covers, or with a model of patches or pixels."
         )
 
 

@@ -133,15 +133,21 @@ def stored_batch(series: Mapping[str, NDArray[Any]], days: Days, minimum_dates: 
         days: Sensor -> days since the start of the season, ``(T,)`` or ``(B, T)``.
         minimum_dates: A pixel with fewer valid dates of a sensor counts as not seen by it at all, as in training.
     """
-    from cropflow.models.data.patch_batches import as_batch
+    import torch
 
-    dates = {sensor: found.astype(np.int32) for sensor, found in days.items()}
-    if minimum_dates is not None:
-        series = {sensor: _seen(values, KINDS[sensor].nodata, minimum_dates) for sensor, values in series.items()}
-    return as_batch(Stack(series), dates)
+    from cropflow.models.batch import Batch, Series
 
-
-def _seen(values: NDArray[Any], nodata: int, minimum_dates: int) -> NDArray[Any]:
-    """Values without the pixels that have too few dates, which become nodata."""
-    dates = (values != nodata).all(axis=2).sum(axis=1)
-    return np.where((dates >= minimum_dates)[:, None, None], values, values.dtype.type(nodata))
+    found = {}
+    for sensor, values in series.items():
+        nodata = KINDS[sensor].nodata
+        valid = (values != nodata).all(axis=2)
+        if minimum_dates is not None:
+            seen = valid.sum(axis=1, keepdims=True) >= minimum_dates
+            values = np.where(seen[:, :, None], values, values.dtype.type(nodata))
+            valid &= seen
+        # Of its own: torch cannot share what NumPy does not let it write.
+        dates = np.array(np.broadcast_to(days[sensor], values.shape[:2]), dtype=np.int32)
+        # A copy of what is read-only, such as a memory map.
+        whole = np.require(values, requirements=("C", "W"))
+        found[sensor] = Series(torch.from_numpy(whole), torch.from_numpy(dates), torch.from_numpy(valid))
+    return Batch(found)

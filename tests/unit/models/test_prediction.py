@@ -50,7 +50,10 @@ def trained(
 
 def write_composites(path: Path, bands: tuple[str, ...] = ("B04", "B08"), periods: int = 4) -> Path:
     group = add_site(
-        create_store(path), "a", GRID, {"bands": list(bands), "periods": [f"2021-{n:02d}-01" for n in range(periods)]}
+        create_store(path),
+        "a",
+        GRID,
+        {"bands": list(bands), "periods": [f"2021-{n + 1:02d}-01" for n in range(periods)]},
     )
     shape = (periods, len(bands), *GRID.shape)
     array = add_array(group, "reflectance", ("period", "band", "y", "x"), shape, "uint16", chunks=shape)
