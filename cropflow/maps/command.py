@@ -32,6 +32,9 @@ def maps(
     inner_buffer: float = typer.Option(
         0.0, min=0, help="Rim of a parcel that models of parcels leave out, metres; the sample set's inner_buffer_m."
     ),
+    history: Path | None = typer.Option(
+        None, help="Parquet of the parcels' crops in earlier seasons, for models that take them."
+    ),
     settings: str = typer.Option(..., help="Entry of experiments, JSON."),
     threads: int = typer.Option(1, min=1, help="Processor threads of the models."),
     output: Path = typer.Option(..., help="Folder to write."),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas
 
     from cropflow.labels.legend import Legend
-    from cropflow.models.applying.parcels import ParcelLayers
+    from cropflow.models.applying.layers import SiteParcels
     from cropflow.models.applying.prediction import Predictor
     from cropflow.samples.sources import Composites, SiteComposites
 
@@ -41,6 +41,7 @@ class MapInputs:
     parcels: Path | None
     crops: Path | None
     inner_buffer_m: float = 0.0
+    history: Path | None = None
 
     def roles(self) -> dict[str, Path | str]:
         """Role -> path of every input, for the manifest."""
@@ -48,7 +49,8 @@ class MapInputs:
         roles |= {f"composites {number}": path for number, path in enumerate(self.composites)}
         roles |= {f"model {fold}": path for fold, path in enumerate(self.models)}
         roles |= {f"predictions {fold}": path for fold, path in enumerate(self.predictions)}
-        for name, path in (("folds", self.folds), ("parcels", self.parcels), ("crops", self.crops)):
+        others = {"folds": self.folds, "parcels": self.parcels, "crops": self.crops, "history": self.history}
+        for name, path in others.items():
             if path is not None:
                 roles[name] = path
         return roles
@@ -169,9 +171,9 @@ def site_models(sources: Sources, site: str, parcels: geopandas.GeoDataFrame | N
     from cropflow.models.applying.layers import lay_out
 
     series = sources.composites.sites[site]
-    layers: ParcelLayers | None = None
+    layers: SiteParcels | None = None
     if parcels is not None and takes_parcels(sources):
-        layers = lay_out(parcels, series.grid, sources.inputs.inner_buffer_m)
+        layers = lay_out(parcels, series.grid, sources.inputs.inner_buffer_m, sources.inputs.history)
     return [FoldModel(found.classes, partial(_predict, found, series, layers)) for found in sources.predictors]
 
 
@@ -196,17 +198,17 @@ def filled_share(sources: Sources, site: str, mapped: NDArray[np.bool_]) -> floa
     if not mapped.any():
         return None
     composites = sources.composites.sites[site]
-    periods = sum(len(layout.periods) for layout in composites.layouts)
-    return composites.filled_values(mapped) / (periods * int(mapped.sum()))
+    dates = sum(len(days) for days in composites.dates.values())
+    return composites.filled_values(mapped) / (dates * int(mapped.sum()))
 
 
 def _predict(
-    predictor: Predictor, series: SiteComposites, parcels: ParcelLayers | None, where: NDArray[np.bool_]
+    predictor: Predictor, series: SiteComposites, parcels: SiteParcels | None, where: NDArray[np.bool_]
 ) -> NDArray[np.uint16]:
     from cropflow.models import predict_site
-    from cropflow.models.applying.series import days_of
 
-    return predict_site(predictor, series, where=where, days=days_of(series.layouts), parcels=parcels)
+    layers = None if parcels is None else parcels.of(predictor)
+    return predict_site(predictor, series, where=where, days=series.dates, parcels=layers)
 
 
 def stored_predictions(sources: Sources, site: str, grid: Grid) -> dict[int, Cube] | None:

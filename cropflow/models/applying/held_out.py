@@ -15,9 +15,8 @@ from cropflow.errors import CropflowError
 from cropflow.files.atomic import atomic_folder
 from cropflow.files.cubes import add_array, add_site, create_store
 from cropflow.files.tables import read_table
-from cropflow.models.applying.layers import layers_of_samples
+from cropflow.models.applying.layers import layers_of_samples, read_table_of_samples
 from cropflow.models.applying.prediction import Predictor, check_series, load_predictor, takes_parcels
-from cropflow.models.applying.series import days_of
 from cropflow.models.applying.windows import NOT_PREDICTED, predict_site
 from cropflow.models.checkpoints import read_description
 from cropflow.regions.grid import Grid
@@ -37,6 +36,7 @@ def predict_places(
     fold: int,
     threads: int,
     output: Path,
+    history: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Predict the test blocks of several places into one store.
 
@@ -49,6 +49,7 @@ def predict_places(
         fold: The test fold.
         threads: CPU threads.
         output: Store to write.
+        history: Table of what grew on its parcels in earlier seasons, for a model that takes it.
 
     Returns:
         Per place and site: pixels of the test blocks, how many of them were predicted, and of models of parcels how
@@ -66,8 +67,9 @@ def predict_places(
     counts: dict[str, Any] = {}
     with atomic_folder(output) as temporary:
         store = create_store(temporary, {"classes": list(predictor.classes), "legend": predictor.legend, "fold": fold})
-        for place, folder, stores, blocks in zip(places, samples, composites, folds, strict=True):
-            counts[place] = _predict_place(predictor, store, place, folder, stores, blocks, fold)
+        tables: Sequence[Path | None] = history or [None] * len(places)
+        for place, folder, stores, blocks, table in zip(places, samples, composites, folds, tables, strict=True):
+            counts[place] = _predict_place(predictor, store, place, folder, stores, blocks, fold, table)
     return counts
 
 
@@ -79,6 +81,7 @@ def _predict_place(
     stores: Mapping[str, Path],
     folds: Path,
     fold: int,
+    history: Path | None,
 ) -> dict[str, dict[str, int]]:
     from cropflow.samples.blocks import block_fold
 
@@ -87,12 +90,15 @@ def _predict_place(
     grids, table = labelled_sites(samples), read_table(folds)
     composites = read_composites(stores, grids)
     check_series(predictor, composites.layouts, place)
+    parcel_table = read_table_of_samples(samples) if takes_parcels(predictor) else None
     counts = {}
     for site, grid in grids.items():
         where = block_fold(grid, table) == fold
         series = composites.sites[site]
-        parcels = layers_of_samples(samples / site) if takes_parcels(predictor) else None
-        probability = predict_site(predictor, series, where=where, days=days_of(series.layouts), parcels=parcels)
+        parcels = None
+        if parcel_table is not None:
+            parcels = layers_of_samples(samples, site, parcel_table, history).of(predictor)
+        probability = predict_site(predictor, series, where=where, days=series.dates, parcels=parcels)
         write_probability(group, site, grid, probability)
         wanted, predicted = int(where.sum()), int(np.count_nonzero(probability[0] != NOT_PREDICTED))
         counts[site] = {"test_pixels": wanted, "predicted": predicted}

@@ -28,18 +28,18 @@ class ParcelLayers:
     Attributes:
         index: Index of the parcel that holds the pixel's centre, uint32, ``(y, x)``; 0 = none.
         interior: True where the pixel is no rim, bool, ``(y, x)``.
-        corners: Row and column of the upper left pixel of each parcel's chip, by index, int64, ``(index, 2)``; None
-            where no model of chips is applied.
-        features: Perimeter, pixel count, fill ratio and perimeter over area, by index, float32, ``(index, 4)``; None
+        points: Row and column of the pixel that holds each parcel's representative point, by index, int64,
+            ``(index, 2)``; a chip has it in its middle.
+        outlines: Perimeter (metres, holes included) and area (square metres) of the part in the site, by index,
+            float64, ``(index, 2)``.
+        history: Shares of the model's classes in earlier seasons, by index, float32, ``(index, lag, class + 1)``; None
             where the model takes none.
-        history: Shares of classes in earlier seasons, by index, float32, ``(index, lag, class + 1)``; None where the
-            model takes none.
     """
 
     index: NDArray[np.uint32]
     interior: NDArray[np.bool_]
-    corners: NDArray[np.int64] | None = None
-    features: NDArray[np.float32] | None = None
+    points: NDArray[np.int64]
+    outlines: NDArray[np.float64]
     history: NDArray[np.float32] | None = None
 
     def pixels_of(self, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -65,11 +65,13 @@ class PixelSets:
     Attributes:
         index: Index of each parcel, int64, ``(n,)``, ascending.
         starts: First pixel of each, and the number of all, int64, ``(n + 1,)``.
+        boxes: Pixels of the bounding box of each, int64, ``(n,)``.
         values: Sensor -> values as stored, ``(pixel, T, C)``.
     """
 
     index: NDArray[np.int64]
     starts: NDArray[np.int64]
+    boxes: NDArray[np.int64]
     values: dict[str, Values]
 
     @property
@@ -156,28 +158,38 @@ def gather_sets(
     last = np.full(int(index.max(initial=0)) + 1, -1, dtype=np.int64)
     rows, columns = np.nonzero(where)
     np.maximum.at(last, index[rows, columns], rows)
-    held: list[tuple[NDArray[np.int64], dict[str, Values]]] = []
+    width = where.shape[1]
+    # Pixels of parcels that go on below: their owners, where they lie, and their values.
+    held: list[tuple[NDArray[np.int64], NDArray[np.int64], dict[str, Values]]] = []
     for top in range(0, len(where), STRIP):
         strip = slice(top, top + STRIP)
         if where[strip].any():
             found = source.take(top, top + STRIP)
             mask = where[strip] & predictable(found, predictor.minimum_dates)
-            held.append((index[strip][mask].astype(np.int64), found.pixels(mask)))
+            place = np.flatnonzero(mask) + top * width
+            held.append((index[strip][mask].astype(np.int64), place, found.pixels(mask)))
         if not held:
             continue
-        owner = np.concatenate([part for part, _ in held])
-        values = {sensor: np.concatenate([part[sensor] for _, part in held]) for sensor in held[0][1]}
+        owner, place = (np.concatenate([part[position] for part in held]) for position in (0, 1))
+        values = {sensor: np.concatenate([part[2][sensor] for part in held]) for sensor in held[0][2]}
         done = last[owner] < top + STRIP
         if done.any():
-            yield _sets(owner[done], {sensor: part[done] for sensor, part in values.items()})
-        held = [(owner[~done], {sensor: part[~done] for sensor, part in values.items()})]
+            own = {sensor: part[done] for sensor, part in values.items()}
+            yield _sets(owner[done], np.divmod(place[done], width), own)
+        held = [(owner[~done], place[~done], {sensor: part[~done] for sensor, part in values.items()})]
 
 
-def _sets(owner: NDArray[np.int64], values: dict[str, Values]) -> PixelSets:
+def _sets(
+    owner: NDArray[np.int64], place: tuple[NDArray[np.int64], NDArray[np.int64]], values: dict[str, Values]
+) -> PixelSets:
+    # Stable: the pixels of a parcel stay in the order of rows and columns.
     order = np.argsort(owner, kind="stable")
-    index, sizes = np.unique(owner, return_counts=True)
-    starts = np.concatenate([[0], np.cumsum(sizes)])
-    return PixelSets(index, starts, {sensor: part[order] for sensor, part in values.items()})
+    index, first = np.unique(owner[order], return_index=True)
+    boxes = np.ones(len(index), dtype=np.int64)
+    for along in place:
+        boxes *= np.maximum.reduceat(along[order], first) - np.minimum.reduceat(along[order], first) + 1
+    starts = np.append(first, len(owner)).astype(np.int64)
+    return PixelSets(index, starts, boxes, {sensor: part[order] for sensor, part in values.items()})
 
 
 def set_probability(predictor: Predictor, sets: PixelSets, days: Days, parcels: ParcelLayers) -> NDArray[np.float32]:
@@ -196,10 +208,27 @@ def set_probability(predictor: Predictor, sets: PixelSets, days: Days, parcels: 
     for chosen in batches_of_sets(sets.sizes, predictor.batch):
         values, pixels = sets.padded(chosen)
         batch = stored_batch(values, days, predictor.minimum_dates)
-        result[chosen] = predictor.probability(
-            predictor.prepare(with_parcels(batch, predictor, parcels, sets.index[chosen], pixels))
-        )
+        index = sets.index[chosen]
+        features = None
+        if predictor.features:
+            features = features_of(parcels.outlines[index], sets.sizes[chosen], sets.boxes[chosen])
+        known = with_parcels(batch, predictor, parcels.history, index, pixels, features)
+        result[chosen] = predictor.probability(predictor.prepare(known))
     return result
+
+
+def features_of(
+    outlines: NDArray[np.float64], pixels: NDArray[np.int64], boxes: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """The features of parcels in the order of a batch, as stored, float32, ``(n, 4)``.
+
+    Args:
+        outlines: Perimeter, metres, and area, square metres, ``(n, 2)``.
+        pixels: Pixels of each that the model sees, ``(n,)``.
+        boxes: Pixels of their bounding boxes, ``(n,)``.
+    """
+    perimeter, area = outlines.T
+    return np.stack([perimeter, pixels, pixels / boxes, perimeter / area], axis=1).astype(np.float32)
 
 
 def batches_of_sets(sizes: NDArray[np.int64], budget: int) -> Iterator[NDArray[np.int64]]:
@@ -224,34 +253,33 @@ def batches_of_sets(sizes: NDArray[np.int64], budget: int) -> Iterator[NDArray[n
 def with_parcels(
     batch: Batch,
     predictor: Predictor,
-    parcels: ParcelLayers,
+    history: NDArray[np.float32] | None,
     index: NDArray[np.int64],
     pixels: NDArray[np.bool_] | None = None,
+    features: NDArray[np.float32] | None = None,
 ) -> Batch:
     """A batch with what is known of its parcels.
 
     Args:
         batch: Series of parcels.
-        predictor: Whose needs decide what is added.
-        parcels: Features and history by index.
+        predictor: Whose lags decide whether the history is added.
+        history: By index, ``(index, lag, class + 1)``.
         index: Index of each parcel of the batch.
         pixels: Pixel sets: where a slot holds a pixel, bool, ``(B, S)``.
+        features: Features of the batch's parcels, ``(B, 4)``.
 
     Raises:
-        ValueError: If the model takes features or history, and there are none.
+        ValueError: If the model takes the history, and there is none.
     """
     import torch
 
-    def rows(table: NDArray[np.float32] | None, name: str) -> torch.Tensor:
-        if table is None:
-            raise ValueError(f"the model takes the {name} of parcels; the layers have none")
-        return torch.from_numpy(np.ascontiguousarray(table[index]))
-
+    if predictor.lags and history is None:
+        raise ValueError(f"the model takes {predictor.lags} earlier seasons; the layers have none")
     return replace(
         batch,
         pixels=None if pixels is None else torch.from_numpy(pixels),
-        features=rows(parcels.features, "features") if predictor.features else None,
-        history=rows(parcels.history, "history") if predictor.lags else None,
+        features=None if features is None else torch.from_numpy(features),
+        history=None if history is None or not predictor.lags else torch.from_numpy(history[index]),
     )
 
 
@@ -259,16 +287,16 @@ def _predict_chips(
     predictor: Predictor, series: SiteSeries, days: Days, parcels: ParcelLayers, wanted: NDArray[np.bool_]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
     """Predict the chips around the parcels of a wanted area, from top to bottom."""
-    if parcels.corners is None:
-        raise ValueError("the model takes chips; the layers have no corners")
     size, (height, width) = predictor.patch_size, series.shape
     index = np.unique(parcels.index[wanted & (parcels.index > 0)]).astype(np.int64)
-    index = index[np.argsort(parcels.corners[index, 0], kind="stable")]
+    # As training samples are cut: the pixel of the representative point is in the middle.
+    corners = parcels.points - size // 2
+    index = index[np.argsort(corners[index, 0], kind="stable")]
     source = Rows(predictor, series)
     for start in range(0, len(index), predictor.batch):
         cut, kept = [], []
         for parcel in index[start : start + predictor.batch]:
-            row, column = (int(value) for value in parcels.corners[parcel])
+            row, column = (int(value) for value in corners[parcel])
             strip = source.take(max(row, 0), min(row + size, height))
             chip = strip.window(slice(None), slice(max(column, 0), min(column + size, width)))
             chip = _placed(chip, size, max(-row, 0), max(-column, 0))
@@ -278,7 +306,9 @@ def _predict_chips(
         if cut:
             values = {sensor: np.stack([chip[sensor] for chip in cut]) for sensor in cut[0]}
             chosen = np.array(kept, dtype=np.int64)
-            batch = with_parcels(stored_batch(values, days, predictor.minimum_dates), predictor, parcels, chosen)
+            batch = with_parcels(
+                stored_batch(values, days, predictor.minimum_dates), predictor, parcels.history, chosen
+            )
             yield chosen, predictor.probability(predictor.prepare(batch))
 
 
