@@ -20,8 +20,9 @@ from lightning.pytorch import Callback
 from cropflow.config.models.patches import TemporalUnet
 from cropflow.errors import CropflowError
 from cropflow.models.checkpoints import read_weights
-from cropflow.models.data.patches import Split, read_samples
-from cropflow.models.data.statistics import survey
+from cropflow.models.data.reading import read_samples
+from cropflow.models.data.samples import Split
+from cropflow.models.data.survey import survey
 from cropflow.models.engine.fitting import Job, train_model
 from cropflow.models.engine.training import train_network
 
@@ -46,10 +47,10 @@ def history(folder: Path) -> list[dict[str, str]]:
 
 
 def network(folder: Path, settings: dict[str, Any], work: Path, callbacks: tuple[Callback, ...] = ()) -> Any:
-    samples, split = read_samples(("r/s",), (folder,)), Split(0, 5, False)
+    samples, split = read_samples("patches", ("r/s",), (folder,)), Split(0, 5, False)
     return train_network(
         samples,
-        survey(samples, split),
+        survey(samples, split, complete=True),
         split,
         TemporalUnet(**settings),
         seed=1,
@@ -187,12 +188,12 @@ from pathlib import Path
 from cropflow.models.engine import learning
 from cropflow.models.engine.fitting import Job, train_model
 
-step = learning.PixelLearner.training_step
+step = learning.Learner.training_step
 def killed(self, batch, batch_idx):
     if self.current_epoch == 1 and batch_idx == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     return step(self, batch, batch_idx)
-learning.PixelLearner.training_step = killed
+learning.Learner.training_step = killed
 folder, settings, root = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 train_model(Job(("r/s",), (folder,), "turkoglu", False, 5, 0, 1, 1), settings, root / "work", root / "model")
 """
