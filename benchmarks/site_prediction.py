@@ -62,7 +62,7 @@ def make_predictor(threads: int) -> NetworkPredictor:
     from cropflow.models.applying.prediction import network_predictor
     from cropflow.models.checkpoints import Description
     from cropflow.models.data.statistics import Statistics
-    from cropflow.models.registry import build_network, inputs_of
+    from cropflow.models.registry import build_network
     from cropflow.samples.sensors import Layout
 
     torch.set_num_threads(threads)
@@ -70,13 +70,16 @@ def make_predictor(threads: int) -> NetworkPredictor:
     settings = TemporalUnet(temporal_width=32, temporal_layers=1, widths=(16, 32), positions=True)
     layout = Layout("sentinel2", BANDS, (), PERIODS)
     classes = tuple(range(1, 13))
-    network = build_network(settings, inputs_of([layout], len(classes)))
+    known = Statistics("sentinel2", BANDS, (2000.0,) * 10, (1000.0,) * 10, (1,) * 10, (0,) * 10)
+    description = Description(
+        settings, "patches", "cropflow", classes, (), (layout,), PATCH, 0, 0, 3, (known,), features=None
+    )
+    network = build_network(settings, description.inputs())
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.5, 2)
-    known = Statistics("sentinel2", BANDS, (2000.0,) * 10, (1000.0,) * 10, (1,) * 10, (0,) * 10)
-    return network_predictor(network, Description(settings, "cropflow", classes, (layout,), PATCH, 0, (known,)))
+    return network_predictor(network, description, settings.loss)
 
 
 def plain_batches(predictor: NetworkPredictor, site: SiteComposites, overlap: float) -> list[Batch]:

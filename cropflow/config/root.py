@@ -14,7 +14,7 @@ from cropflow.config.addresses import public
 from cropflow.config.base import Name, Section
 from cropflow.config.imagery import Imagery, Series
 from cropflow.config.messages import one_line
-from cropflow.config.models.answers import answers_parcels
+from cropflow.config.models import kind_of
 from cropflow.config.regions import Clusters, Region
 from cropflow.config.registers import Register
 from cropflow.config.sections import Experiment, Place, SampleSet, Season
@@ -137,7 +137,7 @@ class Config(Section):
                     f"register {region.register_!r} has: {listing(known)}"
                 )
         for place in experiment.map:
-            if answers_parcels(experiment.model) and not self.has_parcels(place):
+            if kind_of(experiment.model) in ("pixel_sets", "chips") and not self.has_parcels(place):
                 raise ValueError(
                     f"experiments.{name}.map is {place.region!r} in {place.season!r}, where no register has parcels; "
                     f"its model {experiment.model.name!r} gives each parcel one crop; expected a region and season of "

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cropflow.config.models import Network
+from cropflow.config.models import Network as Settings
+from cropflow.config.models import kind_of
 from cropflow.config.models.baselines import GradientBoosting, RandomForest
 from cropflow.config.models.drawing import Kind
 from cropflow.errors import CropflowError
@@ -23,13 +24,14 @@ from cropflow.models.checkpoints import (
     read_description,
     read_weights,
 )
-from cropflow.models.registry import build_network, inputs_of
+from cropflow.models.registry import build_network
 from cropflow.samples.sensors import Layout, differences
 
 if TYPE_CHECKING:
     from torch import nn
 
     from cropflow.models.batch import Batch
+    from cropflow.models.network import Network
 
 # Windows, parcels' pixels and single pixels that are best predicted together: on a CPU what its caches hold.
 _WINDOWS = {"cpu": 4, "cuda": 32}
@@ -121,19 +123,14 @@ class _Trained:
         return self.description.patch_size
 
     @property
-    def minimum_dates(self) -> int | None:
-        """What the samples of its training asked for."""
-        return None
-
-    @property
     def features(self) -> bool:
         """Whether parcels' features were learnt from."""
-        return False
+        return self.description.features is not None
 
     @property
     def lags(self) -> int:
         """Earlier seasons that were learnt from."""
-        return 0
+        return self.description.lags
 
 
 @dataclass(frozen=True)
@@ -141,9 +138,15 @@ class NetworkPredictor(_Trained):
     """A network and its normalisation, in evaluation mode, on the GPU where there is one."""
 
     normalise: nn.Module
-    network: nn.Module
+    network: Network
+    loss: str
     kind: Kind
     device: str
+
+    @property
+    def minimum_dates(self) -> int | None:
+        """What the samples of its training asked for; all dates where gaps mean nothing to the network."""
+        return self.description.minimum_dates if self.network.masked else None
 
     @property
     def batch(self) -> int:
@@ -159,11 +162,14 @@ class NetworkPredictor(_Trained):
         return found
 
     def probability(self, batch: Batch) -> NDArray[np.float32]:
-        """Softmax of the scores; shapes as in :class:`Predictor`."""
+        """Scores as probabilities, by the loss that they were trained with; shapes as in :class:`Predictor`."""
         import torch
 
+        from cropflow.models.engine.losses import to_probability
+
         with torch.inference_mode():
-            found: NDArray[np.float32] = self.network(batch).softmax(1).float().cpu().numpy()
+            scores = self.network(batch)
+            found: NDArray[np.float32] = to_probability(scores, self.loss).cpu().numpy()
         return found
 
 
@@ -174,6 +180,11 @@ class ForestPredictor(_Trained):
     forest: Any
     threads: int
     kind: Kind = field(default="pixels")
+
+    @property
+    def minimum_dates(self) -> int | None:
+        """None: a feature without a value is none."""
+        return None
 
     @property
     def batch(self) -> int:
@@ -235,14 +246,21 @@ def _load_forest(folder: Path, description: Description, threads: int) -> Forest
             f"{folder / FOREST_FILE} expects {forest.n_features_in_} features; its model.json says {expected} of "
             f"{len(description.classes)} classes. Train the model again."
         )
-    return ForestPredictor(description, forest, threads)
+    if isinstance(description.settings, GradientBoosting):
+        from cropflow.models.baselines.boosting import limit_openmp
+
+        # Boosted trees take the threads of OpenMP; pixels are then not dealt out besides.
+        limit_openmp(threads)
+        threads = 1
+    kind: Kind = "pixel_sets" if kind_of(description.settings) == "pixel_sets" else "pixels"
+    return ForestPredictor(description, forest, threads, kind)
 
 
-def _load_network(folder: Path, description: Description, settings: Network, threads: int) -> NetworkPredictor:
+def _load_network(folder: Path, description: Description, settings: Settings, threads: int) -> NetworkPredictor:
     import torch
 
     torch.set_num_threads(threads)
-    network = build_network(settings, inputs_of(description.layouts, len(description.classes)))
+    network = build_network(settings, description.inputs())
     try:
         network.load_state_dict(read_weights(folder / NETWORK_FILE))
     except RuntimeError as error:
@@ -250,15 +268,16 @@ def _load_network(folder: Path, description: Description, settings: Network, thr
             f"{folder / NETWORK_FILE} does not fit its model.json ({str(error).splitlines()[-1].strip()}). "
             "Train the model again."
         ) from None
-    return network_predictor(network, description)
+    return network_predictor(network, description, settings.loss)
 
 
-def network_predictor(network: Any, description: Description) -> NetworkPredictor:
+def network_predictor(network: Network, description: Description, loss: str) -> NetworkPredictor:
     """A network ready to predict.
 
     Args:
         network: With its weights; it is changed: evaluation mode, batch norms folded into convolutions.
         description: What it is and expects.
+        loss: The loss that it was trained with, which says how its scores become probabilities.
     """
     import torch
 
@@ -267,8 +286,8 @@ def network_predictor(network: Any, description: Description) -> NetworkPredicto
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network = fold_batch_norms(network.eval()).to(device)
-    normalise = Normalise(description.statistics).eval().to(device)
-    return NetworkPredictor(description, normalise, network, type(network).kind, device)
+    normalise = Normalise(description.statistics, description.features).eval().to(device)
+    return NetworkPredictor(description, normalise, network, loss, type(network).kind, device)
 
 
 def takes_parcels(predictor: Predictor) -> bool:
