@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from cropflow.errors import CropflowError
+from cropflow.models.apply_command import apply
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -106,6 +107,8 @@ def predict(
         inputs |= {f"composites {where} {sensor}": path for sensor, path in found.items()}
     write_manifest(output, inputs, {"fold": fold}, counts)
 
+
+app.command()(apply)
 
 _BANDS = typer.Option("10", help="Bands per date: a number, or by sensor as sentinel2=10,sentinel1_ascending=2.")
 _OUTPUTS = typer.Option(20, min=1, help="Classes.")

@@ -58,6 +58,22 @@ def kind_of_folder(folder: Path) -> Kind:
     )
 
 
+def read_about_samples(folder: Path, pixels: bool = False) -> Samples:
+    """Open the samples of a folder.
+
+    Args:
+        folder: Folder of patches, pixel sets or chips.
+        pixels: See pixel sets as single pixels.
+
+    Raises:
+        CropflowError: If it holds none, or a file is missing or damaged.
+    """
+    from cropflow.models.data.reading import read_samples
+
+    held = kind_of_folder(folder)
+    return read_samples("pixels" if pixels and held == "pixel_sets" else held, [str(folder)], [folder])
+
+
 def apply_to_samples(predictor: Predictor, folder: Path, output: Path) -> dict[str, int]:
     """Predict all samples of a folder, of every fold.
 
@@ -74,15 +90,12 @@ def apply_to_samples(predictor: Predictor, folder: Path, output: Path) -> dict[s
     Raises:
         CropflowError: If the samples are not of the model's kind, sensors, bands, periods, radiometry or legend.
     """
-    from cropflow.models.data.reading import read_samples
-
     held = kind_of_folder(folder)
     if held not in FITTING[predictor.kind]:
         raise CropflowError(
             f"{folder} holds {held}; the model takes {listing(FITTING[predictor.kind])}. Give a folder of those."
         )
-    kind: Kind = "pixels" if (held, predictor.kind) == ("pixel_sets", "pixels") else held
-    samples = read_samples(kind, [str(folder)], [folder])
+    samples = read_about_samples(folder, pixels=predictor.kind == "pixels")
     check_series(predictor, samples.layouts, str(folder))
     if samples.legend != predictor.legend:
         raise CropflowError(
