@@ -126,8 +126,8 @@ def _applied(
 
     if statistics is None:
         raise CropflowError(
-            "--checkpoint needs --statistics: published checkpoints carry neither mean nor deviation of their bands. Give "
-            "those of the data that they learnt from, as JSON such as statistics.json of a trained model."
+            "--checkpoint needs --statistics: published checkpoints carry neither mean nor deviation of their bands. "
+            "Give those of the data that they learnt from, as JSON such as statistics.json of a trained model."
         )
     if samples is not None:
         found = read_about_samples(samples)
@@ -154,8 +154,8 @@ def _published(
     assert statistics is not None  # checked before
     if classes is None or legend is None:
         raise CropflowError(
-            f"--checkpoint needs {'--classes' if classes is None else '--legend'}: published checkpoints do not say which "
-            "class of a legend each output is."
+            f"--checkpoint needs {'--classes' if classes is None else '--legend'}: published checkpoints do not say "
+            "which class of which legend each output is. Give ids in the order of the outputs, such as 1,2,5."
         )
     ids = tuple(int(part) for part in classes.split(",") if part.strip().isdigit())
     if len(ids) != len(classes.split(",")) or len(set(ids)) != len(ids):

@@ -79,15 +79,16 @@ def read_statistics(path: Path) -> tuple[tuple[Statistics, ...], FeatureStatisti
             known = FeatureStatistics(tuple(features["mean"]), tuple(features["deviation"]), 0)
     except (KeyError, TypeError) as error:
         raise CropflowError(
-            f"{path} lacks {error}; expected sensors, each with sensor, bands, mean and deviation, as statistics.json of "
-            "a trained model has them."
+            f"{path} lacks {error}; expected sensors, each with sensor, bands, mean and deviation, as statistics.json "
+            "of a trained model has them."
         ) from None
     for found in sensors:
         lengths = {len(values) for values in (found.bands, found.mean, found.deviation, found.shifts)}
         if found.sensor not in KINDS or len(lengths) != 1 or min(found.deviation, default=0) <= 0:
             raise CropflowError(
                 f"{path} has {found.sensor!r} with {len(found.bands)} bands, {len(found.mean)} means and "
-                f"{len(found.deviation)} deviations; expected one of {listing(KINDS)}, as many of each, deviations above 0."
+                f"{len(found.deviation)} deviations; expected one of {listing(KINDS)}, as many of each, deviations "
+                "above 0."
             )
     return sensors, known
 
@@ -123,7 +124,7 @@ def _predictor(path: Path, network: Network, given: Given, applied: Applied) -> 
     outputs = _outputs(network)
     if outputs != len(given.classes):
         raise CropflowError(
-            f"{path} has {outputs} outputs, and --classes names {len(given.classes)} ids; expected one id of the legend "
+            f"{path} has {outputs} outputs, and --classes names {len(given.classes)} ids; expected an id of the legend "
             "for each output, in its order."
         )
     by_sensor = {layout.sensor: layout for layout in applied.layouts}
