@@ -53,6 +53,8 @@ class FakePredictor:
     def probability(self, batch):
         sure = 0.6 + self.fold / 10
         wanted = batch.series["sentinel2"].values.numpy()[:, 0, 0] // 100
+        if self.kind == "pixel_sets":
+            wanted = wanted[:, 0]  # the first pixel speaks for its parcel
         rest = (1 - sure) / (len(self.classes) - 1)
         layers = [np.where(wanted == crop, sure, rest) for crop in self.classes]
         found = np.stack(layers, axis=1)
