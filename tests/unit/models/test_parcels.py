@@ -85,7 +85,7 @@ def test_painting_equals_a_plain_loop_over_parcels(height: int, width: int, seed
     for parcel in range(1, 6):
         mine = where & (index == parcel)
         used = mine & interior if (mine & interior).any() else mine
-        used &= values[1, 0] != 0
+        used = used & (values[1, 0] != 0)
         if used.any():
             mean = values[0, 0][used].mean() / 10_000
             expected[:, mine] = np.rint(np.array([mean, 1 - mean]) * 10_000)[:, None]
