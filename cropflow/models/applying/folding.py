@@ -37,7 +37,8 @@ def fold_batch_norms(network: _Module) -> _Module:
                 convolution, norm = module[position], module[position + 1]
                 if isinstance(convolution, _FOLDABLE) and isinstance(norm, _BatchNorm) and norm.running_var is not None:
                     _fold(convolution, norm)
-                    module[position + 1] = nn.Identity()
+                    # Networks with gaps ask a norm whether it is in training.
+                    module[position + 1] = nn.Identity().eval()
     return network
 
 
