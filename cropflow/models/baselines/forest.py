@@ -16,8 +16,10 @@ from cropflow.config.models.baselines import GradientBoosting, RandomForest
 from cropflow.models.baselines import build_baseline
 from cropflow.models.baselines.boosting import fit_boosted, limit_openmp
 from cropflow.models.baselines.random_split import RandomSplit, fit_scored
-from cropflow.models.data.patches import PlacePatches, Samples, Split
-from cropflow.models.data.statistics import Survey
+from cropflow.models.data.patches import PatchSamples, PlacePatches
+from cropflow.models.data.pixel_sets import PixelSetSamples
+from cropflow.models.data.samples import Split
+from cropflow.models.data.survey import Survey
 from cropflow.samples.sensors import Layout
 
 log = logging.getLogger(__name__)
@@ -89,7 +91,7 @@ def to_features(series: Mapping[str, NDArray[Any]], layouts: Sequence[Layout]) -
 
 
 def draw_pixels(
-    samples: Samples, survey: Survey, split: Split, folds: tuple[int, ...], per_parcel: int, most: int, seed: int
+    samples: PatchSamples, survey: Survey, split: Split, folds: tuple[int, ...], per_parcel: int, most: int, seed: int
 ) -> Pixels:
     """Draw pixels at random from each parcel, so that large parcels do not outvote small ones.
 
@@ -177,7 +179,7 @@ def _smallest(group: NDArray[np.int64], key: NDArray[np.float64], count: int) ->
 
 
 def train_forest(
-    samples: Samples | PixelSetSamples,
+    samples: PatchSamples | PixelSetSamples,
     survey: Survey,
     split: Split,
     settings: RandomForest | GradientBoosting,
@@ -195,7 +197,7 @@ def train_forest(
         seed: Seed of the draw and the trees.
         threads: Threads; a forest does not depend on them, boosted trees do in their last digits.
     """
-    if settings.unit == "parcel":
+    if isinstance(samples, PixelSetSamples):
         from cropflow.models.baselines.parcels import average_parcels
 
         training, validation = (average_parcels(samples, survey, role) for role in ("training", "validation"))
