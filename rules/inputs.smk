@@ -51,6 +51,22 @@ def mapped_places(experiment):
     ]
 
 
+def start_model(wildcards):
+    """The model of the same fold that a transfer starts from; nothing where a model starts from fresh weights."""
+    transfer = config["experiments"][wildcards.experiment]["transfer"]
+    if not transfer:
+        return []
+    return f"<results>/models/{transfer['experiment']}/{wildcards.fold}/model"
+
+
+def start_options(wildcards, input):
+    """The --start and --transfer of a model."""
+    transfer = config["experiments"][wildcards.experiment]["transfer"]
+    if not transfer:
+        return ""
+    return f"{options('--start', input.start)} {options('--transfer', as_json(transfer))}"
+
+
 def set_seasons(name, region):
     """Seasons in which any experiment learns from a region with a set: their folds are laid out together."""
     return sorted(

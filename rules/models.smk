@@ -3,6 +3,7 @@ rule models:
     input:
         samples=lambda wildcards: sample_folders(wildcards.experiment),
         legend=experiment_legend,
+        start=start_model,
     output:
         directory("<results>/models/{experiment}/{fold}/model"),
     log:
@@ -32,6 +33,7 @@ rule models:
         ),
         folds=lambda wildcards: sample_set(wildcards.experiment)[1]["folds"]["count"],
         seed=lambda wildcards: config["experiments"][wildcards.experiment]["seed"],
+        start=start_options,
         code=room_code("models", "samples", "regions", "labels"),
     shell:
         r"""
@@ -39,6 +41,7 @@ rule models:
             {params.places} {params.samples} \
             --settings {params.settings:q} --legend {params.legend:q} {params.background} \
             --folds {params.folds} --fold {wildcards.fold} --seed {params.seed} \
+            {params.start} \
             --threads {threads} --work results/.work/models/{wildcards.experiment}/{wildcards.fold} \
             --output {output:q} 2>{log:q}
         """

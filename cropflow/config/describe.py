@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from cropflow.config.base import Section
 from cropflow.config.imagery import Budget, HarvestWindow, Imagery, Mask, Radar, Series
 from cropflow.config.models import BASELINES, NETWORKS
+from cropflow.config.models.transfer import Transfer
 from cropflow.config.regions import Box, Clusters, Cropland, Frame, Region, Sample, Square, Strata
 from cropflow.config.register_files import RegisterFile
 from cropflow.config.registers import (
@@ -63,6 +64,7 @@ PAGES: dict[str, type[Section]] = {
     "sets.<name>.folds": Folds,
     "experiments.<name>": Experiment,
     "experiments.<name>.train[] and map[]": Place,
+    "experiments.<name>.transfer": Transfer,
     **{f"experiments.<name>.model ({name})": section for name, section in (NETWORKS | BASELINES).items()},
 }
 

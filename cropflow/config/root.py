@@ -20,6 +20,7 @@ from cropflow.config.sections import Experiment, Place, SampleSet, Season
 from cropflow.config.server import refused_option
 from cropflow.config.shipped import legend_key, legend_names, own_file, own_table_path, table_names
 from cropflow.config.simulation import Simulation
+from cropflow.config.transfers import check_sensor_dropout, check_transfer, with_sources
 from cropflow.errors import CropflowError, listing
 
 AnySection = TypeVar("AnySection", bound=Section)
@@ -53,6 +54,8 @@ class Config(Section):
                 )
         for name in self.experiments:
             self._check_experiment(name, self.experiments[name])
+            check_sensor_dropout(name, self.experiments[name], self.sets)
+            check_transfer(name, self.experiments, self.sets)
         return self
 
     def _named(self) -> Iterable[tuple[str, str, Collection[str]]]:
@@ -86,6 +89,8 @@ class Config(Section):
                     yield f"experiments.{name}.{role}.season", place.season, self.seasons
             for other in experiment.compare:
                 yield f"experiments.{name}.compare", other, self.experiments
+            if experiment.transfer is not None:
+                yield f"experiments.{name}.transfer.experiment", experiment.transfer.experiment, self.experiments
 
     def _check_legends(self) -> None:
         """Check that legends and tables exist by name, and that no two legends share the name of their results."""
@@ -240,7 +245,7 @@ def missing_paths(config: Config, folder: Path) -> list[str]:
     """
     places = {
         (place.region, place.season, config.experiments[name].set_)
-        for name in config.run
+        for name in with_sources(config.run, config.experiments)
         for place in (*config.experiments[name].train, *config.experiments[name].map)
     }
     found: dict[str, str] = {}

@@ -32,6 +32,8 @@ def train(
     fold: int = typer.Option(..., help="Test fold; the next one validates, the others train."),
     seed: int = typer.Option(0, min=0, help="Seed of everything random."),
     threads: int = _THREADS,
+    start: Path | None = typer.Option(None, help="Folder of the model that a network starts from."),
+    transfer: str | None = typer.Option(None, help="JSON of an experiment's transfer; with --start."),
     work: Path = typer.Option(..., help="Folder for the resume file; emptied at the end."),
     output: Path = typer.Option(..., help="Folder of the trained model."),
 ) -> None:
@@ -48,10 +50,12 @@ def train(
     from cropflow.models.engine.fitting import Job, train_model
 
     job = Job(tuple(place), tuple(samples), legend, background, folds, fold, seed, threads)
-    fitted = train_model(job, settings, work, output)
+    fitted = train_model(job, settings, work, output, start=start, transfer=transfer)
     if fitted is None:
         return
     roles = {f"samples {name}": folder for name, folder in zip(place, samples, strict=True)}
+    if start is not None:
+        roles["start"] = start
     write_manifest(output, roles, fitted.settings, fitted.counts)
     for leftover in fitted.resume_files:
         leftover.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cropflow.models.batch import Batch, Series
-from cropflow.models.data.statistics import Statistics
+from cropflow.models.data.statistics import FeatureStatistics, Statistics
 from cropflow.samples.sensors import KINDS
 
 
@@ -17,11 +17,17 @@ class Normalise(nn.Module):
     """Series of all sensors to float32 of zero mean and unit spread per band; 0, the mean, where there is no value.
 
     Mean and spread are those of the training folds, never of a batch or a picture: for backscatter, of its decibels.
+    So are the features of parcels; shares of a history stay as they are.
+
+    Args:
+        statistics: Of each sensor.
+        features: Of the features of parcels; None where the samples have none.
     """
 
-    def __init__(self, statistics: Sequence[Statistics]) -> None:
+    def __init__(self, statistics: Sequence[Statistics], features: FeatureStatistics | None = None) -> None:
         super().__init__()
         self.sensors = nn.ModuleDict({found.sensor: _NormaliseSensor(found) for found in statistics})
+        self.features = None if features is None else _NormaliseFeatures(features)
 
     def forward(self, batch: Batch) -> Batch:
         """Normalise a batch.
@@ -36,7 +42,22 @@ class Normalise(nn.Module):
             KeyError: If a sensor is missing.
         """
         series = {sensor: normalise(batch.series[sensor]) for sensor, normalise in self.sensors.items()}
-        return replace(batch, series=series)
+        if self.features is None or batch.features is None:
+            return replace(batch, series=series)
+        return replace(batch, series=series, features=self.features(batch.features))
+
+
+class _NormaliseFeatures(nn.Module):
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, statistics: FeatureStatistics) -> None:
+        super().__init__()
+        for name, values in (("mean", statistics.mean), ("deviation", statistics.deviation)):
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return (features - self.mean) / self.deviation
 
 
 class _NormaliseSensor(nn.Module):
