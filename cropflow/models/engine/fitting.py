@@ -156,7 +156,7 @@ def _key(told: dict[str, Any], data: str, threads: int) -> str:
 
 def _fit_forest(
     job: Job,
-    model: RandomForest,
+    model: RandomForest | GradientBoosting,
     samples: Samples,
     found: Survey,
     split: Split,
@@ -169,14 +169,10 @@ def _fit_forest(
     trained = train_forest(samples, found, split, model, seed=job.seed, threads=job.threads)
     with atomic_folder(output) as folder:
         write_skops(folder / FOREST_FILE, trained.forest)
-        outcome = {"random_split": trained.random_split.told()}
-        write_description(folder, describe(model, samples, found, split), split, job.seed, data, outcome)
+        description = describe(model, samples, found, split)
+        write_description(folder, description, split, job.seed, data, trained.outcome())
         write_history(folder / "history.csv", [trained.row])
-    return {
-        "drawn_training_pixels": len(trained.training.classes),
-        "drawn_from_parcels": trained.training.parcels,
-        "drawn_validation_pixels": trained.validation_pixels,
-    }
+    return trained.counts()
 
 
 def _fit_network(
