@@ -169,9 +169,11 @@ def _try(name: str, bands: Mapping[str, int], inputs: Mapping[str, Any]) -> Any:
 def _build(name: str, bands: int | Mapping[str, int], inputs: Mapping[str, Any]) -> Any:
     import torch
 
+    # Pixel sets come with the features of their parcels.
+    features = {"features": 4} if NETWORKS[name].kind == "pixel_sets" else {}
     # Without memory for weights, hence without their draw: what counts is their number.
     with torch.device("meta"):
-        return create(name, bands=bands, **inputs)
+        return create(name, bands=bands, **features, **inputs)
 
 
 def _count(module: Any) -> int:
