@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,8 @@ _PIXELS = ("pixels_per_parcel", "maximum_pixels")
 
 class Flattened(Section):
     """What classifiers on flattened series share: what they classify, and how much of it they learn from."""
+
+    any_dates: ClassVar[bool] = False
 
     unit: Literal["pixel", "parcel"] = Field(
         default="pixel",

@@ -16,6 +16,8 @@ Kind = Literal["patches", "pixel_sets", "chips", "pixels"]
 class Drawing(Section):
     """How batches are drawn."""
 
+    # Whether series may have other dates at each site, as acquisitions do.
+    any_dates: ClassVar[bool] = True
     kind: ClassVar[Kind]
 
     batch_size: int = Field(

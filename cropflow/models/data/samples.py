@@ -124,8 +124,9 @@ def read_about(folder: Path, name: str, place: str) -> tuple[dict[str, Any], tup
         CropflowError: If it is missing, or names no sensors.
     """
     if not (folder / name).is_file():
-        what = name.removesuffix(".json").replace("_", " ")
-        raise CropflowError(f"{folder} holds no {name}; expected the {what} of {place}. Run its samples rule.")
+        kind = name.removesuffix(".json")
+        what = kind.replace("_", " ")
+        raise CropflowError(f"{folder} holds no {name}; expected the {what} of {place}. Run samples_{kind}.")
     about: dict[str, Any] = read_json(folder / name)
     if "sensors" not in about:
         raise CropflowError(f"{folder}/{name} names no sensors; expected at least one. Build the samples again.")
@@ -158,26 +159,23 @@ def check_alike(found: Sequence[tuple[str, Sequence[Layout], Mapping[str, Any]]]
                 )
 
 
-def open_array(path: Path, dtype: str, shape: tuple[int | None, ...]) -> NDArray[Any]:
+def open_array(path: Path, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
     """Map an array into memory, once it is what the samples' JSON and table say.
 
     Args:
         path: A ``.npy`` file.
         dtype: Its NumPy dtype.
-        shape: Its shape; None where an axis is of any length.
+        shape: Its shape.
 
     Raises:
         CropflowError: If it is missing, or of another dtype or shape.
     """
-    wanted = f"{dtype} ({', '.join('any' if side is None else str(side) for side in shape)})"
+    wanted = f"{dtype} {shape}"
     if not path.is_file():
         raise CropflowError(f"{path} is missing; expected {wanted}. Build the samples again.")
     # An array without a single sample cannot be mapped.
     array: NDArray[Any] = np.load(path, allow_pickle=False)[:0] if _is_empty(path) else np.load(path, mmap_mode="r")
-    fits = len(shape) == array.ndim and all(
-        side in (None, found) for side, found in zip(shape, array.shape, strict=True)
-    )
-    if array.dtype != dtype or not fits:
+    if array.dtype != dtype or array.shape != shape:
         raise CropflowError(f"{path} holds {array.dtype} {array.shape}; expected {wanted}. Build the samples again.")
     return array
 
@@ -186,9 +184,9 @@ def open_dates(path: Path, layout: Layout, count: int) -> NDArray[np.int16]:
     """Read the dates of a sensor's series, days since the start of the season, ``(N, T)``.
 
     Raises:
-        CropflowError: If they are missing, do not ascend, or are fewer or more than the periods.
+        CropflowError: If they are missing, do not ascend, or are fewer or more than the layout says.
     """
-    dates: NDArray[np.int16] = np.array(open_array(path, "int16", (count, len(layout.periods) or None)))
+    dates: NDArray[np.int16] = np.array(open_array(path, "int16", (count, layout.length)))
     real = dates != NO_DATE
     steps = np.diff(dates.astype(np.int64), axis=1)
     # Padding lies at the end alone; what reads the series may then cut it off.

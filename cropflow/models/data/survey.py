@@ -191,7 +191,7 @@ def survey(samples: Samples, split: Split, *, complete: bool = False) -> Survey:
 
 def _check_periods(samples: Samples) -> None:
     for layout in samples.layouts:
-        if not layout.periods:
+        if layout.acquisitions:
             raise CropflowError(
                 f"The series of {layout.sensor} are acquisitions, with other dates at each site and gaps; this model "
                 "needs periods with a value in each. Choose a series of calendar periods, or a model that leaves out "
