@@ -32,7 +32,7 @@ def kind_of(model: Network | Baseline) -> Kind:
     """What a model learns from; baselines by their unit, pixels of patches or means of parcels."""
     if isinstance(model, Training):
         return model.kind
-    return "pixel_sets" if getattr(model, "unit", "pixel") == "parcel" else "patches"
+    return "pixel_sets" if model.unit == "parcel" else "patches"
 
 
 __all__ = ["BASELINES", "NETWORKS", "Baseline", "Model", "Network", "Training", "kind_of"]

@@ -28,6 +28,8 @@ from cropflow.models.checkpoints import (
     write_history,
     write_weights,
 )
+from cropflow.models.data.patches import PatchSamples
+from cropflow.models.data.pixel_sets import PixelSetSamples
 from cropflow.models.data.reading import read_samples
 from cropflow.models.data.samples import Samples, Split
 from cropflow.models.data.survey import Survey, survey
@@ -111,6 +113,7 @@ def train_model(
     if isinstance(model, RandomForest | GradientBoosting):
         if start is not None or transfer is not None:
             refuse("--start", start, f"none: a {model.name} does not go on from another model")
+        assert isinstance(samples, PatchSamples | PixelSetSamples)  # their kinds
         found = survey(samples, split, complete=True)
         counts = found.counts(samples) | _fit_forest(job, model, samples, found, split, data, output)
         return Fitted(told, counts, ())

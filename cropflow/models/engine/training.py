@@ -15,6 +15,7 @@ from cropflow.config.models import Network as Settings
 from cropflow.config.models.patches import TemporalUnet
 from cropflow.errors import CropflowError, refuse
 from cropflow.models.checkpoints import Description
+from cropflow.models.data.alignment import check_one_axis
 from cropflow.models.data.batches import open_batches
 from cropflow.models.data.normalisation import Normalise
 from cropflow.models.data.samples import Samples, Split
@@ -100,6 +101,8 @@ def train_network(
     """
     check_precision(settings)
     _check_sides(settings, samples.patch_size)
+    if isinstance(settings, TemporalUnet):
+        check_one_axis(samples.layouts)
     if settings.sensor_dropout and len(samples.layouts) == 1:
         refuse("sensor_dropout of the model", settings.sensor_dropout, "0: the samples have one sensor")
     prepare(threads)

@@ -37,7 +37,8 @@ class Toy(Network):
     def __init__(self, dropout: float = 0.5, sensors: int = 1, seed: int = 0) -> None:
         super().__init__()
         torch.manual_seed(seed)
-        self.body = nn.Sequential(nn.Linear(2 * sensors, WIDTH), nn.BatchNorm1d(WIDTH), nn.ReLU(), nn.Dropout(dropout))
+        linear = nn.Linear(2 * sensors, WIDTH, bias=False)
+        self.body = nn.Sequential(linear, nn.BatchNorm1d(WIDTH), nn.ReLU(), nn.Dropout(dropout))
         self.head = nn.Linear(WIDTH, CLASSES)
 
     def forward(self, batch: Batch) -> Tensor:
