@@ -13,7 +13,6 @@ its own; on a GPU what torch had allocated at most.
 from __future__ import annotations
 
 import argparse
-import importlib
 import inspect
 import multiprocessing
 import os
@@ -23,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 # Torch asks for large pages, which halves the time that fresh memory costs; it reads this at import.
@@ -30,16 +30,17 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 import torch
 from _in_turn import OURS, time_in_turn, write_json
+from peers import convolutional, pixels, pse
 from torch import nn
 from torch.nn import functional
 
-# Module of `peers` -> networks.
-HOMES = {
-    "pixels": ("temp_cnn", "lstm", "transformer"),
-    "pixel_sets": ("pse_ltae", "pse_tsa"),
-    "convolutional": ("temporal_unet", "siamese_unet3d", "conv_lstm", "conv_star", "utae"),
-}
-HOME_OF = {name: home for home, names in HOMES.items() for name in names}
+from cropflow.models.batch import Batch
+
+# Modules of peers: each has `PAIRS`, by name, and `make`, which gives both of a pair the same weights.
+HOMES = (pixels, pse, convolutional)
+HOME_OF: dict[str, ModuleType] = {name: home for home in HOMES for name in home.PAIRS}
+# What `make` calls the samples of a step, where it takes any number.
+COUNTS = ("samples", "parcels")
 PEER = "peer"
 TOLERANCE = 1e-3
 
@@ -63,36 +64,53 @@ class Setup:
     repeats: int
 
 
-def make_pair(name: str, setup: Setup) -> Any:
-    """A pair of equal weights on the device; see `Pair` of the modules of peers.
+@dataclass(frozen=True)
+class Pair:
+    """A network of ours and its peer on a device.
+
+    Attributes:
+        ours: Takes a batch.
+        peer: Takes none.
+        modules: Both, ours first.
+        batch: A complete batch with targets.
+        label: Who the peer is.
+    """
+
+    ours: Callable[[], torch.Tensor]
+    peer: Callable[[], torch.Tensor]
+    modules: tuple[nn.Module, nn.Module]
+    batch: Batch
+    label: str
+
+
+def make_pair(name: str, setup: Setup) -> Pair:
+    """A pair of equal weights on the device.
 
     Raises:
         ModuleNotFoundError: If the peer is not installed.
     """
     torch.manual_seed(0)
     torch.set_num_threads(setup.threads)
-    make = importlib.import_module(f"peers.{HOME_OF[name]}").make
-    takes = inspect.signature(make).parameters
-    pair = make(name, **({"samples": setup.samples} if "samples" in takes else {}))
-    pair.ours.to(setup.device)
-    pair.plain.to(setup.device)
-    pair.batch = pair.batch.to(setup.device)
-    return pair
+    make = HOME_OF[name].make
+    found = make(name, **{key: setup.samples for key in COUNTS if key in inspect.signature(make).parameters})
+    batch = found.batch.to(setup.device)
+    arguments = found.arguments(batch) if hasattr(found, "arguments") else (batch,)
+    ours, plain = found.ours.to(setup.device), found.plain.to(setup.device)
+    label = getattr(found, "name", "published layers")
+    return Pair(lambda: ours(batch), lambda: plain(*arguments), (ours, plain), batch, label)
 
 
-def difference(pair: Any) -> float:
+def difference(pair: Pair) -> float:
     """Largest difference of log-probabilities outside training."""
-    pair.ours.eval()
-    pair.plain.eval()
+    for module in pair.modules:
+        module.eval()
     with torch.no_grad():
         # Some peers end in a log-softmax already; a second one changes nothing.
-        ours, plain = pair.ours(pair.batch), pair.plain(*pair.arguments(pair.batch))
-        return float((ours.log_softmax(1) - plain.log_softmax(1)).abs().max())
+        return float((pair.ours().log_softmax(1) - pair.peer().log_softmax(1)).abs().max())
 
 
-def steps(pair: Any, setup: Setup) -> dict[str, Callable[[], None]]:
+def steps(pair: Pair, setup: Setup) -> dict[str, Callable[[], None]]:
     """Forward and backward of ours and of the peer, in training."""
-    arguments = pair.arguments(pair.batch)
 
     def step(module: nn.Module, forward: Callable[[], torch.Tensor]) -> Callable[[], None]:
         module.train()
@@ -107,10 +125,8 @@ def steps(pair: Any, setup: Setup) -> dict[str, Callable[[], None]]:
 
         return run
 
-    return {
-        OURS: step(pair.ours, lambda: pair.ours(pair.batch)),
-        PEER: step(pair.plain, lambda: pair.plain(*arguments)),
-    }
+    ours, peer = pair.modules
+    return {OURS: step(ours, pair.ours), PEER: step(peer, pair.peer)}
 
 
 def peak_mb(name: str, contestant: str, setup: Setup) -> float:
@@ -178,13 +194,13 @@ def measure(name: str, setup: Setup) -> dict[str, Any] | None:
     }
     ours, peer = rows[OURS], rows[PEER]
     shape = " and ".join(str(tuple(one.values.shape)) for one in pair.batch.series.values())
-    label = getattr(pair, "name", "published layers")
+    network = pair.modules[0]
     return {
         "workload": f"{name}: forward and backward of {shape}",
-        "kind": pair.ours.kind,
-        "parameters": sum(value.numel() for value in pair.ours.parameters()),
+        "kind": network.kind,
+        "parameters": sum(value.numel() for value in network.parameters()),
         "ours": ours,
-        "peers": {label: peer},
+        "peers": {pair.label: peer},
         "ratio_to_fastest": round(peer["seconds"] / ours["seconds"], 2),
         "ratio_quartiles": [round(low, 2), round(high, 2)],
         "largest_difference": apart,

@@ -25,7 +25,7 @@ from cropflow.models.network import Network
 
 BANDS, DATES, CLASSES = 10, 36, 9
 # Name -> module and class of the package, what the class is told besides, and what ours is.
-PEERS: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
+PAIRS: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
     "temp_cnn": ("TempCNN", "TempCNN", {"sequencelength": DATES}, {"dropout": 0.18203942949809093}),
     "lstm": ("LongShortTermMemory", "LSTM", {}, {"dropout": 0.5713020228087161}),
     "transformer": (
@@ -62,7 +62,7 @@ def make(name: str, samples: int = 128) -> Pair:
     Raises:
         ModuleNotFoundError: If the package is not there.
     """
-    module, found, arguments, settings = PEERS[name]
+    module, found, arguments, settings = PAIRS[name]
     with warnings.catch_warnings():
         # The encoder of torch warns that its layers are not in the order of its fast path.
         warnings.filterwarnings("ignore", "enable_nested_tensor")
