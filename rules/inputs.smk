@@ -34,7 +34,13 @@ def side_by_side(wildcards):
 def training_threads(wildcards):
     """A network uses many threads; forests grow side by side."""
     model = config["experiments"][wildcards.experiment]["model"]["name"]
-    return side_by_side(wildcards) if model == "random_forest" else 8
+    return side_by_side(wildcards) if model in UNITS_OF else 8
+
+
+def training_gpus(wildcards):
+    """GPUs of a node that a network is trained on; the others learn on CPUs."""
+    model = config["experiments"][wildcards.experiment]["model"]
+    return 0 if model["name"] in UNITS_OF else model["devices"] or 1
 
 
 def training_places(experiment):

@@ -16,11 +16,7 @@ rule models:
     resources:
         mem=lambda wildcards, attempt: f"{8 * attempt} GiB",
         runtime="12h",
-        gpu=lambda wildcards: (
-            0
-            if config["experiments"][wildcards.experiment]["model"]["name"] == "random_forest"
-            else 1
-        ),
+        gpu=training_gpus,
     params:
         places=lambda wildcards: place_options(wildcards.experiment),
         samples=lambda wildcards, input: options("--samples", input.samples),

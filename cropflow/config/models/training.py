@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from cropflow.config.base import Section
 from cropflow.config.models.drawing import Drawing
 
-# Keys that belong to one choice of another key: key -> that other key, and the value for each choice that knows it.
-BELONGING: dict[str, tuple[str, dict[str, Any]]] = {
+# Key -> the key that it belongs to, and its value for each choice of that key that knows it.
+Belonging = dict[str, tuple[str, dict[str, Any]]]
+
+BELONGING: Belonging = {
     "gamma": ("loss", {"focal": 1.0}),
     "level_weights": ("loss", {"hierarchical": None}),
     "beta": ("class_weights", {"effective_number": 0.999}),
@@ -19,15 +22,15 @@ BELONGING: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def fill_belonging(content: Any, belonging: dict[str, tuple[str, dict[str, Any]]], defaults: dict[str, Any]) -> Any:
+def fill_belonging(content: Any, belonging: Belonging, section: type[Section]) -> Any:
     """Fill in the keys that belong to what was chosen, and refuse those that belong to something else.
 
     A key without effect would be believed to have one.
 
     Args:
         content: What is to be parsed.
-        belonging: Key -> the key that it belongs to, and its value for each choice that knows it.
-        defaults: What is chosen where nothing is said, by key.
+        belonging: Keys of the section that belong to others.
+        section: What it is parsed into.
 
     Raises:
         ValueError: If a key is given that the choice does not know.
@@ -36,10 +39,13 @@ def fill_belonging(content: Any, belonging: dict[str, tuple[str, dict[str, Any]]
         return content
     filled = dict(content)
     for key, (owner, values) in belonging.items():
-        chosen = content.get(owner, defaults[owner])
+        field = section.model_fields[owner]
+        chosen = content.get(owner, field.default)
+        if chosen not in get_args(field.annotation):
+            continue  # the choice itself is wrong, which is told first
         if content.get(key) is None:
-            filled[key] = values.get(chosen) if isinstance(chosen, str) else None
-        elif isinstance(chosen, str) and chosen not in values:
+            filled[key] = values.get(chosen)
+        elif chosen not in values:
             raise ValueError(
                 f"{key} is {content[key]!r} and {owner} {chosen!r}, which has no use for it; expected "
                 f"{owner} {' or '.join(map(repr, values))}, or no {key}"
@@ -118,6 +124,4 @@ class Training(Drawing):
     @model_validator(mode="before")
     @classmethod
     def _belonging(cls, content: Any) -> Any:
-        return fill_belonging(
-            content, BELONGING, {owner: cls.model_fields[owner].default for owner, _ in BELONGING.values()}
-        )
+        return fill_belonging(content, BELONGING, cls)

@@ -8,9 +8,9 @@ from pydantic import Field, model_validator
 
 from cropflow.config.base import Name, Section
 from cropflow.config.models.drawing import Drawing
-from cropflow.config.models.training import Training, fill_belonging
+from cropflow.config.models.training import Belonging, Training, fill_belonging
 
-_BELONGING: dict[str, tuple[str, dict[str, Any]]] = {
+_BELONGING: Belonging = {
     "learning_rate": ("freeze", {"none": 1e-5, "first_epochs": 1e-5}),
     "freeze_epochs": ("freeze", {"first_epochs": 1}),
 }
@@ -35,7 +35,7 @@ class Transfer(Section):
     @model_validator(mode="before")
     @classmethod
     def _belonging(cls, content: Any) -> Any:
-        return fill_belonging(content, _BELONGING, {"freeze": cls.model_fields["freeze"].default})
+        return fill_belonging(content, _BELONGING, cls)
 
 
 def architecture(model: Training) -> dict[str, Any]:
