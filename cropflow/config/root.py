@@ -16,6 +16,7 @@ from cropflow.config.imagery import Imagery, Series
 from cropflow.config.messages import one_line
 from cropflow.config.regions import Clusters, Region
 from cropflow.config.registers import Register
+from cropflow.config.sample_checks import check_dates, check_history
 from cropflow.config.sections import Experiment, Place, SampleSet, Season
 from cropflow.config.server import refused_option
 from cropflow.config.shipped import legend_key, legend_names, own_file, own_table_path, table_names
@@ -131,6 +132,8 @@ class Config(Section):
                     f"register {region.register_!r} has: {listing(known)}"
                 )
         series = self.sets[experiment.set_].series
+        check_dates(name, experiment, self.sets[experiment.set_], self.series[series])
+        check_history(experiment, self.sets[experiment.set_], self.regions, self.registers)
         for place in (*experiment.train, *experiment.map):
             imagery = self.regions[place.region].imagery
             refused = refused_option(series, self.series[series], imagery, self.imagery[imagery])
@@ -188,15 +191,9 @@ class Config(Section):
             )
 
     def _check_axis(self, set_name: str, place: Place) -> None:
-        """Check that the periods of a series suit samples, and that a place has the windows that it asks for."""
+        """Check that a place has the windows before harvest that a series asks for."""
         name = self.sets[set_name].series
         series = self.series[name]
-        if series.period == "acquisitions":
-            raise ValueError(
-                f"sets.{set_name}.series is {name!r}, whose period is 'acquisitions': its dates differ from site to "
-                f"site, and patches need the same of all; expected an evenly spaced series (acquisitions are made by "
-                f"hand: snakemake results/composites/{name}/<region>/<season>/<sensor>.zarr)"
-            )
         if series.window is None:
             return
         register = self.regions[place.region].register_

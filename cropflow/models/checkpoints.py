@@ -15,13 +15,14 @@ from cropflow.config.models import Baseline, Network
 from cropflow.config.models.reading import parse_model
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import read_json, write_json, write_text
-from cropflow.models.data.statistics import Statistics, Survey
+from cropflow.models.data.statistics import Statistics
+from cropflow.models.data.survey import Survey
 from cropflow.samples.sensors import KINDS, Layout, layout_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from cropflow.models.data.patches import Samples, Split
+    from cropflow.models.data.samples import Samples, Split
 
 FORMAT = 3
 _SOFTWARE = ("numpy", "torch", "lightning", "scikit-learn", "skops", "safetensors")

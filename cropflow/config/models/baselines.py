@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,8 @@ from cropflow.config.base import Section
 
 class RandomForest(Section):
     """A forest on the flattened series of each pixel."""
+
+    any_dates: ClassVar[bool] = False
 
     name: Literal["random_forest"] = "random_forest"
     trees: int = Field(default=200, ge=1, description="Number of trees.")
@@ -22,5 +24,7 @@ class RandomForest(Section):
 
 class GradientBoosting(Section):
     """Boosted trees on the flattened series of each pixel."""
+
+    any_dates: ClassVar[bool] = False
 
     name: Literal["gradient_boosting"] = "gradient_boosting"

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from cropflow.config.models.baselines import RandomForest
 from cropflow.models.baselines import build_baseline
 from cropflow.models.baselines.random_split import RandomSplit, fit_scored
-from cropflow.models.data.patches import PlacePatches, Samples, Split
-from cropflow.models.data.statistics import Survey
+from cropflow.models.data.patches import PatchSamples, PlacePatches
+from cropflow.models.data.samples import Split
+from cropflow.models.data.survey import Survey
 from cropflow.samples.sensors import Layout
 
 log = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ def to_features(series: Mapping[str, NDArray[Any]], layouts: Sequence[Layout]) -
 
 
 def draw_pixels(
-    samples: Samples, survey: Survey, split: Split, folds: tuple[int, ...], per_parcel: int, most: int, seed: int
+    samples: PatchSamples, survey: Survey, split: Split, folds: tuple[int, ...], per_parcel: int, most: int, seed: int
 ) -> Pixels:
     """Draw pixels at random from each parcel, so that large parcels do not outvote small ones.
 
@@ -168,7 +169,7 @@ def _smallest(group: NDArray[np.int64], key: NDArray[np.float64], count: int) ->
 
 
 def train_forest(
-    samples: Samples,
+    samples: PatchSamples,
     survey: Survey,
     split: Split,
     settings: RandomForest,

@@ -14,7 +14,7 @@ from cropflow.config.base import dump
 from cropflow.config.models import Network
 from cropflow.config.models.baselines import RandomForest
 from cropflow.config.models.reading import parse_model_json
-from cropflow.errors import CropflowError, listing
+from cropflow.errors import CropflowError
 from cropflow.files.atomic import atomic_folder, read_json
 from cropflow.files.manifest import content_hash, manifest_path
 from cropflow.models.checkpoints import (
@@ -26,8 +26,10 @@ from cropflow.models.checkpoints import (
     write_history,
     write_weights,
 )
-from cropflow.models.data.patches import Samples, Split, read_samples
-from cropflow.models.data.statistics import Survey, survey
+from cropflow.models.data.patches import PatchSamples
+from cropflow.models.data.reading import read_samples
+from cropflow.models.data.samples import Samples, Split
+from cropflow.models.data.survey import Survey, survey
 
 
 @dataclass(frozen=True)
@@ -89,37 +91,25 @@ def train_model(job: Job, settings: str, work: Path, output: Path) -> Fitted | N
         logging.getLogger("cropflow").setLevel(logging.WARNING)
     model = parse_model_json(settings)
     split = Split(job.fold, job.folds, job.background)
-    samples = read_samples(job.places, job.folders)
+    samples = read_samples("patches", job.places, job.folders)
     if samples.legend != job.legend:
         raise CropflowError(
             f"The samples use the legend {samples.legend!r}; expected {job.legend!r}. Build them again."
         )
-    found = survey(samples, split)
-    _check_classes(found.classes, job.legend)
+    found = survey(samples, split, complete=True)
     data = _data_hash(job)
     told = {"model": dump(model), "legend": job.legend, "background": job.background} | {
         key: asdict(job)[key] for key in ("places", "folds", "fold", "seed")
     }
     counts = found.counts(samples)
     if isinstance(model, RandomForest):
+        assert isinstance(samples, PatchSamples)  # read above
         counts |= _fit_forest(job, model, samples, found, split, data, output)
         return Fitted(told, counts, ())
     key = _key(told, data, job.threads)
     if not _fit_network(job, model, samples, found, split, data, output, (work, key)):
         return None
     return Fitted(told, counts, tuple(sorted(work.glob("*.ckpt"))))
-
-
-def _check_classes(classes: tuple[int, ...], legend: str) -> None:
-    from cropflow.labels.legend import read_legend
-    from cropflow.samples.labels import BACKGROUND
-
-    strange = sorted(set(classes) - {BACKGROUND, *read_legend(legend).ids})
-    if strange:
-        raise CropflowError(
-            f"The samples hold the crops {listing(strange)}, which the legend {legend!r} lacks. "
-            "Map the labels and build the samples again."
-        )
 
 
 def _data_hash(job: Job) -> str:
@@ -141,7 +131,7 @@ def _key(told: dict[str, Any], data: str, threads: int) -> str:
 def _fit_forest(
     job: Job,
     model: RandomForest,
-    samples: Samples,
+    samples: PatchSamples,
     found: Survey,
     split: Split,
     data: str,

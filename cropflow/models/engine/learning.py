@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cropflow.models.batch import Batch
+from cropflow.models.batch import IGNORED, Batch
+from cropflow.models.data.drawing import DROPOUT, random
 from cropflow.models.data.normalisation import Normalise
-from cropflow.models.data.patch_batches import DROPOUT, random
-from cropflow.models.data.patches import NO_CLASS
 from cropflow.models.data.statistics import Statistics
 
 WARM_UP = 0.25
@@ -120,8 +119,9 @@ class PixelLearner(LightningModule):
         # Pixels as rows: the cross-entropy of maps has no deterministic kernel on GPUs.
         scores = self(batch).movedim(1, -1).flatten(0, -2)
         flat = batch.target.flatten()
-        total = functional.cross_entropy(scores, flat, self.class_weights, ignore_index=NO_CLASS, reduction="sum")
-        used = flat != NO_CLASS
+        used = flat >= 0
+        known = torch.where(used, flat, IGNORED)  # what nobody knows is not learnt from
+        total = functional.cross_entropy(scores, known, self.class_weights, ignore_index=IGNORED, reduction="sum")
         weight = (self.class_weights[flat.clamp(min=0)] * used).sum()
         count = scores.shape[1]
         pairs = torch.where(used, flat * count + scores.detach().argmax(1), count * count)

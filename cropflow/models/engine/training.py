@@ -21,9 +21,9 @@ from cropflow.config.models import Network
 from cropflow.config.models.patches import TemporalUnet
 from cropflow.errors import CropflowError, refuse
 from cropflow.models.data.alignment import check_one_axis
-from cropflow.models.data.patch_batches import PatchBatches
-from cropflow.models.data.patches import Samples, Split
-from cropflow.models.data.statistics import Survey
+from cropflow.models.data.batches import open_batches
+from cropflow.models.data.samples import Samples, Split
+from cropflow.models.data.survey import Survey
 from cropflow.models.engine.learning import PixelLearner
 from cropflow.models.engine.progress import Progress
 from cropflow.models.registry import build_network, inputs_of
@@ -101,9 +101,9 @@ def train_network(
         schedule=settings.schedule,
         seed=seed,
     )
-    validated = bool(len(survey.validation_patches))
+    validated = bool(len(survey.validation))
     if not validated:
-        log.warning("validation fold %d has no usable pixel; training pixels decide when to stop", split.validation)
+        log.warning("validation fold %d has no usable target; training decides when to stop", split.validation)
     progress = Progress(
         work / f"{key[:16]}.ckpt", key, epochs=settings.epochs, patience=settings.patience, watch=settings.watch
     )
@@ -124,13 +124,11 @@ def train_network(
         enable_model_summary=False,
         default_root_dir=work,
     )
-    batches = PatchBatches(
+    batches = open_batches(
         samples,
         survey,
         split,
-        batch_size=settings.batch_size,
-        flips=settings.flips,
-        cutout=getattr(settings, "cutout", None),
+        settings,
         seed=seed,
         epoch=lambda: len(progress.rows),
         workers=min(threads, 8) if torch.cuda.is_available() else 0,

@@ -20,8 +20,9 @@ from lightning.pytorch import Callback
 from cropflow.config.models.patches import TemporalUnet
 from cropflow.errors import CropflowError
 from cropflow.models.checkpoints import read_weights
-from cropflow.models.data.patches import Split, read_samples
-from cropflow.models.data.statistics import survey
+from cropflow.models.data.reading import read_samples
+from cropflow.models.data.samples import Split
+from cropflow.models.data.survey import survey
 from cropflow.models.engine.fitting import Job, train_model
 from cropflow.models.engine.training import train_network
 
@@ -46,10 +47,10 @@ def history(folder: Path) -> list[dict[str, str]]:
 
 
 def network(folder: Path, settings: dict[str, Any], work: Path, callbacks: tuple[Callback, ...] = ()) -> Any:
-    samples, split = read_samples(("r/s",), (folder,)), Split(0, 5, False)
+    samples, split = read_samples("patches", ("r/s",), (folder,)), Split(0, 5, False)
     return train_network(
         samples,
-        survey(samples, split),
+        survey(samples, split, complete=True),
         split,
         TemporalUnet(**settings),
         seed=1,
