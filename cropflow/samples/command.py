@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from cropflow.errors import CropflowError
+from cropflow.samples.layouts.command import app as layouts_app
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -16,6 +17,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Assign folds, rasterise parcels and cut patches.",
 )
+app.add_typer(layouts_app)
 log = logging.getLogger(__name__)
 
 Sites = Annotated[Path, typer.Option(help="Input: parquet table of the sites of a region.")]
