@@ -25,7 +25,7 @@ ROOMS = {
     "regions": ("cropflow.regions.command", "Lay out sites and clip parcels to them."),
     "imagery": ("cropflow.imagery.command", "Find scenes and write them to the site grids."),
     "composites": ("cropflow.composites.command", "Turn scenes into an evenly spaced series."),
-    "samples": ("cropflow.samples.command", "Assign folds, rasterise parcels and cut patches."),
+    "samples": ("cropflow.samples.command", "Assign folds, rasterise parcels, and cut patches, pixel sets and chips."),
     "models": ("cropflow.models.command", "Train a model on a fold and predict its test blocks."),
     "evaluation": ("cropflow.evaluation.command", "Score predictions from confusion matrices."),
     "maps": ("cropflow.maps.command", "Map whole sites and their parcels."),

@@ -73,6 +73,74 @@ def sample_folders(experiment):
     ]
 
 
+def kind_folders(experiment):
+    """Folders of the samples that the model of an experiment learns from, of its training places."""
+    name, _ = sample_set(experiment)
+    kind = sample_kind(config["experiments"][experiment]["model"])
+    return [
+        f"<results>/samples/{name}/{region}/{kind}/{season}"
+        for region, season in training_places(experiment)
+    ]
+
+
+def sample_kind(model):
+    """The samples that a model learns from; forests by their unit, pixels of patches or means of parcels."""
+    if model["name"] in UNITS_OF:
+        return UNITS_OF[model["name"]][model.get("unit", "pixel")]
+    return KINDS[model["name"]]
+
+
+# What networks learn from. Those of single pixels draw them from the pixel sets.
+KINDS = {
+    "temporal_unet": "patches",
+    "siamese_unet3d": "patches",
+    "conv_star": "patches",
+    "utae": "patches",
+    "conv_lstm": "chips",
+    "pse_ltae": "pixel_sets",
+    "pse_tsa": "pixel_sets",
+    "temp_cnn": "pixel_sets",
+    "lstm": "pixel_sets",
+    "transformer": "pixel_sets",
+}
+UNITS_OF = {
+    name: {"pixel": "patches", "parcel": "pixel_sets"}
+    for name in ("random_forest", "gradient_boosting")
+}
+# Settings of a sample set that samples of one kind alone depend on.
+SETTINGS_OF_KINDS = {
+    "patches": {"patch_size"},
+    "pixel_sets": {"history"},
+    "chips": {"chip_size", "chips_per_crop"},
+}
+
+
+def set_settings(kind=None):
+    """A sample set without what only samples of other kinds depend on: that must not rerun the rule."""
+    others = set().union(*(keys for name, keys in SETTINGS_OF_KINDS.items() if name != kind))
+
+    def chosen(wildcards):
+        found = config["sets"][wildcards.set]
+        return as_json({key: value for key, value in found.items() if key not in others})
+
+    return chosen
+
+
+def set_history(wildcards):
+    """History of the parcels of a place, where a set asks for it."""
+    if not config["sets"][wildcards.set]["history"]:
+        return []
+    register = config["regions"][wildcards.region]["register"]
+    key = legend_key(config["sets"][wildcards.set]["legend"])
+    return f"<results>/labels/{register}/{wildcards.season}/history/{key}.parquet"
+
+
+def set_history_legend(wildcards):
+    """The legend whose crops a history tells of, where the user brings one as a file."""
+    found = config["sets"][wildcards.set]
+    return found["legend"] if found["history"] and found["legend"].endswith(".csv") else []
+
+
 def fold_tables(experiment):
     """Fold tables of an experiment's training places."""
     name, _ = sample_set(experiment)

@@ -1,7 +1,7 @@
 rule models:
     """Train a model on the training folds; fold `fold` is kept for the test."""
     input:
-        samples=lambda wildcards: sample_folders(wildcards.experiment),
+        samples=lambda wildcards: kind_folders(wildcards.experiment),
         legend=experiment_legend,
     output:
         directory("<results>/models/{experiment}/{fold}/model"),

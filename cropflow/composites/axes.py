@@ -29,19 +29,26 @@ class Axis:
         of_scenes: Period of each scene, int, ``(scene,)``; negative: left out.
         days: Solar day of each scene, ``(scene,)``.
         names: What the periods are called where the dates differ from site to site: the months before harvest.
+        season_start: First day of the season where the periods are dates of scenes: what days are counted from.
     """
 
     calendar: Calendar
     of_scenes: NDArray[np.int64]
     days: Sequence[datetime.date]
     names: tuple[str, ...] = ()
+    season_start: datetime.date | None = None
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """What a store of composites tells of its periods: first days, names where they have any, scenes in each."""
+        """What a store of composites tells of its periods: first days, names where they have any, scenes in each.
+
+        Dates of scenes, which are no periods, come with ``season_start``.
+        """
         found: dict[str, Any] = {"periods": [start.isoformat() for start in self.calendar.starts]}
         if self.names:
             found["period_names"] = list(self.names)
+        if self.season_start is not None:
+            found["season_start"] = self.season_start.isoformat()
         seen = self.of_scenes[self.of_scenes >= 0]
         found["scenes"] = np.bincount(seen, minlength=len(self.calendar)).tolist()
         found["left_out"] = len(self.of_scenes) - len(seen)
@@ -108,7 +115,7 @@ def _of_dates(times: Sequence[str], days: Sequence[datetime.date], calendar: Cal
         )
     place = {day: index for index, day in enumerate(seen)}
     of_scenes = [place[day] if inside else -1 for day, inside in zip(days, within, strict=True)]
-    return Axis(days_calendar(seen), np.array(of_scenes, dtype=np.int64), days)
+    return Axis(days_calendar(seen), np.array(of_scenes, dtype=np.int64), days, season_start=calendar.starts[0])
 
 
 def _check_window(window: Calendar, start: datetime.date, end: datetime.date, site: str) -> None:

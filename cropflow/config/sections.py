@@ -54,6 +54,17 @@ class SampleSet(Section):
         default="cropflow", description="Legend of the labels: a name, or the path of a CSV file of one's own."
     )
     patch_size: int = Field(default=64, ge=8, le=512, description="Rows and columns of a patch, pixels.")
+    chip_size: int = Field(default=65, ge=5, le=512, description="Rows and columns of the chip of a parcel, pixels.")
+    chips_per_crop: int | None = Field(
+        default=None, ge=1, description="Chips of a crop in a fold, at most, the same ones always; all where absent."
+    )
+    minimum_dates: int | None = Field(
+        default=None,
+        ge=1,
+        description="Dates with a value by which a sensor sees a pixel; a pixel that one sensor sees is learnt from, "
+        "without the others. Absent: every sensor must see it in every period.",
+    )
+    history: int = Field(default=0, ge=0, le=20, description="Earlier seasons of the parcels that pixel sets tell of.")
     inner_buffer_m: float = Field(default=10.0, ge=0, description="Rim of a parcel that is ignored, metres.")
     background: bool = Field(default=False, description="Learn and score out-of-legend parcels as class 0.")
     outside: Literal["unknown", "background"] = Field(

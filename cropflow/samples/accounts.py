@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from cropflow.samples.labels import UNKNOWN
 from cropflow.samples.layers import REASONS, Layers
+from cropflow.samples.sight import Sight
+from cropflow.samples.tallies import describe_dates
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,9 @@ class Accounts:
         self.reasons: Counter[tuple[int, int]] = Counter()
         self.usable: Counter[tuple[int, int]] = Counter()
         self.without_value: Counter[str] = Counter()
+        self.lacking: Counter[str] = Counter()
+        # Usable pixels by the number of dates on which a sensor sees them; 0: it sees them too seldom.
+        self.dates: dict[str, Counter[int]] = {}
         self.in_parcels: Counter[int] = Counter()
         self.expected: dict[int, float] = {}
         self.fallback: Counter[float] = Counter()
@@ -41,7 +46,7 @@ class Accounts:
         layers: Layers,
         parcels: geopandas.GeoDataFrame,
         crop: NDArray[np.uint16],
-        has_value: Mapping[str, NDArray[np.bool_]],
+        sight: Sight,
     ) -> None:
         """Count the pixels of a site.
 
@@ -49,7 +54,7 @@ class Accounts:
             layers: The layers of the site.
             parcels: Its parcels, clipped, in its UTM zone.
             crop: Crop of each parcel, in their order, uint16.
-            has_value: Sensor -> True where it has a value in every period, bool, ``(y, x)``.
+            sight: What the sensors see of the site.
         """
         usable, inside = layers.usable, layers.rasters.parcels > 0
         self.pixels += layers.truth.size
@@ -57,7 +62,11 @@ class Accounts:
         self.usable.update(_pairs(layers.truth[usable], layers.folds[usable]))
         self.in_parcels.update({own: n for (own, _), n in _pairs(layers.truth[inside], inside[inside]).items()})
         self.fallback.update(layers.rasters.fallback)
-        self.without_value.update(_lacking(has_value, layers.reason == NO_VALUE))
+        self.without_value.update(_lacking(sight.seen, layers.reason == NO_VALUE))
+        self.lacking.update(_lacking(sight.seen, usable))
+        for sensor, dates in sight.dates.items():
+            number, count = np.unique(np.where(sight.seen[sensor], dates, 0)[usable], return_counts=True)
+            self.dates.setdefault(sensor, Counter()).update(dict(zip(number.tolist(), count.tolist(), strict=True)))
         area = parcels.geometry.area.to_numpy() / layers.grid.pixel_m**2
         for value in np.unique(crop):
             self.expected[int(value)] = self.expected.get(int(value), 0.0) + float(area[crop == value].sum())
@@ -99,7 +108,9 @@ class Accounts:
 
         Returns:
             JSON-ready counts; the reasons of all pixels, and of each class, add up to its pixels. ``no_value_of``
-            shares out the pixels without a value by the sensors that lack it, several joined by " and ".
+            shares out the pixels without a value by the sensors that lack it, several joined by " and "; ``lacking``
+            does so with the usable pixels that some sensor sees too seldom, and ``dates`` tells for each sensor on how
+            many dates it sees the others.
 
         Raises:
             RuntimeError: If they do not, or a class is lost.
@@ -117,6 +128,11 @@ class Accounts:
                 "in_parcels": sum(self.in_parcels.values()),
                 "reasons": reasons,
                 "no_value_of": dict(sorted(self.without_value.items())),
+                "lacking": dict(sorted(self.lacking.items())),
+                "dates": {
+                    sensor: describe_dates(np.array(list(found)), np.array(list(found.values())))
+                    for sensor, found in self.dates.items()
+                },
             },
             "parcels": {
                 "total": len(parcels),
@@ -151,14 +167,15 @@ class Accounts:
         }
 
 
-def _lacking(has_value: Mapping[str, NDArray[np.bool_]], where: NDArray[np.bool_]) -> dict[str, int]:
-    """How many of some pixels lack a value of which sensors; each pixel counts once."""
-    sensors = list(has_value)
-    lacks = np.stack([~has_value[sensor][where] for sensor in sensors])
+def _lacking(seen: Mapping[str, NDArray[np.bool_]], where: NDArray[np.bool_]) -> dict[str, int]:
+    """How many of some pixels lack which sensors; each pixel that lacks any counts once."""
+    sensors = list(seen)
+    lacks = np.stack([~seen[sensor][where] for sensor in sensors])
     rows, pixels = np.unique(lacks, axis=1, return_counts=True)
     return {
         " and ".join(sensor for sensor, lost in zip(sensors, row, strict=True) if lost): int(number)
         for row, number in zip(rows.T, pixels, strict=True)
+        if row.any()
     }
 
 

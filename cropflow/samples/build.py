@@ -1,4 +1,4 @@
-"""Build the samples of a region and season: layers per site, the table of parcels, patches, and the accounts."""
+"""Build the samples of a region and season: layers per site, the table of parcels, and the accounts."""
 
 from __future__ import annotations
 
@@ -10,27 +10,29 @@ from typing import Any
 import geopandas
 import numpy as np
 import pandas
-from numpy.typing import NDArray
 
+from cropflow.config.base import dump
 from cropflow.config.sections import SampleSet
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import write_json
-from cropflow.files.rasters import read_raster, write_cog
 from cropflow.files.tables import write_table
 from cropflow.regions.grid import Grid
-from cropflow.samples.accounts import Accounts
+from cropflow.samples.accounts import NO_VALUE, Accounts
 from cropflow.samples.fold_summary import check_disjoint
-from cropflow.samples.labels import IGNORE, NO_FOLD, UNKNOWN
 from cropflow.samples.layers import Layers, build_layers
 from cropflow.samples.parcels import gather, is_labelled, look_up_folds, place_in_blocks, shuffle_crops
-from cropflow.samples.patches import LabelLayers, PatchArrays, build_index, draw_patches
-from cropflow.samples.sources import Composites, in_all
+from cropflow.samples.place import SETTINGS, write_layers
+from cropflow.samples.sight import look
+from cropflow.samples.sources import Composites
 
 log = logging.getLogger(__name__)
 
-COLUMNS = [
-    "site", "index", "parcel_id", "crop", "fold", "area_ha", "site_area_ha", "cut", "pixels", "interior_pixels",
-]  # fmt: skip
+COLUMNS = {
+    "site": "str", "index": "uint32", "parcel_id": "str", "crop": "uint16", "fold": "uint8",
+    "area_ha": "float64", "site_area_ha": "float64", "cut": "bool",
+    "pixels": "int64", "interior_pixels": "int64", "usable_pixels": "int64", "unseen_pixels": "int64",
+    "perimeter_m": "float64", "row": "int64", "column": "int64",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,108 +74,56 @@ def build_samples(sources: Sources, settings: SampleSet, folder: Path) -> dict[s
     if settings.shuffle_crops:
         parcels["crop"] = shuffle_crops(parcels, settings.background).to_numpy()
     accounts = Accounts()
-    found: dict[str, pandas.DataFrame] = {}
     counted: list[pandas.DataFrame] = []
     for number, (site, grid) in enumerate(sources.sites.items(), start=1):
         table = parcels[parcels["site"] == site]
         clipped = sources.parcels[site].sort_values("index")
         crop, fold = table["crop"].to_numpy(dtype=np.uint16), table["fold"].to_numpy(dtype=np.uint8)
         check_disjoint(clipped, fold, sources.folds)
-        has_value = sources.composites.sites[site].has_value()
-        layers = build_layers(clipped, crop, fold, grid, sources.folds, in_all(has_value), settings)
-        write_layers(layers, folder / site)
-        accounts.add(layers, clipped, crop, has_value)
-        found[site] = draw_patches(layers, settings.patch_size)
+        sight = look(sources.composites.sites[site], settings.minimum_dates)
+        layers = build_layers(clipped, crop, fold, grid, sources.folds, sight.has_value, settings)
+        write_layers(layers, sight, folder / site)
+        accounts.add(layers, clipped, crop, sight)
         counted.append(_count_pixels(table, layers))
         log.info(
-            "site %s (%d of %d): %d parcels, %d of %d pixels usable, %d patches",
+            "site %s (%d of %d): %d parcels, %d of %d pixels usable",
             site, number, len(sources.sites), len(table), int(layers.usable.sum()), layers.usable.size,
-            len(found[site]),
         )  # fmt: skip
-    whole = pandas.concat(counted, ignore_index=True)[COLUMNS]
+    whole = pandas.concat(counted, ignore_index=True)[list(COLUMNS)].astype(COLUMNS)
     write_table(folder / "parcels.parquet", whole)
     summary = {
         **accounts.summary(whole),
+        "set": {key: value for key, value in dump(settings).items() if key in SETTINGS},
         "legend": settings.legend,
         "shuffled_crops": settings.shuffle_crops,
         "labelled_parcels": int(is_labelled(whole["crop"], settings.background).sum()),
     }
-    summary["patches"] = _write_patches(sources, settings, found, folder, summary)
+    _check_anything_left(summary["pixels"]["reasons"], len(sources.sites), settings)
     write_json(folder / "summary.json", summary)
     return summary
 
 
-def write_layers(layers: Layers, folder: Path) -> None:
-    """Write ``crops.tif``, ``parcels.tif`` and ``folds.tif`` of a site."""
-    folder.mkdir()
-    write_cog(folder / "crops.tif", layers.crops, layers.grid, IGNORE, names=["crop"])
-    write_cog(folder / "parcels.tif", layers.rasters.parcels, layers.grid, 0, names=["parcel"])
-    write_cog(folder / "folds.tif", layers.folds, layers.grid, NO_FOLD, names=["fold"])
+def _check_anything_left(reasons: dict[str, int], sites: int, settings: SampleSet) -> None:
+    if not reasons["usable"]:
+        seen = "raise series.max_gap" if settings.minimum_dates is None else "lower minimum_dates"
+        raise CropflowError(
+            f"No pixel of {sites} sites is left to learn from; expected at least one. Pixels by reason: "
+            + ", ".join(f"{name} {number}" for name, number in reasons.items())
+            + f". Lower folds.ring_m or inner_buffer_m, {seen}, or check the register's dates and place."
+        )
 
 
 def _count_pixels(parcels: pandas.DataFrame, layers: Layers) -> pandas.DataFrame:
-    index = parcels["index"].to_numpy()
-    burnt = layers.rasters.parcels
-    pixels = np.bincount(burnt.ravel(), minlength=len(parcels) + 1)
-    interior = np.bincount(burnt[layers.rasters.interior], minlength=len(parcels) + 1)
-    return parcels.assign(pixels=pixels[index], interior_pixels=interior[index]).astype(
-        {"index": "uint32", "crop": "uint16", "fold": "uint8", "pixels": "int64", "interior_pixels": "int64"}
-    )
-
-
-def _write_patches(
-    sources: Sources, settings: SampleSet, found: dict[str, pandas.DataFrame], folder: Path, summary: dict[str, Any]
-) -> dict[str, Any]:
-    """Cut the patches, from the layers as they were written; returns what was cut."""
-    index = build_index(found)
-    if index.empty:
-        reasons = summary["pixels"]["reasons"]
-        raise CropflowError(
-            f"No pixel of {len(sources.sites)} sites is left to learn from; expected at least one. Pixels by reason: "
-            + ", ".join(f"{name} {number}" for name, number in reasons.items())
-            + ". Raise series.max_gap, lower folds.ring_m or inner_buffer_m, or check the register's dates and place."
-        )
-    composites = sources.composites
-    (folder / "patches").mkdir()
-    arrays = PatchArrays(folder / "patches", len(index), composites.layouts, settings.patch_size)
-    usable = 0
-    for site in sources.sites:
-        labels = _read_layers(folder / site, in_all(composites.sites[site].has_value()))
-        usable += int(_usable(labels, settings.background).sum())
-        arrays.add_site(index[index["site"] == site], composites.sites[site], labels)
-    arrays.close()
-    cut = int(_usable(LabelLayers(*(arrays.labels[name] for name in ("crops", "folds", "parcels"))),
-                      settings.background).sum())  # fmt: skip
-    if not cut == usable == summary["pixels"]["reasons"]["usable"]:
-        raise RuntimeError(f"patches hold {cut} usable pixels, the layers {usable}, the accounts {summary['pixels']}")
-    write_table(folder / "patches" / "index.parquet", index)
-    write_json(
-        folder / "patches" / "patches.json",
-        {
-            "sensors": [layout.told() for layout in composites.layouts],
-            "legend": settings.legend,
-            "patch_size": settings.patch_size,
-            "background": settings.background,
-            "shuffled_crops": settings.shuffle_crops,
-            "patches": len(index),
-            "pixels": cut,
-        },
-    )
-    per_site = index["site"].value_counts()
-    return {
-        "total": len(index),
-        "pixels": cut,
-        "sites": {site: int(per_site.get(site, 0)) for site in sources.sites},
+    """Add the pixels of each parcel of a site, and the one that holds its representative point."""
+    index, burnt, grid = parcels["index"].to_numpy(), layers.rasters.parcels, layers.grid
+    chosen = {
+        "pixels": burnt > 0,
+        "interior_pixels": layers.rasters.interior,
+        "usable_pixels": layers.usable,
+        "unseen_pixels": layers.reason == NO_VALUE,
     }
-
-
-def _read_layers(folder: Path, has_value: NDArray[np.bool_]) -> LabelLayers:
-    crops, folds, parcels = (read_raster(folder / f"{name}.tif")[0][0] for name in ("crops", "folds", "parcels"))
-    # A pixel with a period that has no value is not learnt from.
-    return LabelLayers(np.where(has_value, crops, IGNORE).astype(np.uint16), folds, parcels)
-
-
-def _usable(labels: LabelLayers, background: bool) -> NDArray[np.bool_]:
-    """Where training sees a target: a crop and a fold."""
-    target = (labels.crops < UNKNOWN) & ((labels.crops > 0) | background)
-    return np.asarray(target & (labels.folds != NO_FOLD))
+    counts = {name: np.bincount(burnt[where], minlength=len(parcels) + 1)[index] for name, where in chosen.items()}
+    # A point on the border of a site belongs to the pixel inside.
+    row = np.clip(np.floor((grid.ymax - parcels["point_y"]) / grid.pixel_m), 0, grid.height - 1)
+    column = np.clip(np.floor((parcels["point_x"] - grid.xmin) / grid.pixel_m), 0, grid.width - 1)
+    return parcels.assign(**counts, row=row, column=column)

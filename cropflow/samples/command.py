@@ -9,14 +9,16 @@ from typing import Annotated
 import typer
 
 from cropflow.errors import CropflowError
+from cropflow.samples.kinds_command import app as kinds_app
 from cropflow.samples.layouts.command import app as layouts_app
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
-    help="Assign folds, rasterise parcels and cut patches.",
+    help="Assign folds, rasterise parcels, and cut patches, pixel sets and chips.",
 )
+app.add_typer(kinds_app)
 app.add_typer(layouts_app)
 log = logging.getLogger(__name__)
 
@@ -101,15 +103,15 @@ def build(
     folds: Annotated[Path, typer.Option(help="Input: parquet table of blocks with their fold.")],
     settings: Settings,
     output: Annotated[
-        Path, typer.Option(help="Output: folder with rasters per site, parcels.parquet, patches/ and summary.json.")
+        Path, typer.Option(help="Output: folder with rasters per site, parcels.parquet and summary.json.")
     ],
 ) -> None:
-    """Rasterise the parcels of a season and cut patches.
+    """Rasterise the parcels of a season, and say of every pixel whether it can be learnt from.
 
     Input: composites of every sensor (reflectance x 10000, uint16, 0 = nodata; backscatter dB x 100, int16, -32768 =
     nodata), parcels, their crops, and the folds of the blocks.
-    Output: per site crops.tif, parcels.tif and folds.tif; a table of the parcels with their pixels; memory-mappable
-    patches; and a summary whose counts add up.
+    Output: per site crops.tif, parcels.tif, folds.tif and seen.tif (which sensors have a value on enough dates); a
+    table of the parcels with their pixels; and a summary whose counts add up.
     """
     from cropflow.config.base import dump
     from cropflow.config.root import parse_json
@@ -123,6 +125,7 @@ def build(
     from cropflow.samples.parcels import read_crops, read_parcels
     from cropflow.samples.sensors import by_place
     from cropflow.samples.sources import read_composites
+    from cropflow.samples.tallies import tell_dates
 
     chosen = parse_json(SampleSet, settings)
     stores = by_place(composites, chosen.sensors)[0]
@@ -135,20 +138,23 @@ def build(
     with atomic_folder(output) as temporary:
         summary = build_samples(sources, chosen, temporary)
     log.info(
-        "%d of %d pixels are usable, in %d patches of %d sites; the others: %s",
-        summary["pixels"]["reasons"]["usable"], summary["pixels"]["total"], summary["patches"]["total"], len(grids),
+        "%d of %d pixels of %d sites are usable; the others: %s",
+        summary["pixels"]["reasons"]["usable"], summary["pixels"]["total"], len(grids),
         ", ".join(f"{name} {number}" for name, number in summary["pixels"]["reasons"].items() if name != "usable"),
     )  # fmt: skip
-    reasons = summary["pixels"]["reasons"]
+    reasons, least = summary["pixels"]["reasons"], chosen.minimum_dates
+    lack = "have a period without a value" if least is None else f"have a value on fewer than {least} dates"
     for sensor, number in summary["pixels"]["no_value_of"].items():
         log.info(
-            "%d of %d otherwise usable pixels have a period without a value of %s",
-            number, reasons["usable"] + reasons["no_value"], sensor,
-        )  # fmt: skip
+            "%d of %d otherwise usable pixels %s of %s", number, reasons["usable"] + reasons["no_value"], lack, sensor
+        )
+    for sensor, number in summary["pixels"]["lacking"].items():
+        log.info("%d of %d usable pixels %s of %s, and are learnt without", number, reasons["usable"], lack, sensor)
+    tell_dates("pixels", reasons["usable"], summary["pixels"]["dates"])
     write_manifest(
         output,
         {f"composites {sensor}": path for sensor, path in stores.items()}
         | {"sites": sites, "parcels": parcels, "crops": crops, "folds": folds},
         dump(chosen),
-        {name: summary[name] for name in ("pixels", "parcels", "patches")},
+        {name: summary[name] for name in ("pixels", "parcels")},
     )

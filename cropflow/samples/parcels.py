@@ -91,7 +91,8 @@ def gather(parcels: Mapping[str, geopandas.GeoDataFrame], crops: pandas.Series[i
 
     Returns:
         One row per site and parcel in the order of site and index: ``site``, ``index``, ``parcel_id``, ``crop``,
-        ``area_ha``, ``site_area_ha``, ``cut``, and the home ``epsg``, ``x``, ``y`` (metres).
+        ``area_ha``, ``site_area_ha``, ``cut``; of the part in the site ``perimeter_m`` (holes included) and its
+        representative point ``point_x``, ``point_y`` (metres, UTM); and the home ``epsg``, ``x``, ``y`` (metres).
 
     Raises:
         CropflowError: If a parcel has no crop.
@@ -100,7 +101,9 @@ def gather(parcels: Mapping[str, geopandas.GeoDataFrame], crops: pandas.Series[i
     for site, table in parcels.items():
         point = shapely.point_on_surface(table.geometry.to_numpy())
         rows = pandas.DataFrame(table[["index", "parcel_id", "area_ha", "site_area_ha", "cut"]])
-        rows = rows.assign(site=site, epsg=table.crs.to_epsg(), x=shapely.get_x(point), y=shapely.get_y(point))
+        x, y = shapely.get_x(point), shapely.get_y(point)
+        rows = rows.assign(site=site, epsg=table.crs.to_epsg(), x=x, y=y, point_x=x, point_y=y)
+        rows["perimeter_m"] = shapely.length(table.geometry.to_numpy())
         tables.append(rows.sort_values("index"))
     together = pandas.concat(tables, ignore_index=True)
     unlabelled = sorted(set(together["parcel_id"]) - set(crops.index))

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas
-from numpy.lib.format import open_memmap
-from numpy.typing import NDArray
 
+from cropflow.files.atomic import write_json
+from cropflow.files.tables import write_table
+from cropflow.samples.arrays import COUNTS, create_array, create_arrays, flush
 from cropflow.samples.labels import IGNORE, NO_FOLD
-from cropflow.samples.layers import Layers
-from cropflow.samples.sensors import Layout
-from cropflow.samples.sources import STRIP, SiteComposites
+from cropflow.samples.place import Place, SiteLayers, Window, gigabytes, has_target, read_window
+from cropflow.samples.sources import STRIP
+from cropflow.samples.tallies import DateTally, tell_dates
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -26,22 +30,7 @@ class Corner:
     column: int
 
 
-@dataclass(frozen=True)
-class LabelLayers:
-    """What patches hold beside the composites; arrays ``(y, x)``.
-
-    Attributes:
-        crops: Crop id, uint16; 65535 where a pixel is not to be learnt from.
-        folds: Fold in which the pixel may be used, uint8; 255 = none.
-        parcels: Parcel index, uint32; 0 = none.
-    """
-
-    crops: NDArray[np.uint16]
-    folds: NDArray[np.uint8]
-    parcels: NDArray[np.uint32]
-
-
-def draw_patches(layers: Layers, size: int) -> pandas.DataFrame:
+def draw_patches(layers: SiteLayers, size: int) -> pandas.DataFrame:
     """Tile a site from its origin and keep the patches that hold a usable pixel.
 
     Args:
@@ -53,15 +42,15 @@ def draw_patches(layers: Layers, size: int) -> pandas.DataFrame:
         ``labelled_share`` (usable pixels over all of the patch, padding included), and ``count_<crop>``, its usable
         pixels of each crop that the site has.
     """
-    usable, truth = layers.usable, layers.truth
-    crops = [int(crop) for crop in np.unique(truth[usable])]
+    usable = layers.usable
+    crops = [int(crop) for crop in np.unique(layers.crops[usable])]
     rows: list[dict[str, float]] = []
-    for corner, (y, x) in _tiles(layers.grid.shape, size):
+    for corner, (y, x) in _tiles(usable.shape, size):
         inside = usable[y, x]
         number = int(inside.sum())
         if number == 0:
             continue
-        counts = np.bincount(truth[y, x][inside], minlength=65536)
+        counts = np.bincount(layers.crops[y, x][inside], minlength=65536)
         rows.append(
             {
                 "row": corner.row,
@@ -98,74 +87,110 @@ def build_index(found: Mapping[str, pandas.DataFrame]) -> pandas.DataFrame:
     return index.astype({"row": "int64", "column": "int64"})[["site", "row", "column", "labelled_share", *counts]]
 
 
+def write_patches(place: Place, folder: Path) -> dict[str, Any]:
+    """Cut the patches of a region and season.
+
+    Args:
+        place: The samples and their composites.
+        folder: Existing, empty folder.
+
+    Returns:
+        What ``patches.json`` says.
+
+    Raises:
+        RuntimeError: If the patches do not hold the usable pixels of the samples.
+    """
+    settings, sites = place.settings, place.composites.sites
+    layers = {site: place.layers(site) for site in sites}
+    index = build_index({site: draw_patches(found, settings.patch_size) for site, found in layers.items()})
+    size = gigabytes(place.composites.layouts, len(index) * settings.patch_size**2, len(COUNTS))
+    log.info("%d patches of %d sites take %.2f GB", len(index), len(sites), size)
+    arrays = PatchArrays(folder, len(index), place)
+    for site, found in layers.items():
+        arrays.add_site(site, index[index["site"] == site], found)
+    arrays.close()
+    cut = int(has_target(arrays.labels["crops"], arrays.labels["folds"], settings.background).sum())
+    usable = place.counts["pixels"]["reasons"]["usable"]
+    if cut != usable:
+        raise RuntimeError(f"patches hold {cut} usable pixels, the samples {usable}")
+    write_table(folder / "index.parquet", index)
+    per_site = index["site"].value_counts()
+    about = {
+        **place.about(),
+        "patch_size": settings.patch_size,
+        "patches": len(index),
+        "pixels": cut,
+        "sites": {site: int(per_site.get(site, 0)) for site in sites},
+        "dates": arrays.tally.told(),
+    }
+    tell_dates("patches", len(index), about["dates"])
+    write_json(folder / "patches.json", about)
+    return about
+
+
 class PatchArrays:
     """The arrays of all patches in a folder, written patch by patch.
 
     Per sensor ``<sensor>/values.npy (N, T, C, P, P)`` in its dtype and unit, ``<sensor>/observations.npy`` and
-    ``<sensor>/filled.npy (N, T, P, P)`` uint8 and bool; ``crops.npy``, ``folds.npy`` and ``parcels.npy (N, P, P)``
-    uint16, uint8 and uint32. What lies beyond a site is nodata: the sensor's in values, 65535 in crops, 255 in folds,
-    0 elsewhere.
+    ``<sensor>/filled.npy (N, T, P, P)`` uint8 and bool, ``<sensor>/dates.npy (N, T)`` int16; ``crops.npy``,
+    ``folds.npy`` and ``parcels.npy (N, P, P)`` uint16, uint8 and uint32. What lies beyond a site or its last date is
+    nodata: the sensor's in values, -32768 in dates, 65535 in crops, 255 in folds, 0 elsewhere.
     """
 
-    def __init__(self, folder: Path, n_patches: int, layouts: Sequence[Layout], size: int) -> None:
+    def __init__(self, folder: Path, n_patches: int, place: Place) -> None:
         """Create the arrays.
 
         Args:
             folder: Existing folder.
-            n_patches: N.
-            layouts: Axes of each sensor's series, T and C.
-            size: P, rows and columns of a patch.
+            n_patches: N, at least one.
+            place: What patches are cut from; P is its set's ``patch_size``.
         """
-        self.size = size
-        self.next = 0
-        self.layouts = tuple(layouts)
-        patch = (n_patches, size, size)
+        self.place, self.size, self.next = place, place.settings.patch_size, 0
+        layouts, space = place.composites.layouts, (self.size, self.size)
         self.labels = {
-            name: open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.dtype(dtype), shape=patch)
+            name: create_array(folder / f"{name}.npy", dtype, (n_patches, *space))
             for name, dtype in (("crops", "uint16"), ("folds", "uint8"), ("parcels", "uint32"))
         }
         self.labels["crops"][:] = IGNORE
         self.labels["folds"][:] = NO_FOLD
-        self.series = {
-            layout.sensor: _create_series(folder / layout.sensor, n_patches, layout, size) for layout in layouts
-        }
+        self.series = create_arrays(folder, layouts, n_patches, space=space, counts=tuple(COUNTS))
+        self.tally = DateTally(layouts, n_patches)
 
-    def add_site(self, patches: pandas.DataFrame, composites: SiteComposites, layers: LabelLayers) -> None:
+    def add_site(self, site: str, patches: pandas.DataFrame, layers: SiteLayers) -> None:
         """Cut the patches of a site, in the order of its table.
 
         Args:
+            site: Name of the site.
             patches: ``row`` and ``column`` of the upper-left pixels, ascending.
-            composites: The composites of the site.
-            layers: The label layers of the site.
+            layers: The layers of the site.
         """
+        composites = self.place.composites.sites[site]
         height, width = layers.crops.shape
         # About the rows of a chunk, so that each chunk is unpacked once or twice.
         rows_at_once = max(1, STRIP // self.size) * self.size
-        strip_of = patches["row"] // rows_at_once
-        for strip, some in patches.groupby(strip_of, sort=True):
+        for strip, some in patches.groupby(patches["row"] // rows_at_once, sort=True):
             top = int(str(strip)) * rows_at_once
-            rows = slice(top, top + rows_at_once)
-            read = {"values": composites.window(rows).values}
-            read |= {name: composites.counts(name, rows) for name in ("observations", "filled")}
+            window = read_window(composites, layers, self.place.settings, slice(top, top + rows_at_once))
             for row, column in zip(some["row"], some["column"], strict=True):
                 down, right = min(self.size, height - row), min(self.size, width - column)
                 within = slice(row - top, row - top + down), slice(column, column + right)
-                self._add_series(read, within, (down, right))
+                self._add_series(window, within, (down, right))
                 here = slice(row, row + down), slice(column, column + right)
-                for name, layer in (("crops", layers.crops), ("folds", layers.folds), ("parcels", layers.parcels)):
-                    self.labels[name][self.next, :down, :right] = layer[here]
+                for name, array in self.labels.items():
+                    array[self.next, :down, :right] = getattr(layers, name)[here]
+                for sensor, days in composites.dates.items():
+                    self.series[sensor].date(slice(self.next, self.next + 1), days)
                 self.next += 1
 
-    def _add_series(
-        self, read: Mapping[str, Mapping[str, NDArray[Any]]], within: tuple[slice, slice], shape: tuple[int, int]
-    ) -> None:
+    def _add_series(self, window: Window, within: tuple[slice, slice], shape: tuple[int, int]) -> None:
         down, right = shape
-        for layout in self.layouts:
-            arrays = self.series[layout.sensor]
-            if shape != (self.size, self.size):
-                arrays["values"][self.next] = layout.kind.nodata
-            for name, array in arrays.items():
-                array[self.next, ..., :down, :right] = read[name][layout.sensor][..., *within]
+        for sensor, arrays in self.series.items():
+            if arrays.layout.acquisitions or shape != (self.size, self.size):
+                arrays.clear(self.next)
+            for name, array in arrays.series.items():
+                part = window.part(name, sensor)[..., *within]
+                array[self.next, : len(part), ..., :down, :right] = part
+            self.tally.add(sensor, self.next, window.valid(sensor)[..., *within])
 
     def close(self) -> None:
         """Flush the arrays to disk.
@@ -175,20 +200,6 @@ class PatchArrays:
         """
         if self.next != len(self.labels["crops"]):
             raise RuntimeError(f"{self.next} patches were cut; {len(self.labels['crops'])} were announced")
-        for arrays in (self.labels, *self.series.values()):
-            for array in arrays.values():
-                array.flush()
-
-
-def _create_series(folder: Path, n_patches: int, layout: Layout, size: int) -> dict[str, np.memmap[Any, Any]]:
-    folder.mkdir()
-    counts = (n_patches, len(layout.periods), size, size)
-    shapes: dict[str, tuple[str, tuple[int, ...]]] = {
-        "values": (layout.kind.dtype, (n_patches, len(layout.periods), len(layout.bands), size, size)),
-        "observations": ("uint8", counts),
-        "filled": ("bool", counts),
-    }
-    return {
-        name: open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.dtype(dtype), shape=shape)
-        for name, (dtype, shape) in shapes.items()
-    }
+        for array in self.labels.values():
+            array.flush()
+        flush(self.series.values())

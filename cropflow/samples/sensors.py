@@ -16,6 +16,8 @@ from cropflow.errors import CropflowError, listing
 # Derived bands lie beside reflectance as int16 x 10000 with nodata -32768; this shift makes them uint16 with nodata 0.
 INDEX_SHIFT = 32_768
 INDEX_DTYPE = "int16"
+# The date of what only fills an array up to its longest series.
+NO_DATE = -32_768
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,10 @@ class Layout:
         sensor: Name of the sensor, a key of ``KINDS``.
         bands: All bands in order; the derived ones come last.
         indices: The derived bands, index x 10000, stored ``INDEX_SHIFT`` higher.
-        periods: First day of each period, ISO 8601.
+        periods: First day of each period, ISO 8601; empty of acquisitions.
         radiometry: Sentinel-1: ``sigma0`` or ``gamma0``; empty for Sentinel-2.
+        longest: Acquisitions, whose dates differ from site to site: dates of the site that has the most. None of
+            periods.
     """
 
     sensor: str
@@ -68,6 +72,17 @@ class Layout:
     indices: tuple[str, ...]
     periods: tuple[str, ...]
     radiometry: str = ""
+    longest: int | None = None
+
+    @property
+    def acquisitions(self) -> bool:
+        """Whether each site has dates of its own, instead of the periods of a season."""
+        return self.longest is not None
+
+    @property
+    def length(self) -> int:
+        """Dates of an array that holds series of all sites: T."""
+        return len(self.periods) if self.longest is None else self.longest
 
     @property
     def kind(self) -> Kind:
@@ -82,7 +97,13 @@ class Layout:
 
     @property
     def days(self) -> tuple[int, ...]:
-        """Middle of each period, days since the first day of the first."""
+        """Middle of each period, days since the first day of the first.
+
+        Raises:
+            ValueError: If there are no periods: acquisitions have dates of their own at each site.
+        """
+        if self.acquisitions:
+            raise ValueError(f"the acquisitions of {self.sensor} have other days at each site")
         starts = [datetime.date.fromisoformat(period).toordinal() for period in self.periods]
         # The last period is as long as the one before it, to a few days.
         length = starts[-1] - starts[-2] if len(starts) > 1 else 0
@@ -92,11 +113,11 @@ class Layout:
     @property
     def features(self) -> int:
         """Values of a pixel: periods times bands."""
-        return len(self.periods) * len(self.bands)
+        return self.length * len(self.bands)
 
     def told(self) -> dict[str, Any]:
         """The entry of a JSON file."""
-        return {
+        told: dict[str, Any] = {
             "sensor": self.sensor,
             "bands": list(self.bands),
             "indices": list(self.indices),
@@ -105,19 +126,26 @@ class Layout:
             "nodata": self.kind.nodata,
             "unit": self.kind.unit,
             "shifts": list(self.shifts),
-        } | ({"radiometry": self.radiometry} if self.radiometry else {})
+        }
+        if self.radiometry:
+            told["radiometry"] = self.radiometry
+        if self.longest is not None:
+            told["acquisitions"] = self.longest
+        return told
 
 
 def layout_of(content: Mapping[str, Any]) -> Layout:
     """Read what :meth:`Layout.told` gave."""
     bands, indices, periods = (tuple(content[key]) for key in ("bands", "indices", "periods"))
-    return Layout(str(content["sensor"]), bands, indices, periods, str(content.get("radiometry", "")))
+    radiometry, longest = str(content.get("radiometry", "")), content.get("acquisitions")
+    return Layout(str(content["sensor"]), bands, indices, periods, radiometry, longest)
 
 
 def differences(found: Sequence[Layout], expected: Sequence[Layout]) -> str:
     """In what series differ from those expected, and how; empty where they fit.
 
-    Periods are compared by their number: another season has other dates.
+    Periods are compared by their number: another season has other dates. Acquisitions are as many as were seen, and
+    are not compared.
 
     Args:
         found: Layouts, one per sensor, in order.
@@ -130,6 +158,9 @@ def differences(found: Sequence[Layout], expected: Sequence[Layout]) -> str:
         # Which bands are derived is part of their names' meaning.
         if (one.bands, one.indices) != (other.bands, other.indices):
             return f"the bands {', '.join(one.bands)} of {one.sensor}; expected {', '.join(other.bands)}"
+        if one.acquisitions != other.acquisitions:
+            words = ["acquisitions" if layout.acquisitions else "periods" for layout in (one, other)]
+            return f"{words[0]} of {one.sensor}; expected {words[1]}"
         if len(one.periods) != len(other.periods):
             return f"{len(one.periods)} periods of {one.sensor}; expected {len(other.periods)}"
         # sigma0 and gamma0 differ by some dB: a model of one reads the other wrongly.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -17,8 +18,9 @@ from cropflow.regions.grid import Grid
 from cropflow.samples.sensors import INDEX_DTYPE, KINDS, Layout, join_indices
 from cropflow.samples.stack import Stack
 
-# Rows that are read at once: those of a chunk.
+# Rows that are read at once, and columns where a whole strip would be too much: those of a chunk.
 STRIP = 256
+WHOLE = slice(None)
 
 
 @dataclass(frozen=True)
@@ -29,34 +31,41 @@ class SiteComposites:
         layouts: Axes of each sensor's series, in the order of the sensors.
         groups: Sensor -> Zarr group.
         grid: The pixel grid.
+        dates: Sensor -> days since the start of the season, the middles of periods or the days of acquisitions, int16,
+            ``(T,)``. Acquisitions: this site's own, of which there may be fewer than ``layout.length``.
     """
 
     layouts: tuple[Layout, ...]
     groups: Mapping[str, zarr.Group]
     grid: Grid
+    dates: Mapping[str, NDArray[np.int16]]
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
         return self.grid.shape
 
-    def window(self, rows: slice, columns: slice = slice(None)) -> Stack:
+    def window(self, rows: slice, columns: slice = WHOLE) -> Stack:
         """Read the series of some rows and columns, ``(T, C, y, x)`` per sensor."""
         return Stack({layout.sensor: self._values(layout, rows, columns) for layout in self.layouts})
 
-    def counts(self, name: str, rows: slice) -> dict[str, NDArray[Any]]:
-        """Read ``observations`` or ``filled`` of some rows: sensor -> ``(T, y, x)``."""
-        return {sensor: np.asarray(_array(group, name)[:, rows]) for sensor, group in self.groups.items()}
+    def counts(self, name: str, rows: slice, columns: slice = WHOLE) -> dict[str, NDArray[Any]]:
+        """Read ``observations`` or ``filled`` of some rows and columns: sensor -> ``(T, y, x)``."""
+        return {sensor: np.asarray(_array(group, name)[:, rows, columns]) for sensor, group in self.groups.items()}
 
-    def has_value(self) -> dict[str, NDArray[np.bool_]]:
-        """Where every period of a sensor has a value, observed or filled: sensor -> bool, ``(y, x)``."""
-        found = {layout.sensor: np.empty(self.shape, dtype=np.bool_) for layout in self.layouts}
-        # Chunks hold all periods: strips of rows unpack each of them once.
+    def blocks(self) -> Iterator[tuple[slice, slice]]:
+        """Cut the site into windows of a chunk, which holds all dates: each is unpacked once."""
         for top in range(0, self.shape[0], STRIP):
-            rows = slice(top, top + STRIP)
-            seen, filled = self.counts("observations", rows), self.counts("filled", rows)
+            for left in range(0, self.shape[1], STRIP):
+                yield slice(top, min(top + STRIP, self.shape[0])), slice(left, min(left + STRIP, self.shape[1]))
+
+    def dates_with_value(self) -> dict[str, NDArray[np.uint16]]:
+        """On how many dates a pixel has a value, observed or filled: sensor -> uint16, ``(y, x)``."""
+        found = {layout.sensor: np.empty(self.shape, dtype=np.uint16) for layout in self.layouts}
+        for rows, columns in self.blocks():
+            seen, filled = self.counts("observations", rows, columns), self.counts("filled", rows, columns)
             for sensor, whole in found.items():
-                whole[rows] = ((seen[sensor] > 0) | filled[sensor]).all(axis=0)
+                whole[rows, columns] = ((seen[sensor] > 0) | filled[sensor]).sum(axis=0)
         return found
 
     def filled_values(self, where: NDArray[np.bool_]) -> int:
@@ -84,18 +93,13 @@ class Composites:
     """The composites of a region.
 
     Attributes:
-        layouts: Axes of each sensor's series, in the order of the sensors; those of every site.
+        layouts: Axes of each sensor's series, in the order of the sensors; those of every site. Of acquisitions the
+            sites differ in their dates, and ``longest`` is the place's.
         sites: Site -> its composites.
     """
 
     layouts: tuple[Layout, ...]
     sites: dict[str, SiteComposites]
-
-
-def in_all(has_value: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bool_]:
-    """Where every sensor has a value, bool, ``(y, x)``, of :meth:`SiteComposites.has_value`."""
-    whole: NDArray[np.bool_] = np.logical_and.reduce(list(has_value.values()))
-    return whole
 
 
 def read_composites(stores: Mapping[str, Path], sites: Mapping[str, Grid]) -> Composites:
@@ -110,10 +114,12 @@ def read_composites(stores: Mapping[str, Path], sites: Mapping[str, Grid]) -> Co
 
     Raises:
         CropflowError: If a site is missing, lies on another grid, lacks an array, has other bands, periods or
-            radiometry than the others, or the directions of Sentinel-1 differ in radiometry.
+            radiometry than the others, acquisitions do not follow each other within their season, or the directions
+            of Sentinel-1 differ in radiometry.
     """
     layouts: list[Layout] = []
     groups: dict[str, dict[str, zarr.Group]] = {site: {} for site in sites}
+    dates: dict[str, dict[str, NDArray[np.int16]]] = {site: {} for site in sites}
     for sensor, path in stores.items():
         store = open_store(path)
         found: dict[str, Layout] = {}
@@ -123,18 +129,25 @@ def read_composites(stores: Mapping[str, Path], sites: Mapping[str, Grid]) -> Co
             found[site] = _site_layout(group, sensor)
             # Months before harvest begin on other dates in other provinces, and are the same months all the same.
             attributes: dict[str, Any] = group.attrs.asdict()
-            axes.add(replace(found[site], periods=tuple(attributes.get("period_names", found[site].periods))))
-            _check_arrays(group, found[site], grid, f"{path}, site {site},")
+            axes.add(_axis(found[site], attributes))
+            where = f"{path}, site {site},"
+            _check_arrays(group, found[site], grid, where)
             groups[site][sensor] = group
+            dates[site][sensor] = _dates(found[site], attributes, where)
         if len(axes) != 1:
             raise CropflowError(
                 f"The sites of {path} have {len(axes)} sets of bands, periods and radiometry; expected one. "
                 "Composite the scenes again."
             )
-        layouts.append(next(iter(found.values())))
+        # The periods of the first site stand for those of all; acquisitions have none.
+        longest = max(layout.length for layout in found.values())
+        first = next(iter(found.values()))
+        layouts.append(replace(first, longest=longest) if first.acquisitions else first)
     _check_radiometry(layouts)
     whole = tuple(layouts)
-    return Composites(whole, {site: SiteComposites(whole, groups[site], grid) for site, grid in sites.items()})
+    return Composites(
+        whole, {site: SiteComposites(whole, groups[site], grid, dates[site]) for site, grid in sites.items()}
+    )
 
 
 def _site_group(store: zarr.Group, site: str, grid: Grid, path: Path) -> zarr.Group:
@@ -154,7 +167,31 @@ def _site_layout(group: zarr.Group, sensor: str) -> Layout:
     attributes: dict[str, Any] = group.attrs.asdict()
     indices = tuple(attributes.get("indices", ()))
     bands, periods = (*attributes["bands"], *indices), tuple(attributes["periods"])
-    return Layout(sensor, bands, indices, periods, str(attributes.get("radiometry", "")))
+    radiometry = str(attributes.get("radiometry", ""))
+    if "season_start" in attributes:
+        return Layout(sensor, bands, indices, (), radiometry, len(periods))
+    return Layout(sensor, bands, indices, periods, radiometry)
+
+
+def _axis(layout: Layout, attributes: Mapping[str, Any]) -> Layout:
+    """A layout as far as all sites of a store share it."""
+    if layout.acquisitions:
+        return replace(layout, longest=0)
+    return replace(layout, periods=tuple(attributes.get("period_names", layout.periods)))
+
+
+def _dates(layout: Layout, attributes: Mapping[str, Any], where: str) -> NDArray[np.int16]:
+    """Days since the start of the season, of one origin for all sensors: never each sensor's own first date."""
+    if not layout.acquisitions:
+        return np.array(layout.days, dtype=np.int16)
+    start = datetime.date.fromisoformat(attributes["season_start"])
+    days = np.array([(datetime.date.fromisoformat(day) - start).days for day in attributes["periods"]])
+    if (days < 0).any() or (np.diff(days) <= 0).any():
+        raise CropflowError(
+            f"{where} has the dates {listing(attributes['periods'], 4)} of a season from {start}; expected each once, "
+            "in order, within the season. Composite the scenes again."
+        )
+    return days.astype(np.int16)
 
 
 def _check_radiometry(layouts: Sequence[Layout]) -> None:
@@ -167,7 +204,7 @@ def _check_radiometry(layouts: Sequence[Layout]) -> None:
 
 
 def _check_arrays(group: zarr.Group, layout: Layout, grid: Grid, where: str) -> None:
-    kind, periods = KINDS[layout.sensor], len(layout.periods)
+    kind, periods = KINDS[layout.sensor], layout.length
     expected: dict[str, tuple[str, tuple[int, ...]]] = {
         kind.array: (kind.dtype, (periods, len(layout.bands) - len(layout.indices), *grid.shape)),
         "observations": ("uint8", (periods, *grid.shape)),

@@ -19,7 +19,7 @@ ROOMS = ["labels", "regions", "imagery", "composites", "samples", "models", "eva
 GROUND = ["config", "errors", "files", "lazy"]
 COMMAND_ENTRIES = {
     "labels.command": {"labels.history_command", "labels.legend_command"},
-    "samples.command": {"samples.layouts.command"},
+    "samples.command": {"samples.kinds_command", "samples.layouts.command"},
     "imagery.command": {"imagery.preview.command"},
     "composites.command": {"composites.server.command"},
 }

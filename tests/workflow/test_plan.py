@@ -24,6 +24,7 @@ def test_a_plain_dry_run_plans_the_demo_from_the_landscape_to_the_report(plan):
         "composites": 2,
         "samples_folds": 1,
         "samples": 1,
+        "samples_patches": 1,
         "models": 10,
         "models_predict": 10,
         "evaluation": 2,

@@ -126,7 +126,7 @@ def read_samples(places: Sequence[str], folders: Sequence[Path]) -> Samples:
 
     Args:
         places: ``region/season`` of each.
-        folders: Its folder of samples, which holds ``patches/``.
+        folders: Its folder of patches.
 
     Raises:
         CropflowError: If a file is missing, or the places differ in sensors, bands, periods, radiometry, legend or
@@ -134,7 +134,7 @@ def read_samples(places: Sequence[str], folders: Sequence[Path]) -> Samples:
     """
     if len(places) != len(folders) or not places:
         raise CropflowError(f"{len(places)} places and {len(folders)} folders of samples; expected one folder each.")
-    opened = [_read_place(place, Path(folder) / "patches") for place, folder in zip(places, folders, strict=True)]
+    opened = [_read_place(place, Path(folder)) for place, folder in zip(places, folders, strict=True)]
     first, layouts, about = opened[0]
     for patches, other, told in opened[1:]:
         different = differences(other, layouts)
@@ -159,7 +159,7 @@ def read_samples(places: Sequence[str], folders: Sequence[Path]) -> Samples:
 
 def _read_place(place: str, folder: Path) -> tuple[PlacePatches, tuple[Layout, ...], dict[str, Any]]:
     if not (folder / "patches.json").is_file():
-        raise CropflowError(f"{folder} holds no patches.json; expected the patches of {place}. Run its samples rule.")
+        raise CropflowError(f"{folder} holds no patches.json; expected the patches of {place}. Run samples_patches.")
     about: dict[str, Any] = read_json(folder / "patches.json")
     if "sensors" not in about:
         raise CropflowError(f"{folder}/patches.json names no sensors; expected at least one. Build the samples again.")

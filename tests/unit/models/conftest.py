@@ -77,8 +77,7 @@ def as_patches(series: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def save(folder: Path, arrays: dict[str, np.ndarray[Any, Any]]) -> Path:
     """Write arrays as the samples room does; ``reflectance`` and ``backscatter`` are the values of their sensors."""
-    patches = folder / "patches"
-    patches.mkdir(parents=True)
+    folder.mkdir(parents=True)
     periods = tuple(f"2021-{month:02d}-01" for month in range(1, PERIODS + 1))
     layouts = [
         Layout(sensor, bands, (), periods)
@@ -86,16 +85,16 @@ def save(folder: Path, arrays: dict[str, np.ndarray[Any, Any]]) -> Path:
         if name in arrays
     ]
     for layout in layouts:
-        (patches / layout.sensor).mkdir()
-        np.save(patches / layout.sensor / "values.npy", arrays[layout.kind.array])
+        (folder / layout.sensor).mkdir()
+        np.save(folder / layout.sensor / "values.npy", arrays[layout.kind.array])
     for name in ("crops", "folds", "parcels"):
-        np.save(patches / f"{name}.npy", arrays[name])
+        np.save(folder / f"{name}.npy", arrays[name])
     count = len(arrays["crops"])
     pandas.DataFrame({"site": "a", "row": 0, "column": np.arange(count) * SIZE, "labelled_share": 1.0}).to_parquet(
-        patches / "index.parquet"
+        folder / "index.parquet"
     )
     about = {"sensors": [layout.told() for layout in layouts], "legend": "turkoglu", "patch_size": SIZE}
-    (patches / "patches.json").write_text(json.dumps(about))
+    (folder / "patches.json").write_text(json.dumps(about))
     return folder
 
 

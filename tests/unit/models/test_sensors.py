@@ -72,9 +72,9 @@ def test_sensors_together_tell_what_none_of_them_tells_alone(
 
 def measured_as(radiometry: str, folder: Path) -> Path:
     """The same samples, their radar in a radiometry."""
-    about = json.loads((folder / "patches" / "patches.json").read_text())
+    about = json.loads((folder / "patches.json").read_text())
     about["sensors"][1]["radiometry"] = radiometry
-    (folder / "patches" / "patches.json").write_text(json.dumps(about))
+    (folder / "patches.json").write_text(json.dumps(about))
     return folder
 
 

@@ -109,7 +109,7 @@ def test_class_weights_have_a_mean_of_one_over_pixels(make_samples: Callable[...
 
 def test_a_damaged_index_of_patches_is_one_line(make_samples: Callable[..., Path]) -> None:
     folder = make_samples()
-    (folder / "patches" / "index.parquet").write_bytes(b"PAR1 but no more")
+    (folder / "index.parquet").write_bytes(b"PAR1 but no more")
     with pytest.raises(CropflowError, match=r"index\.parquet"):
         read(folder)
 
@@ -212,7 +212,7 @@ def test_a_fold_beyond_the_count_is_refused(make_samples: Callable[..., Path]) -
 
 def test_places_of_other_bands_are_refused(make_samples: Callable[..., Path]) -> None:
     one, two = make_samples("a"), make_samples("b")
-    layout = two / "patches/patches.json"
+    layout = two / "patches.json"
     about = json.loads(layout.read_text())
     about["sensors"][0]["bands"] = ["B04", "B03"]
     layout.write_text(json.dumps(about))

@@ -47,13 +47,22 @@ def make_samples(region, folder: Path, settings: SampleSet = SET, name: str = "s
     return folder / name
 
 
+def cut(region, samples: Path, verb: str, settings: SampleSet = SET, *options: object) -> Path:
+    """Patches, pixel-sets or chips of samples."""
+    output = samples.with_name(f"{samples.name}-{verb}")
+    call(
+        verb, "--samples", samples, "--composites", region.composites, "--sites", region.sites,
+        "--settings", json.dumps(dump(settings)), "--output", output, *options,
+    )  # fmt: skip
+    return output
+
+
 def layers(samples: Path) -> dict[str, np.ndarray]:
     return {name: read_raster(samples / "here" / f"{name}.tif")[0][0] for name in ("crops", "parcels", "folds")}
 
 
-def arrays(samples: Path) -> dict[str, np.ndarray]:
+def arrays(folder: Path) -> dict[str, np.ndarray]:
     """Labels by name; series as ``<sensor>/<name>``."""
-    folder = samples / "patches"
     return {
         path.relative_to(folder).with_suffix("").as_posix(): np.load(path, mmap_mode="r")
         for path in folder.rglob("*.npy")
@@ -104,7 +113,10 @@ def test_the_label_is_the_crop_of_the_parcel_and_the_rim_is_ignored(region, tmp_
     assert table["fold"].dtype == np.uint8
     assert list(table.columns) == [
         "site", "index", "parcel_id", "crop", "fold", "area_ha", "site_area_ha", "cut", "pixels", "interior_pixels",
+        "usable_pixels", "unseen_pixels", "perimeter_m", "row", "column",
     ]  # fmt: skip
+    assert (table["perimeter_m"] == 160).all()
+    assert (found["parcels"][table["row"], table["column"]] == table["index"]).all()
 
 
 def test_the_reasons_of_all_pixels_add_up(region, tmp_path: Path):
@@ -119,7 +131,10 @@ def test_the_reasons_of_all_pixels_add_up(region, tmp_path: Path):
     assert reasons["out_of_scope"] == (found["crops"] == 0).sum()
     assert reasons["no_value"] == 1
     assert reasons["usable"] == usable_of(found["crops"], found["folds"]).sum() - 1
-    assert summary["patches"]["pixels"] == reasons["usable"] == sum(summary["folds"].values())
+    assert reasons["usable"] == sum(summary["folds"].values())
+    table = read_table(samples / "parcels.parquet")
+    assert table["usable_pixels"].sum() == reasons["usable"]
+    assert table["unseen_pixels"].sum() == reasons["no_value"]
     for name, crop in summary["classes"].items():
         if int(name) < UNKNOWN:
             assert sum(crop["reasons"].values()) == crop["pixels_in_parcels"]
@@ -129,43 +144,48 @@ def test_the_reasons_of_all_pixels_add_up(region, tmp_path: Path):
 
 def test_patches_are_cut_from_the_origin_and_padded_with_nodata(region, tmp_path: Path):
     samples = make_samples(region, tmp_path)
-    found, cut = layers(samples), arrays(samples)
-    index = read_table(samples / "patches" / "index.parquet")
+    patches = cut(region, samples, "patches")
+    found, held = layers(samples), arrays(patches)
+    index = read_table(patches / "index.parquet")
     here = zarr.open_group(str(region.composites), mode="r")["here"]
-    assert cut["sentinel2/values"].shape == (len(index), 3, 2, 16, 16)
-    assert {name: array.dtype.name for name, array in cut.items()} == {
+    assert held["sentinel2/values"].shape == (len(index), 3, 2, 16, 16)
+    assert {name: array.dtype.name for name, array in held.items()} == {
         "sentinel2/values": "uint16", "sentinel2/observations": "uint8", "sentinel2/filled": "bool",
-        "crops": "uint16", "folds": "uint8", "parcels": "uint32",
+        "sentinel2/dates": "int16", "crops": "uint16", "folds": "uint8", "parcels": "uint32",
     }  # fmt: skip
+    # The middles of January, February and March, counted from the start of the season.
+    assert (held["sentinel2/dates"] == [15, 45, 73]).all()
     assert index["row"].max() == 32  # the last row of patches reaches over the site
     for number, patch in enumerate(index.itertuples()):
         rows, columns = slice(patch.row, patch.row + 16), slice(patch.column, patch.column + 16)
         down, right = min(16, 40 - patch.row), min(16, 40 - patch.column)
         for name, stored in (("values", "reflectance"), ("observations", "observations"), ("filled", "filled")):
-            own = cut[f"sentinel2/{name}"][number]
+            own = held[f"sentinel2/{name}"][number]
             np.testing.assert_array_equal(own[..., :down, :right], here[stored][..., rows, columns])
             assert not own[..., down:, :].any()
             assert not own[..., right:].any()
-        np.testing.assert_array_equal(cut["parcels"][number, :down, :right], found["parcels"][rows, columns])
-        np.testing.assert_array_equal(cut["folds"][number, :down, :right], found["folds"][rows, columns])
+        np.testing.assert_array_equal(held["parcels"][number, :down, :right], found["parcels"][rows, columns])
+        np.testing.assert_array_equal(held["folds"][number, :down, :right], found["folds"][rows, columns])
         for name, nodata in (("crops", IGNORE), ("folds", NO_FOLD), ("parcels", 0)):
-            assert (cut[name][number, down:] == nodata).all()
-            assert (cut[name][number, :, right:] == nodata).all()
-        usable = usable_of(cut["crops"][number], cut["folds"][number])
+            assert (held[name][number, down:] == nodata).all()
+            assert (held[name][number, :, right:] == nodata).all()
+        usable = usable_of(held["crops"][number], held["folds"][number])
         assert patch.labelled_share == usable.sum() / 256
         for crop in (1, 2, 3):
-            assert getattr(patch, f"count_{crop}") == (cut["crops"][number][usable] == crop).sum()
+            assert getattr(patch, f"count_{crop}") == (held["crops"][number][usable] == crop).sum()
     assert (index["labelled_share"] > 0).all()
 
 
 def test_a_pixel_without_a_whole_series_is_ignored_in_training_only(region, tmp_path: Path):
-    samples = make_samples(region, tmp_path, SET.model_copy(update={"inner_buffer_m": 0.0}))
-    found, cut = layers(samples), arrays(samples)
-    index = read_table(samples / "patches" / "index.parquet")
+    settings = SET.model_copy(update={"inner_buffer_m": 0.0})
+    samples = make_samples(region, tmp_path, settings)
+    patches = cut(region, samples, "patches", settings)
+    found, held = layers(samples), arrays(patches)
+    index = read_table(patches / "index.parquet")
     assert found["crops"][8, 8] != IGNORE
     first = index[(index["row"] == 0) & (index["column"] == 0)].index[0]
-    assert cut["crops"][first, 8, 8] == IGNORE
-    assert cut["crops"][first, 3, 3] == found["crops"][3, 3]  # filled, so it has a value
+    assert held["crops"][first, 8, 8] == IGNORE
+    assert held["crops"][first, 3, 3] == found["crops"][3, 3]  # filled, so it has a value
 
 
 def test_patches_without_a_usable_pixel_are_left_out(region, tmp_path: Path):
@@ -173,17 +193,20 @@ def test_patches_without_a_usable_pixel_are_left_out(region, tmp_path: Path):
     table.loc[~table["parcel_id"].isin([f"p{number:03d}" for number in (0, 1, 4, 7, 32, 36, 60, 63)]), "crop"] = 0
     write_table(region.crops, table)
     samples = make_samples(region, tmp_path)
-    index = read_table(samples / "patches" / "index.parquet")
+    patches = cut(region, samples, "patches")
+    index = read_table(patches / "index.parquet")
     assert 0 < len(index) < 9
-    assert read_json(samples / "patches" / "patches.json") == {
+    usable = read_json(samples / "summary.json")["pixels"]["reasons"]["usable"]
+    assert read_json(patches / "patches.json") == {
         "sensors": [{
             "sensor": "sentinel2", "bands": ["B04", "B08"], "indices": [],
             "periods": ["2018-01-01", "2018-02-01", "2018-03-01"],
             "dtype": "uint16", "nodata": 0, "unit": "reflectance x 10000", "shifts": [0, 0],
         }],
         "legend": "cropflow",
-        "patch_size": 16, "background": False, "shuffled_crops": False, "patches": len(index),
-        "pixels": read_json(samples / "summary.json")["pixels"]["reasons"]["usable"],
+        "patch_size": 16, "background": False, "shuffled_crops": False, "minimum_dates": None,
+        "patches": len(index), "pixels": usable, "sites": {"here": len(index)},
+        "dates": {"sentinel2": {"lacking": 0, "minimum_dates": 3, "median_dates": 3}},
     }  # fmt: skip
 
 
@@ -213,6 +236,10 @@ def test_the_same_inputs_give_the_same_bytes(region, tmp_path: Path):
     make_samples(region, tmp_path, name="one")
     make_samples(region, tmp_path, name="other")
     assert read_json(tmp_path / "one.manifest.json") == read_json(tmp_path / "other.manifest.json")
+    for verb in ("patches", "pixel-sets", "chips"):
+        one, other = (cut(region, tmp_path / name, verb) for name in ("one", "other"))
+        told = [read_json(folder.with_name(f"{folder.name}.manifest.json")) for folder in (one, other)]
+        assert told[0] == told[1]
 
 
 def test_a_second_season_with_the_same_parcels_changes_no_fold(region, tmp_path: Path):

@@ -21,7 +21,8 @@ from cropflow.files.cubes import add_array, add_site, create_store
 from cropflow.files.tables import read_table
 from cropflow.samples.command import app
 from cropflow.samples.sensors import Layout, by_place, differences, join_indices, layout_of
-from cropflow.samples.sources import in_all, read_composites
+from cropflow.samples.sight import look
+from cropflow.samples.sources import read_composites
 from cropflow.samples.stack import Stack, stack_up
 
 RADAR, OTHER = "sentinel1_ascending", "sentinel1_descending"
@@ -55,6 +56,10 @@ def make_samples(region, folder: Path, *stores: Path) -> Path:
             "build", *places, *(word for store in stores for word in ("--composites", store)),
             "--folds", folder / "folds.parquet", "--output", folder / "samples",
         ],
+        [
+            "patches", "--samples", folder / "samples", "--sites", region.sites, "--settings", settings,
+            *(word for store in stores for word in ("--composites", store)), "--output", folder / "patches",
+        ],
     ):  # fmt: skip
         CliRunner().invoke(app, [str(word) for word in command], catch_exceptions=False)
     return folder / "samples"
@@ -62,18 +67,18 @@ def make_samples(region, folder: Path, *stores: Path) -> Path:
 
 def test_patches_of_each_sensor_lie_in_a_folder_of_its_own(region, tmp_path: Path):
     radar = write_radar(tmp_path / f"{RADAR}.zarr", region.grids["here"])
-    samples = make_samples(region, tmp_path, region.composites, radar)
-    about = read_json(samples / "patches" / "patches.json")
+    make_samples(region, tmp_path, region.composites, radar)
+    about = read_json(tmp_path / "patches" / "patches.json")
     assert [(one["sensor"], one["bands"], one["dtype"], one["nodata"], one["unit"]) for one in about["sensors"]] == [
         ("sentinel2", ["B04", "B08"], "uint16", 0, "reflectance x 10000"),
         (RADAR, ["VV", "VH"], "int16", -32768, "dB x 100"),
     ]
     stored = zarr.open_group(str(radar), mode="r")["here"]
-    for number, patch in enumerate(read_table(samples / "patches" / "index.parquet").itertuples()):
+    for number, patch in enumerate(read_table(tmp_path / "patches" / "index.parquet").itertuples()):
         rows, columns = slice(patch.row, patch.row + 16), slice(patch.column, patch.column + 16)
         down, right = min(16, 40 - patch.row), min(16, 40 - patch.column)
         for name, source, nodata in (("values", "backscatter", -32768), ("observations", "observations", 0)):
-            own = np.load(samples / "patches" / RADAR / f"{name}.npy", mmap_mode="r")[number]
+            own = np.load(tmp_path / "patches" / RADAR / f"{name}.npy", mmap_mode="r")[number]
             np.testing.assert_array_equal(own[..., :down, :right], stored[source][..., rows, columns])
             assert (own[..., down:, :] == nodata).all()
             assert (own[..., right:] == nodata).all()
@@ -114,9 +119,9 @@ def test_sensors_may_differ_in_their_periods(region, tmp_path: Path):
         "sentinel2": (3, 2, 7, 40),
         RADAR: (2, 2, 7, 40),
     }
-    has_value = site.has_value()
-    assert {sensor: int((~values).sum()) for sensor, values in has_value.items()} == {"sentinel2": 1, RADAR: 2}
-    assert (~in_all(has_value)).sum() == 2
+    sight = look(site, None)
+    assert {sensor: int((~values).sum()) for sensor, values in sight.seen.items()} == {"sentinel2": 1, RADAR: 2}
+    assert (~sight.has_value).sum() == 2
     assert site.filled_values(np.ones((40, 40), dtype=bool)) == 1
     assert site.filled_values(np.zeros((40, 40), dtype=bool)) == 0
 
@@ -147,8 +152,8 @@ def test_every_number_of_an_index_survives_and_nodata_stays_nodata(index):
 
 def test_the_radiometry_of_radar_travels_with_its_samples(region, tmp_path: Path):
     radar = write_radar(tmp_path / f"{RADAR}.zarr", region.grids["here"], radiometry="gamma0")
-    samples = make_samples(region, tmp_path, region.composites, radar)
-    optical, of_radar = (layout_of(entry) for entry in read_json(samples / "patches" / "patches.json")["sensors"])
+    make_samples(region, tmp_path, region.composites, radar)
+    optical, of_radar = (layout_of(entry) for entry in read_json(tmp_path / "patches" / "patches.json")["sensors"])
     assert (optical.radiometry, of_radar.radiometry) == ("", "gamma0")
     assert layout_of(of_radar.told()) == of_radar
 
