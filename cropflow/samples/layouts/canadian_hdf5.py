@@ -30,8 +30,7 @@ from cropflow.samples.layouts.hdf5 import find_file, open_arrays, texts
 from cropflow.samples.layouts.opening import open_samples
 from cropflow.samples.layouts.source import Frames, Sample, Source, Tally
 from cropflow.samples.layouts.units import index_to_picture, picture_to_index
-from cropflow.samples.layouts.writing import NO_DATE
-from cropflow.samples.sensors import Layout
+from cropflow.samples.sensors import NO_DATE, Layout
 
 INDEX = ("POINT", "DATE", "REGION", "CROP_TYPE")
 PICTURES = ("RGB", "NDVI", "NDVI45", "OSAVI", "PSRI", "GNDVI")

@@ -26,7 +26,7 @@ from cropflow.samples.layouts.opening import Opened, label_of, open_samples, wri
 from cropflow.samples.layouts.parcel_files import read_meta, read_parcel, refuse_pickles, shape_of, some_parcels
 from cropflow.samples.layouts.source import Frames, Sample, Source, Tally
 from cropflow.samples.layouts.units import judge_scale, to_reflectance
-from cropflow.samples.sensors import Layout
+from cropflow.samples.sensors import NO_DATE, Layout
 
 log = logging.getLogger(__name__)
 
@@ -155,9 +155,9 @@ def write(folder: Path, output: Path, start: datetime.date | None) -> dict[str, 
         values = samples.parcel_values("sentinel2", number)
         np.save(output / "DATA" / year / f"{name}.npy", np.moveaxis(values, 0, -1), allow_pickle=False)
         labels[name] = int(label_of(codes, int(row["crop"])))
-        if np.isfinite(row["perimeter_m"]):
-            told = [row["perimeter_m"], row["pixels"], row["fill_ratio"], row["perimeter_area_ratio"]]
-            features[name] = [float(value) for value in told]
+        told = samples.measures(row)
+        if told is not None:
+            features[name] = told
     write_json(output / "META" / "labels.json", {year: labels})
     days = {str(number): f"{day:%m%d}" for number, day in enumerate(dates)}
     write_json(output / "META" / "dates.json", {year: days})
@@ -169,15 +169,15 @@ def write(folder: Path, output: Path, start: datetime.date | None) -> dict[str, 
 def _common_dates(samples: Opened, start: datetime.date | None) -> list[datetime.date]:
     """The dates of all parcels, which this layout keeps once a year."""
     days = samples.dates("sentinel2")
-    longest = days[int((days != samples.NO_DATE).sum(axis=1).argmax())]
+    longest = days[int((days != NO_DATE).sum(axis=1).argmax())]
     # Shorter parcels lack dates; they must not have others.
-    if not ((days == longest) | (days == samples.NO_DATE)).all():
+    if not ((days == longest) | (days == NO_DATE)).all():
         raise CropflowError(
             "The parcels were seen on different dates; deep_crop_rotation keeps one list of dates a year. Export them "
             "as pse_tsa, or make samples of calendar composites."
         )
     first = samples.start(start)
-    dates = [first + datetime.timedelta(days=int(day)) for day in longest if day != samples.NO_DATE]
+    dates = [first + datetime.timedelta(days=int(day)) for day in longest if day != NO_DATE]
     if len({day.year for day in dates}) != 1:
         refuse("The season", f"{dates[0]} to {dates[-1]}", "dates of one calendar year, which the layout keeps as MMDD")
     return dates

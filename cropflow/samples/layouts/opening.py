@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas
@@ -18,8 +18,8 @@ from cropflow.files.atomic import read_json, write_text
 from cropflow.files.tables import read_table
 from cropflow.labels.legend import read_legend
 from cropflow.samples.labels import BACKGROUND
-from cropflow.samples.layouts.writing import NO_DATE, TABLES
-from cropflow.samples.sensors import Layout, layout_of
+from cropflow.samples.layouts.writing import TABLES
+from cropflow.samples.sensors import NO_DATE, Layout, layout_of
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,6 @@ class Opened:
         table: One row per sample.
         layouts: Axes of each sensor's series.
     """
-
-    NO_DATE: ClassVar[int] = NO_DATE
 
     folder: Path
     about: Mapping[str, Any]
@@ -87,6 +85,12 @@ class Opened:
         for row, twice in zip(self.table.to_dict("records"), doubled, strict=True):
             told = {str(key): value for key, value in row.items()}
             yield (f"{row['site']}-{row['parcel_id']}" if twice else str(row["parcel_id"])), told
+
+    def measures(self, row: Mapping[str, Any]) -> list[float] | None:
+        """Perimeter, pixels, fill ratio, perimeter over area of a parcel; None where nobody measured it."""
+        if not row.get("measured", True):
+            return None
+        return [float(row[name]) for name in ("perimeter_m", "pixels", "fill_ratio", "perimeter_area_ratio")]
 
     def parcel_values(self, sensor: str, number: int) -> NDArray[Any]:
         """The values of a parcel on the dates it has, ``(S, T, C)``."""

@@ -34,7 +34,7 @@ from cropflow.samples.layouts.units import (
     to_reflectance,
 )  # fmt: skip
 from cropflow.samples.layouts.writing import has_value
-from cropflow.samples.sensors import KINDS, Layout
+from cropflow.samples.sensors import KINDS, NO_DATE, Layout
 
 # The published groups, in the order of the legend's ids; 19, temporary meadows, goes with 18.
 GROUPS = ("1", "2", "3", "4", "5", "8", "11", "16", "17", "18", "20", "25")
@@ -220,9 +220,9 @@ def write(folder: Path, output: Path, start: datetime.date | None) -> dict[str, 
             files = root / str(row["site"])
             told = meta.setdefault(str(row["site"]), {"labels": {}, "dates": {}, "geomfeat": {}})
             told["labels"][name] = int(label_of(codes, int(row["crop"])))
-            if np.isfinite(row["perimeter_m"]):
-                measures = ("perimeter_m", "pixels", "fill_ratio", "perimeter_area_ratio")
-                told["geomfeat"][name] = [float(row[key]) for key in measures]
+            measures = samples.measures(row)
+            if measures is not None:
+                told["geomfeat"][name] = measures
             _write_parcel(samples, sensor, number, files / "DATA" / f"{name}.npy", first, told["dates"], counts)
         for site, told in meta.items():
             for key, content in told.items():
@@ -238,7 +238,7 @@ def _write_parcel(
     """Write a parcel's values of a sensor and note its dates; nothing where the sensor lacks it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     days = samples.dates(sensor)[number]
-    days = days[days != samples.NO_DATE]
+    days = days[days != NO_DATE]
     if not len(days):
         return
     kind = KINDS[sensor]

@@ -19,10 +19,9 @@ from cropflow.files.tables import write_table
 from cropflow.samples.labels import BACKGROUND, IGNORE, NO_FOLD, UNKNOWN
 from cropflow.samples.layouts.growing import GrowingArray
 from cropflow.samples.layouts.source import Frames, Sample, Source, Tally
-from cropflow.samples.sensors import Layout
+from cropflow.samples.sensors import NO_DATE, Layout
 
-# The date of a frame that only fills an array up to the longest series.
-NO_DATE = -32_768
+MEASURES = ("perimeter_m", "fill_ratio", "perimeter_area_ratio")
 # Kind -> file that holds one row per sample.
 TABLES: dict[Kind, str] = {"pixel_sets": "parcels.parquet", "chips": "chips.parquet", "patches": "index.parquet"}
 
@@ -158,6 +157,7 @@ class _Arrays:
             perimeter, fill, ratio = sample.shape
             row |= {"start": self.pixels, "pixels": space[0]}
             row |= {"perimeter_m": perimeter, "fill_ratio": fill, "perimeter_area_ratio": ratio}
+            row |= {"measured": bool(np.isfinite(sample.shape).all())}
             self.history.append(sample.history)
         self.rows.append(row)
         self.pixels += int(np.prod(space))
@@ -205,8 +205,11 @@ class _Arrays:
             return table[[*(name for name in table.columns if name not in counts), *counts]]
         types = {"index": "uint32", "crop": "uint16", "fold": "uint8"}
         if self.source.kind == "pixel_sets":
-            types |= dict.fromkeys(("perimeter_m", "fill_ratio", "perimeter_area_ratio"), "float32")
+            types |= dict.fromkeys(MEASURES, "float32")
             table = table.drop(columns=["row", "column"])
+            # Networks take numbers alone: the mean of the others tells nothing of a parcel, and normalised it is 0.
+            known = table.loc[table["measured"], list(MEASURES)]
+            table.loc[~table["measured"], list(MEASURES)] = known.mean().fillna(0).to_numpy()
             if self.source.lags:
                 self._write_history()
         return table.astype(types)
@@ -223,7 +226,8 @@ class _Arrays:
     def sizes(self) -> dict[str, Any]:
         """What the JSON of the kind says beside sensors and legend."""
         if self.source.kind == "pixel_sets":
-            return {"parcels": len(self.rows), "pixels": self.pixels}
+            measured = sum(row["measured"] for row in self.rows)
+            return {"samples": len(self.rows), "pixels": self.pixels, "measured": measured}
         sized = {"patches": len(self.rows), "patch_size": self.source.size, "pixels": sum(self.crops.values())}
         return sized if self.source.kind == "patches" else {"chips": len(self.rows), "chip_size": self.source.size}
 
