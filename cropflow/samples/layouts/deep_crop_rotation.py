@@ -140,44 +140,40 @@ def write(folder: Path, output: Path, start: datetime.date | None) -> dict[str, 
         Parcels written, and how many have no outline's measures.
 
     Raises:
-        CropflowError: If the samples are of another kind or sensor, or of dates that differ or cross New Year.
+        CropflowError: If the samples are of another kind or sensor, or cross New Year.
     """
     samples = open_samples(folder, "pixel_sets")
     samples.need_sensors(("sentinel2",))
-    dates = _common_dates(samples, start)
-    year = str(dates[0].year)
+    dates = _dates(samples, samples.start(start))
+    position = {day: number for number, day in enumerate(dates)}
+    year = str(next(iter(dates.values())).year)
     (output / "DATA" / year).mkdir(parents=True)
     (output / "META").mkdir()
     codes = write_classes(output / "META" / "classes.csv", samples, OWN, DeepCropRotation.own_legend)
     labels: dict[str, int] = {}
     features: dict[str, list[float]] = {}
     for number, (name, row) in enumerate(samples.parcels()):
-        values = samples.parcel_values("sentinel2", number)
-        np.save(output / "DATA" / year / f"{name}.npy", np.moveaxis(values, 0, -1), allow_pickle=False)
+        own, values = samples.parcel_values("sentinel2", number)
+        frames = np.zeros((len(dates), values.shape[2], len(values)), dtype=values.dtype)
+        frames[[position[int(day)] for day in own]] = np.moveaxis(values, 0, -1)
+        np.save(output / "DATA" / year / f"{name}.npy", frames, allow_pickle=False)
         labels[name] = int(label_of(codes, int(row["crop"])))
         told = samples.measures(row)
         if told is not None:
             features[name] = told
     write_json(output / "META" / "labels.json", {year: labels})
-    days = {str(number): f"{day:%m%d}" for number, day in enumerate(dates)}
+    days = {str(number): f"{date:%m%d}" for number, date in enumerate(dates.values())}
     write_json(output / "META" / "dates.json", {year: days})
     if features:
         write_json(output / "META" / "geomfeat.json", features)
     return {"parcels": len(labels), "without measures": len(labels) - len(features)}
 
 
-def _common_dates(samples: Opened, start: datetime.date | None) -> list[datetime.date]:
-    """The dates of all parcels, which this layout keeps once a year."""
+def _dates(samples: Opened, first: datetime.date) -> dict[int, datetime.date]:
+    """Day -> date of all parcels, ascending: this layout keeps one list a year, and frames of zeros mean no value."""
     days = samples.dates("sentinel2")
-    longest = days[int((days != NO_DATE).sum(axis=1).argmax())]
-    # Shorter parcels lack dates; they must not have others.
-    if not ((days == longest) | (days == NO_DATE)).all():
-        raise CropflowError(
-            "The parcels were seen on different dates; deep_crop_rotation keeps one list of dates a year. Export them "
-            "as pse_tsa, or make samples of calendar composites."
-        )
-    first = samples.start(start)
-    dates = [first + datetime.timedelta(days=int(day)) for day in longest if day != NO_DATE]
-    if len({day.year for day in dates}) != 1:
-        refuse("The season", f"{dates[0]} to {dates[-1]}", "dates of one calendar year, which the layout keeps as MMDD")
+    dates = {int(day): first + datetime.timedelta(days=int(day)) for day in np.unique(days[days != NO_DATE])}
+    years = sorted({date.year for date in dates.values()})
+    if len(years) != 1:
+        refuse("The years of the dates", listing(years), "one calendar year, of which the layout keeps MMDD")
     return dates

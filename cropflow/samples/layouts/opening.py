@@ -92,13 +92,13 @@ class Opened:
             return None
         return [float(row[name]) for name in ("perimeter_m", "pixels", "fill_ratio", "perimeter_area_ratio")]
 
-    def parcel_values(self, sensor: str, number: int) -> NDArray[Any]:
-        """The values of a parcel on the dates it has, ``(S, T, C)``."""
+    def parcel_values(self, sensor: str, number: int) -> tuple[NDArray[np.int16], NDArray[Any]]:
+        """The days of a parcel and its values on them, ``(T,)`` and ``(S, T, C)``."""
         row = self.table.iloc[number]
         first, last = int(row["start"]), int(row["start"]) + int(row["pixels"])
-        have = self.dates(sensor)[number] != NO_DATE
-        values: NDArray[Any] = self.array(f"{sensor}/values")[first:last][:, have]
-        return values
+        days = np.asarray(self.array(f"{sensor}/dates")[number])
+        have = days != NO_DATE
+        return days[have], self.array(f"{sensor}/values")[first:last][:, have]
 
 
 def open_samples(folder: Path, kind: Kind) -> Opened:

@@ -34,7 +34,7 @@ from cropflow.samples.layouts.units import (
     to_reflectance,
 )  # fmt: skip
 from cropflow.samples.layouts.writing import has_value
-from cropflow.samples.sensors import KINDS, NO_DATE, Layout
+from cropflow.samples.sensors import KINDS, Layout
 
 # The published groups, in the order of the legend's ids; 19, temporary meadows, goes with 18.
 GROUPS = ("1", "2", "3", "4", "5", "8", "11", "16", "17", "18", "20", "25")
@@ -237,12 +237,11 @@ def _write_parcel(
 ) -> None:  # fmt: skip
     """Write a parcel's values of a sensor and note its dates; nothing where the sensor lacks it."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    days = samples.dates(sensor)[number]
-    days = days[days != NO_DATE]
+    days, values = samples.parcel_values(sensor, number)
     if not len(days):
         return
     kind = KINDS[sensor]
-    stored = np.moveaxis(samples.parcel_values(sensor, number), 0, -1)
+    stored = np.moveaxis(values, 0, -1)
     told = from_stored(stored, kind.nodata, DECIBEL if sensor != "sentinel2" else 1)
     # The layout has no mask: zeros in all bands are what it pads with.
     np.save(file, np.nan_to_num(told), allow_pickle=False)

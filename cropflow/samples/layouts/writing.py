@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +45,16 @@ def write_samples(source: Source, folder: Path, minimum_dates: int | None) -> di
         RuntimeError: If counts do not add up.
     """
     tally = Tally()
-    needed = {
-        layout.sensor: minimum_dates or (1 if layout.acquisitions else len(layout.periods)) for layout in source.layouts
-    }
+    rule = _Rule(
+        {
+            layout.sensor: minimum_dates or (1 if layout.acquisitions else len(layout.periods))
+            for layout in source.layouts
+        },
+        complete=minimum_dates is None and not any(layout.acquisitions for layout in source.layouts),
+    )
     with ExitStack() as stack:
-        arrays = _Arrays(source, folder, needed, stack)
-        for sample in _seen(source.walk(tally), needed, tally):
+        arrays = _Arrays(source, folder, rule, stack)
+        for sample in _seen(source.walk(tally), rule, tally):
             arrays.add(sample)
             tally.kept += 1
     if not tally.kept:
@@ -59,6 +64,7 @@ def write_samples(source: Source, folder: Path, minimum_dates: int | None) -> di
             "Lower minimum_dates, or check the table of classes."
         )
     summary = tally.told() | arrays.told()
+    write_table(folder / TABLES[source.kind], arrays.table())
     about = {
         "sensors": [layout.told() for layout in source.layouts],
         "legend": source.legend,
@@ -70,23 +76,30 @@ def write_samples(source: Source, folder: Path, minimum_dates: int | None) -> di
         "shuffled_crops": False,
         "minimum_dates": minimum_dates,
     }
-    write_table(folder / TABLES[source.kind], arrays.table())
     write_json(folder / f"{source.kind}.json", about | arrays.sizes())
     write_json(folder / "summary.json", summary)
     return summary
 
 
-def _seen(samples: Iterator[Sample], needed: Mapping[str, int], tally: Tally) -> Iterator[Sample]:
-    """Leave out sensors that saw a sample on too few dates, and samples that no sensor is left of."""
+@dataclass(frozen=True)
+class _Rule:
+    """Dates that a sensor needs to count, and whether all sensors must; otherwise one is enough."""
+
+    needed: Mapping[str, int]
+    complete: bool
+
+
+def _seen(samples: Iterator[Sample], rule: _Rule, tally: Tally) -> Iterator[Sample]:
+    """Leave out sensors that saw a sample on too few dates, and samples that too few sensors are left of."""
     for sample in samples:
         kept: dict[str, Frames] = {}
         for sensor, frames in sample.series.items():
             dates = int(np.asarray(has_value(frames.values)).reshape(len(frames.days), -1).any(axis=1).sum())
-            if dates >= needed[sensor]:
+            if dates >= rule.needed[sensor]:
                 kept[sensor] = frames
             else:
                 tally.found[f"samples with too few dates of {sensor}"] += 1
-        if not kept:
+        if len(kept) < (len(rule.needed) if rule.complete else 1):
             tally.dropped["too few dates"] += 1
             continue
         yield Sample(**{**vars(sample), "series": kept})
@@ -101,9 +114,9 @@ def has_value(values: NDArray[Any]) -> NDArray[np.bool_]:
 class _Arrays:
     """The arrays and the table of one kind of samples."""
 
-    def __init__(self, source: Source, folder: Path, needed: Mapping[str, int], stack: ExitStack) -> None:
+    def __init__(self, source: Source, folder: Path, rule: _Rule, stack: ExitStack) -> None:
         self.source = source
-        self.needed = needed
+        self.rule = rule
         self.rows: list[dict[str, Any]] = []
         self.crops: Counter[int] = Counter()
         self.folds: Counter[int] = Counter()
@@ -135,7 +148,7 @@ class _Arrays:
         """Append a sample."""
         some = next(iter(sample.series.values())).values
         space = some.shape[2:]
-        seen = np.zeros(space, dtype=np.bool_)
+        enough: list[NDArray[np.bool_]] = []
         for layout in self.source.layouts:
             filled = self._frames(layout, sample.series.get(layout.sensor), space)
             for name, rows in filled.items():
@@ -144,10 +157,11 @@ class _Arrays:
                     self.series[layout.sensor][name].append(np.moveaxis(rows, -1, 0))
                 else:
                     self.series[layout.sensor][name].append(rows[np.newaxis])
-            seen |= filled["observations"].sum(axis=0, dtype=np.int64) >= self.needed[layout.sensor]
+            enough.append(filled["observations"].sum(axis=0, dtype=np.int64) >= self.rule.needed[layout.sensor])
         self.folds[sample.fold] += 1
         row: dict[str, Any] = {"site": sample.site}
         if self.source.kind == "patches":
+            seen = (np.logical_and if self.rule.complete else np.logical_or).reduce(enough)
             row |= {"patch_id": sample.id, **self._add_patch(sample, seen)}
         else:
             row |= {"index": len(self.rows) + 1, "parcel_id": sample.id}
@@ -175,7 +189,7 @@ class _Arrays:
         return filled | ({"filled": np.zeros_like(observations, bool)} if self.source.kind == "patches" else {})
 
     def _add_patch(self, sample: Sample, seen: NDArray[np.bool_]) -> dict[str, Any]:
-        # A pixel that no sensor saw is not learnt from.
+        # What was not seen often enough is not learnt from.
         crops = np.where(seen, sample.crop, IGNORE).astype(np.uint16)
         usable = seen if sample.barred is None else seen & ~sample.barred
         folds = np.where(usable, sample.fold, NO_FOLD).astype(np.uint8)
