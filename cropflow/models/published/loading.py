@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -78,8 +79,10 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def _read_torch(path: Path) -> Mapping[str, Any]:
+    # From memory: what the disk says is then told from what torch says of the content.
+    held = io.BytesIO(path.read_bytes())
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(held, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise CropflowError(
             f"{path} is no PyTorch file, or holds Python objects, which may run anything when they are opened; "

@@ -121,18 +121,24 @@ def test_a_network_that_nobody_published_is_not_exported(monkeypatch, tmp_path):
 
 
 class Bomb:
+    """Leaves a file where it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
     def __reduce__(self):
-        return (Path.touch, (Path("/tmp/unpickled"),))
+        return (Path.touch, (self.path,))
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_python_objects_are_not_unpickled(state, tmp_path):
-    torch.save({"state_dict": state, "args": Bomb()}, tmp_path / "weights.pth")
+    torch.save({"state_dict": state, "args": Bomb(tmp_path / "unpickled")}, tmp_path / "weights.pth")
     with pytest.raises(CropflowError, match=r"holds Python objects.*save its state_dict anew"):
         load_published(tmp_path / "weights.pth")
-    (tmp_path / "plain.pkl").write_bytes(pickle.dumps(Bomb()))
+    (tmp_path / "plain.pkl").write_bytes(pickle.dumps(Bomb(tmp_path / "unpickled")))
     with pytest.raises(CropflowError, match="holds Python objects"):
         load_published(tmp_path / "plain.pkl")
-    assert not Path("/tmp/unpickled").exists()
+    assert not (tmp_path / "unpickled").exists()
 
 
 def test_a_cut_or_foreign_file_is_one_line(state, tmp_path):
