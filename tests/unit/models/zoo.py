@@ -17,6 +17,9 @@ from cropflow.models.network import Network
 
 BANDS, CLASSES, SIDE, PIXELS = {"sentinel2": 3}, 3, 16, 6
 
+FUSED = {"sentinel2": 3, "sentinel1_ascending": 2}
+UTAE = {"encoder_widths": (8, 8), "decoder_widths": (8, 8), "heads": 2, "keys": 2, "model_width": 16}
+
 
 @dataclass(frozen=True)
 class Small:
@@ -62,6 +65,24 @@ SMALL: dict[str, Small] = {
     "pse_tsa:tsa": Small({**TSA, "fusion": "tsa"}, SENSORS),
     "pse_tsa:softmax_average": Small({**TSA, "fusion": "softmax_average"}, SENSORS),
     "pse_tsa:softmax_product": Small({**TSA, "fusion": "softmax_product"}, SENSORS),
+    "temporal_unet:mean": Small(
+        {
+            "temporal_width": 8,
+            "temporal_layers": 2,
+            "widths": (8, 8),
+            "dropout": 0.0,
+            "pooling": "mean",
+            "positions": True,
+        },
+        FUSED,
+    ),
+    "siamese_unet3d": Small({"width": 8, "halvings": 1}, FUSED, periods=(4,)),
+    "siamese_unet3d:isrc": Small({"width": 8, "halvings": 2, "collapse": "mean", "head_kind": "isrc"}),
+    "conv_lstm": Small({"hidden": (8, 8)}),
+    "conv_lstm:days": Small({"hidden": (8,), "days": True}, FUSED),
+    "conv_star": Small({"hidden": 8, "layers": 3, "refinement": 8, "dropout": 0.0}, FUSED, {"levels": ((0, 0, 1),)}),
+    "conv_star:flat": Small({"hidden": 8, "layers": 1, "refinement": 8, "dropout": 0.0}),
+    "utae": Small({**UTAE, "dropout": 0.0, "attention_dropout": 0.0}, FUSED),
 }
 
 
