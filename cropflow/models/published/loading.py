@@ -45,7 +45,11 @@ def load_published(path: str | Path) -> Network:
     for family in FAMILIES:
         module = importlib.import_module(f"cropflow.models.published.{family}")
         if module.recognises(state):
-            network: Network = module.load(state)
+            try:
+                network: Network = module.load(state)
+            except (KeyError, RuntimeError) as error:
+                told = " ".join(str(error).split())[:200]
+                raise CropflowError(f"{path} has the keys of a {family} and does not fit together: {told}") from None
             return network
     raise CropflowError(
         f"{path} holds {len(state)} tensors ({listing(state, 3)}) of no network that is known by its keys; expected "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from cropflow.files.tables import write_table
 from cropflow.samples.labels import BACKGROUND, IGNORE, NO_FOLD, UNKNOWN
 from cropflow.samples.layouts.growing import GrowingArray
 from cropflow.samples.layouts.source import Frames, Sample, Source, Tally
-from cropflow.samples.sensors import NO_DATE, Layout
+from cropflow.samples.sensors import BACKSCATTER, NO_DATE, REFLECTANCE, Layout
 
 MEASURES = ("perimeter_m", "fill_ratio", "perimeter_area_ratio")
 # Kind -> file that holds one row per sample.
@@ -102,12 +102,13 @@ def _seen(samples: Iterator[Sample], rule: _Rule, tally: Tally) -> Iterator[Samp
         if len(kept) < (len(rule.needed) if rule.complete else 1):
             tally.dropped["too few dates"] += 1
             continue
-        yield Sample(**{**vars(sample), "series": kept})
+        yield replace(sample, series=kept)
 
 
 def has_value(values: NDArray[Any]) -> NDArray[np.bool_]:
     """True where a date has a value in every band: ``(T, C, *space)`` -> bool ``(T, *space)``."""
-    found: NDArray[np.bool_] = (values != (0 if values.dtype == np.uint16 else -32_768)).all(axis=1)
+    nodata = REFLECTANCE.nodata if values.dtype == REFLECTANCE.dtype else BACKSCATTER.nodata
+    found: NDArray[np.bool_] = (values != nodata).all(axis=1)
     return found
 
 

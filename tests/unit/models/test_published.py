@@ -14,12 +14,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from cropflow.config.models.parcels import PseLtae as Settings
+from cropflow.config.models.patches import ConvLstm as ConvLstmSettings
 from cropflow.errors import CropflowError
 from cropflow.models import load_published
-from cropflow.models.batch import NO_DATE, Batch, Series
+from cropflow.models.batch import NO_DATE, Batch, Series, batch_of
 from cropflow.models.network import Inputs
 from cropflow.models.networks.pse_ltae import PseLtae
-from cropflow.models.published import names, pse_ltae, saving
+from cropflow.models.published import conv_lstm, names, pse_ltae, saving
 
 SMALL = Settings(
     pixel_widths=(4, 6), date_width=8, attention_width=8, heads=2, key_size=4, width=8, decoder_widths=(8,),
@@ -93,6 +94,31 @@ def test_a_published_checkpoint_is_written_back_as_it_was(shared, variant):
     network = load_published(path)
     original = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     assert same(pse_ltae.save(network.settings, network.state_dict()), original)
+
+
+def test_the_published_conv_lstm_gives_its_scores_and_is_written_back(shared):
+    path = shared / "checkpoints" / "cropland_mapping_convlstm.pth"
+    network = load_published(path)
+    expected = json.loads((shared / "reference" / "classes" / "D_checkpoint_forward_reference.json").read_text())
+    for dates in (3, 4):
+        values = np.sin(0.37 * np.arange(2 * dates * 5 * 65 * 65)).astype(np.float32).reshape(2, dates, 5, 65, 65)
+        with torch.no_grad():
+            scores = network(batch_of(torch.from_numpy(values)))
+        torch.testing.assert_close(scores, torch.tensor(expected[f"T{dates}_B2_logits"]), atol=1e-3, rtol=0)
+    original = torch.load(path, map_location="cpu", weights_only=True)
+    assert same(conv_lstm.save(ConvLstmSettings(), network.state_dict()), original)
+
+
+def test_a_conv_lstm_with_days_is_not_the_published_one():
+    with pytest.raises(CropflowError, match=r"has days: true; .* Train with days: false"):
+        conv_lstm.save(ConvLstmSettings(days=True), {})
+
+
+@pytest.mark.parametrize("lost", ["decoder.0.bias", "temporal_encoder.mlp.1.weight"])
+def test_a_checkpoint_that_lacks_a_tensor_is_one_line(state, tmp_path, lost):
+    torch.save({name: value for name, value in state.items() if name != lost}, tmp_path / "weights.pth")
+    with pytest.raises(CropflowError, match=r"keys of a pse_ltae and does not fit together: .*Missing key"):
+        load_published(tmp_path / "weights.pth")
 
 
 def export(monkeypatch, tmp_path: Path, settings: Settings, weights: dict[str, Tensor], sensors=1):
