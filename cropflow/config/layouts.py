@@ -32,8 +32,8 @@ class ImportFolds(Section):
 class Import(Section):
     """What every layout is read by."""
 
-    # Legend of the layout's own labels; None where the files alone know them.
-    own_legend: ClassVar[str | None] = None
+    # Legend of the layout's own labels.
+    own_legend: ClassVar[str]
 
     legend: Annotated[str, AfterValidator(check_legend_key)] | None = Field(
         default=None, description="Legend of the samples; that of the layout's own labels where absent."
@@ -67,7 +67,7 @@ class Optical(Import):
 class DeepCropRotation(Optical):
     """DATA/<year>/<parcel>.npy, META/{labels,dates,geomfeat}.json."""
 
-    own_legend: ClassVar[str | None] = "deep_crop_rotation_20"
+    own_legend: ClassVar[str] = "deep_crop_rotation_20"
 
     year: int = Field(ge=1980, le=2100, description="The season: which folder of DATA is read.")
     start: datetime.date | None = Field(
@@ -79,7 +79,7 @@ class DeepCropRotation(Optical):
 class PseTsaLayout(Optical):
     """s1_data/<split>/{DATA,META}, s2_data/<split>/{DATA,META}."""
 
-    own_legend: ClassVar[str | None] = "rpg_groups_finistere"
+    own_legend: ClassVar[str] = "rpg_groups_finistere"
 
     start: datetime.date = Field(description="Day 0 of the dates of both sensors.")
     labels: str = Field(default="CODE_GROUP", description="Key of META/labels.json.")
@@ -92,7 +92,7 @@ class PseTsaLayout(Optical):
 class TemporalUnetHdf5(Optical):
     """An HDF5 file with data, labels, ID_Parcelles, coords, dates, zones."""
 
-    own_legend: ClassVar[str | None] = "seed_e_50"
+    own_legend: ClassVar[str] = "seed_e_50"
 
     bands: Bands = Field(
         default=("B02", "B03", "B04", "B08"), min_length=1, description="Sentinel-2 bands, in the file's order."
@@ -105,7 +105,7 @@ class TemporalUnetHdf5(Optical):
 class CanadianHdf5(Import):
     """An HDF5 file of PNG pictures, a record a point and month."""
 
-    own_legend: ClassVar[str | None] = "canadian_cropland_10"
+    own_legend: ClassVar[str] = "canadian_cropland_10"
 
     start: datetime.date = Field(default=datetime.date(2019, 1, 1), description="Day 0 of the dates.")
     pictures: Bands = Field(
@@ -120,7 +120,7 @@ class CanadianHdf5(Import):
 class SiameseGeotiff(Optical):
     """s1/{1..T}/<name>.tif, s2/{1..T}/<name>.tif, crop_map/<name>.tif."""
 
-    own_legend: ClassVar[str | None] = "eucropmap"
+    own_legend: ClassVar[str] = "eucropmap"
 
     start: datetime.date = Field(description="First day of the first month, of all places alike.")
     crop: str | None = Field(
@@ -138,6 +138,8 @@ class SiameseGeotiff(Optical):
 class Pastis(Optical):
     """DATA_S2/S2_<id>.npy, ANNOTATIONS/TARGET_<id>.npy, metadata.geojson, and of PASTIS-R DATA_S1A, DATA_S1D."""
 
+    own_legend: ClassVar[str] = "pastis_18"
+
     start: datetime.date = Field(default=datetime.date(2018, 9, 1), description="Day 0 of the dates.")
     scale: float | None = Field(default=10_000, gt=0, description="Stored number of a reflectance of 1.")
     sensors: tuple[Literal["sentinel2", "sentinel1_ascending", "sentinel1_descending"], ...] = Field(
@@ -150,7 +152,7 @@ class Pastis(Optical):
 class Zuericrop(Optical):
     """An HDF5 file with data, gt, gt_instance, cloud_cover, and the labels.csv beside it."""
 
-    own_legend: ClassVar[str | None] = "turkoglu"
+    own_legend: ClassVar[str] = "turkoglu"
 
     bands: Bands = Field(min_length=1, description="Bands of the file, in its order; later ones are not read.")
     scale: float | None = Field(default=10_000, gt=0, description="Stored number of a reflectance of 1.")

@@ -63,18 +63,16 @@ def read_classes(settings: Import, own: Mapping[str, int]) -> Classes:
 
     Args:
         settings: ``legend``, ``classes`` and ``unmapped``.
-        own: The layout's own labels -> ids of its own legend; empty where only its files know.
+        own: The layout's own labels -> ids of its own legend.
 
     Raises:
         CropflowError: If a legend or a table is wanted and not named, or is none.
     """
     legend = settings.legend or settings.own_legend
-    if legend is None:
-        raise CropflowError("The layout has no legend of its own; give --legend and --classes.")
     read_legend(legend)
     if settings.classes is not None:
         return Classes(legend, read_table(legend, settings.classes), settings.unmapped)
-    if legend != settings.own_legend or not own:
+    if legend != settings.own_legend:
         raise CropflowError(
             f"The labels of the layout say nothing of the legend {legend}; expected a table. "
             "Give --classes: a table of the legend, or a CSV file with the columns code,crop."

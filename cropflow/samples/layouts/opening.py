@@ -115,7 +115,7 @@ def open_samples(folder: Path, kind: Kind) -> Opened:
     return Opened(folder, about, read_table(folder / TABLES[kind]), layouts)
 
 
-def write_classes(path: Path, samples: Opened, own: Mapping[str, int], own_legend: str | None) -> dict[int, str]:
+def write_classes(path: Path, samples: Opened, own: Mapping[str, int], own_legend: str) -> dict[int, str]:
     """Say what the labels of an export mean, in the form that ``--classes`` reads back.
 
     Args:

@@ -30,6 +30,7 @@ from cropflow.samples.sensors import Layout
 NAMES = {"sentinel2": "S2", "sentinel1_ascending": "S1A", "sentinel1_descending": "S1D"}
 RADAR_BANDS = ("VV", "VH")
 VOID = 19
+OWN = {str(code): code for code in range(1, VOID)}
 FOLDS = 5
 
 
@@ -44,7 +45,7 @@ def open_source(folder: Path, settings: Pastis) -> Source:
         CropflowError: If a file is missing or of other axes, values are no reflectance or dB, or a label has no crop.
     """
     patches = _metadata(folder / "metadata.geojson")
-    classes = read_classes(settings, {})
+    classes = read_classes(settings, OWN)
     days = {
         sensor: {id: _days(told, sensor, settings.start) for id, told in patches.items()} for sensor in settings.sensors
     }

@@ -31,8 +31,8 @@ from cropflow.samples.sensors import Layout
 NAMES = ("data", "labels", "ID_Parcelles", "coords", "zones")
 OWN = {"0": BACKGROUND} | {str(code): code for code in range(1, 50)}
 IGNORED = 255
-# Patches that are read at once.
-AT_ONCE = 64
+# Patches that are read at once, and those whose values decide what a stored number means.
+AT_ONCE, JUDGED = 64, 8
 
 
 def open_source(folder: Path, settings: TemporalUnetHdf5) -> Source:
@@ -52,7 +52,7 @@ def open_source(folder: Path, settings: TemporalUnetHdf5) -> Source:
         if len(shape) != 5 or shape[2] != len(settings.bands) or shape[3] != shape[4]:
             refuse(f"data of {path.name}", shape, f"patches x dates x {len(settings.bands)} bands x rows x columns")
         zones = texts(file["zones"])
-        scale = judge_scale(_without_zeros(file["data"][:AT_ONCE]), settings.scale, f"data of {path.name}")
+        scale = judge_scale(_without_zeros(file["data"][:JUDGED]), settings.scale, f"data of {path.name}")
     classes = read_classes(settings, OWN)
     folds = assign_units(Counter(zones), settings.folds, "zones")
     layout = Layout("sentinel2", settings.bands, (), months(settings.start, shape[1]))

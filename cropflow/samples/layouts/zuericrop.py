@@ -126,7 +126,7 @@ def _squeezed(name: str) -> str:
 
 def _own(path: Path, settings: Zuericrop) -> dict[str, int]:
     """GT code -> id of the legend, by the names of the user's labels.csv."""
-    legend = read_legend(settings.legend or str(settings.own_legend))
+    legend = read_legend(settings.legend or settings.own_legend)
     ids = {_squeezed(legend.name(id)): id for id in legend.ids}
     codes: dict[str, int] = {"0": UNKNOWN}
     lacking = set()

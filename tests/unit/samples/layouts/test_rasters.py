@@ -205,9 +205,10 @@ def test_the_published_folds_dates_and_void_label_of_pastis(samples, pastis, pas
     assert found.array("sentinel1_ascending/values").shape[1:3] == (2, 2)
 
 
-def test_pastis_without_a_legend_or_a_fold_is_refused(samples, pastis, pastis_classes):
-    with pytest.raises(CropflowError, match="give --legend and --classes"):
-        samples("pastis", pastis)
+def test_pastis_has_a_legend_of_its_own_and_another_needs_a_table(samples, pastis, pastis_classes):
+    assert samples("pastis", pastis).array("crops")[0, 0, :4].tolist() == [0, 1, 3, IGNORE]
+    with pytest.raises(CropflowError, match=r"nothing of the legend turkoglu.*Give --classes"):
+        samples("pastis", pastis, name="other", legend="turkoglu")
     content = read_json(pastis / "metadata.geojson")
     content["features"][2]["properties"]["Fold"] = 9
     write_json(pastis / "metadata.geojson", content)
