@@ -19,6 +19,7 @@ from cropflow.files.atomic import write_json
 from cropflow.files.tables import write_table
 from cropflow.samples.arrays import SensorArrays, create_arrays, flush
 from cropflow.samples.histories import read_history
+from cropflow.samples.kernels.gather import gather
 from cropflow.samples.labels import BACKGROUND
 from cropflow.samples.place import Place, SiteLayers, gigabytes, read_window
 from cropflow.samples.sources import SiteComposites
@@ -225,15 +226,10 @@ def extract(
         window = read_window(site, layers, settings, rows, columns)
         for sensor, found in frames.items():
             for name, array in arrays[sensor].series.items():
-                taken = _take(window.part(name, sensor), pixels)
-                array[first + to, : len(taken[0])] = taken
-            found[parcel[runs]] |= np.logical_or.reduceat(_take(window.valid(sensor), pixels), runs, axis=0)
+                gather(window.part(name, sensor), pixels, array, first + to)
+            valid = window.valid(sensor).reshape(len(found[0]), -1)[:, pixels]
+            found[parcel[runs]] |= np.logical_or.reduceat(valid, runs, axis=1).T
     return frames
-
-
-def _take(values: NDArray[Any], pixels: NDArray[np.int64]) -> NDArray[Any]:
-    """Chosen pixels of a window: ``(T, ..., y, x)`` to ``(n, T, ...)``."""
-    return np.moveaxis(values.reshape(*values.shape[:-2], -1).take(pixels, axis=-1), -1, 0)
 
 
 def _write_history(place: Place, table: pandas.DataFrame, history: Path | None, path: Path) -> list[int]:
