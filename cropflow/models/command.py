@@ -9,8 +9,8 @@ from pathlib import Path
 import typer
 
 from cropflow.errors import CropflowError
-from cropflow.models.tuning.command import app as tune
 from cropflow.models.apply_command import apply
+from cropflow.models.tuning.command import app as tune
 
 app = typer.Typer(
     no_args_is_help=True,
