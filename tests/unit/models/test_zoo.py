@@ -78,4 +78,4 @@ def test_a_new_head_leaves_the_rest_as_it_was(name: str) -> None:
     found = dict(network.named_parameters())
     assert all(torch.equal(found[key], value) for key, value in rest.items())
     with torch.no_grad():
-        assert network.eval()(zoo.toy(name, count=2)).shape[1] == 5
+        assert network.eval()(zoo.toy(name, count=2, classes=5)).shape[1] == 5

@@ -17,6 +17,8 @@ from cropflow.models.network import Network
 
 BANDS, CLASSES, SIDE, PIXELS = {"sentinel2": 3}, 3, 16, 6
 
+UTAE = {"encoder_widths": (8, 8), "decoder_widths": (8, 8), "heads": 2, "keys": 2, "model_width": 16}
+
 
 @dataclass(frozen=True)
 class Small:
@@ -37,8 +39,54 @@ class Small:
     rate: float = 0.01
 
 
+SENSORS = {"sentinel2": 3, "sentinel1_descending": 2}
+PARCELS = {"pixel_widths": (8,), "date_width": 8, "decoder_widths": (8,), "dropout": 0.0}
+LTAE = {**PARCELS, "attention_dropout": 0.0, "attention_width": 16, "heads": 4, "key_size": 4, "width": 8}
+TSA = {**PARCELS, "attention_dropout": 0.0, "heads": 2, "key_size": 4}
+
 SMALL: dict[str, Small] = {
     "temporal_unet": Small({"temporal_width": 8, "temporal_layers": 1, "widths": (8, 8), "dropout": 0.0}),
+    "temporal_unet:mean": Small(
+        {
+            "temporal_width": 8,
+            "temporal_layers": 1,
+            "widths": (8, 8),
+            "dropout": 0.0,
+            "pooling": "mean",
+            "positions": True,
+        },
+        SENSORS,
+    ),
+    "siamese_unet3d": Small({"width": 8, "halvings": 1}, SENSORS, periods=(4,)),
+    "siamese_unet3d:isrc": Small({"width": 8, "halvings": 1, "collapse": "mean", "head_kind": "isrc"}),
+    "conv_lstm": Small({"hidden": (8,), "days": True}, SENSORS),
+    "conv_star": Small({"hidden": 8, "layers": 2, "refinement": 8, "dropout": 0.0}, SENSORS, {"levels": ((0, 0, 1),)}),
+    "utae": Small({**UTAE, "dropout": 0.0, "attention_dropout": 0.0}, SENSORS),
+    "temp_cnn": Small({"width": 8, "dropout": 0.0}, periods=(4,)),
+    "temp_cnn:mean": Small({"width": 8, "dropout": 0.0, "pooling": "mean"}),
+    "temp_cnn:max": Small({"width": 8, "dropout": 0.0, "pooling": "max"}),
+    "lstm": Small({"width": 6, "layers": 2, "dropout": 0.0}),
+    "lstm:forwards": Small({"width": 6, "layers": 1, "bidirectional": False}),
+    "transformer": Small({"width": 8, "layers": 1, "inner": 8, "dropout": 0.0}),
+    "transformer:set": Small({"width": 8, "layers": 1, "inner": 8, "positions": False}),
+    "pse_ltae": Small({**LTAE, "history": "ordered"}, inputs={"features": 4, "lags": 2}),
+    "pse_ltae:published": Small(
+        {**LTAE, "norm": "published", "length": 8, "history": "bag"}, inputs={"features": 4, "lags": 2}
+    ),
+    "pse_ltae:tae": Small({**TSA, "temporal": "tae", "width": 8, "parcel_features": False}),
+    "pse_ltae:gru": Small(
+        {**PARCELS, "temporal": "gru", "width": 8, "parcel_features": False, "pooling": ("max", "min")}
+    ),
+    "pse_ltae:tempcnn": Small(
+        {**PARCELS, "temporal": "tempcnn", "width": 8, "convolution_widths": (8,)}, inputs={"features": 4}
+    ),
+    "pse_ltae:sensors": Small({**LTAE, "align": "linear"}, SENSORS, {"features": 4}),
+    "pse_tsa": Small({**TSA, "parcel_features": True}, inputs={"features": 4}),
+    "pse_tsa:early": Small({**TSA, "fusion": "early"}, SENSORS),
+    "pse_tsa:pse": Small({**TSA, "fusion": "pse"}, SENSORS),
+    "pse_tsa:tsa": Small({**TSA, "fusion": "tsa"}, SENSORS),
+    "pse_tsa:softmax_average": Small({**TSA, "fusion": "softmax_average"}, SENSORS),
+    "pse_tsa:softmax_product": Small({**TSA, "fusion": "softmax_product"}, SENSORS),
 }
 
 
@@ -56,8 +104,11 @@ def _base(name: str) -> str:
     return name.partition(":")[0]
 
 
-def toy(name: str, count: int = 8, periods: int | None = None, seed: int = 0) -> Batch:
-    """A normalised batch for a network: each class has a curve of its own, and a tenth of the values is missing."""
+def toy(name: str, count: int = 8, periods: int | None = None, seed: int = 0, classes: int = CLASSES) -> Batch:
+    """A normalised batch for a network: each class has a curve of its own, and a tenth of the values is missing.
+
+    A history is of so many `classes`; the targets are of the first three.
+    """
     chosen, kind = SMALL[name], small(name).kind
     generator = torch.Generator().manual_seed(seed)
     length = periods or chosen.periods[0]
@@ -71,7 +122,7 @@ def toy(name: str, count: int = 8, periods: int | None = None, seed: int = 0) ->
     pixels = torch.ones(count, PIXELS, dtype=torch.bool) if kind == "pixel_sets" else None
     features = torch.randn(count, 4, generator=generator) if chosen.inputs.get("features") else None
     lags = chosen.inputs.get("lags", 0)
-    history = torch.rand(count, lags, CLASSES + 1, generator=generator) if lags else None
+    history = torch.rand(count, lags, classes + 1, generator=generator) if lags else None
     return Batch(parts, target, pixels, features, history)
 
 

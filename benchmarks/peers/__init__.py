@@ -1,0 +1,1 @@
+"""The published layers, written plainly: what the networks are measured against."""

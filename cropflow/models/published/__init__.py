@@ -1,0 +1,1 @@
+"""Checkpoints of published networks, one module per family."""
