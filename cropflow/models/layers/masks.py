@@ -60,14 +60,19 @@ def masked_batch_norm(norm: _BatchNorm, features: Tensor, valid: Tensor | None) 
     if valid is None or not norm.training:
         normed: Tensor = norm(features)
         return normed
-    axes, shape = (0, *range(2, features.ndim)), (-1, *(1,) * (features.ndim - 2))
+    shape = (-1, *(1,) * (features.ndim - 2))
     count = valid.sum().clamp(min=1)
-    mean = (features * valid).sum(axes) / count
+    mean = _sums(features, valid) / count
     centred = features - mean.view(shape)
-    variance = (centred.square() * valid).sum(axes) / count
+    variance = _sums(centred.square(), valid) / count
     _remember(norm, mean.detach(), variance.detach() * (count / (count - 1).clamp(min=1)))
     scale = norm.weight * torch.rsqrt(variance + norm.eps)
     return torch.addcmul(norm.bias.view(shape), centred, scale.view(shape))
+
+
+def _sums(features: Tensor, valid: Tensor) -> Tensor:
+    """Per channel over what is valid: a product of matrices writes no masked copy."""
+    return (features.flatten(2) @ valid.flatten(2).transpose(1, 2).to(features.dtype)).sum((0, 2))
 
 
 @torch.no_grad()
