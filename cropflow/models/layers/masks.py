@@ -62,12 +62,15 @@ def masked_batch_norm(norm: _BatchNorm, features: Tensor, valid: Tensor | None) 
         return normed
     shape = (-1, *(1,) * (features.ndim - 2))
     count = valid.sum().clamp(min=1)
-    mean = _sums(features, valid) / count
-    centred = features - mean.view(shape)
-    variance = _sums(centred.square(), valid) / count
-    _remember(norm, mean.detach(), variance.detach() * (count / (count - 1).clamp(min=1)))
-    scale = norm.weight * torch.rsqrt(variance + norm.eps)
-    return torch.addcmul(norm.bias.view(shape), centred, scale.view(shape))
+    # Half precision has too few digits for sums over many pixels.
+    with torch.autocast(features.device.type, enabled=False):
+        exact = features.float()
+        mean = _sums(exact, valid) / count
+        centred = exact - mean.view(shape)
+        variance = _sums(centred.square(), valid) / count
+        _remember(norm, mean.detach(), variance.detach() * (count / (count - 1).clamp(min=1)))
+        scale = norm.weight * torch.rsqrt(variance + norm.eps)
+        return torch.addcmul(norm.bias.view(shape), centred, scale.view(shape)).to(features.dtype)
 
 
 def _sums(features: Tensor, valid: Tensor) -> Tensor:
@@ -99,7 +102,7 @@ def masked_group_norm(norm: nn.GroupNorm, features: Tensor, valid: Tensor | None
         normed: Tensor = norm(features)
         return normed
     count, channels, dates = features.shape
-    grouped = features.view(count, norm.num_groups, -1, dates)
+    grouped = features.float().view(count, norm.num_groups, -1, dates)
     mask = valid.unsqueeze(1)
     members = (mask.sum(3, keepdim=True) * grouped.shape[2]).clamp(min=1)
     mean = (grouped * mask).sum((2, 3), keepdim=True) / members
