@@ -619,6 +619,22 @@ def map_crops(wildcards):
     return legend_table(wildcards.experiment, wildcards.region, wildcards.season)
 
 
+def experiment_histories(experiment, places):
+    """Histories of the parcels of places, where the model of an experiment learns from pixel sets that have them."""
+    _, samples = sample_set(experiment)
+    if (
+        not samples["history"]
+        or sample_kind(config["experiments"][experiment]["model"]) != "pixel_sets"
+    ):
+        return []
+    key = legend_key(samples["legend"])
+    return [
+        f"<results>/labels/{config['regions'][region]['register']}/{season}/history/{key}.parquet"
+        for region, season in places
+        if has_labels(region, season)
+    ]
+
+
 def compared(experiment):
     """Experiments whose scores stand in a report: its own and those it is compared with."""
     return [experiment, *config["experiments"][experiment]["compare"]]

@@ -51,6 +51,9 @@ rule models_predict:
         composites=lambda wildcards: composites_of(
             wildcards.experiment, training_places(wildcards.experiment)
         ),
+        history=lambda wildcards: experiment_histories(
+            wildcards.experiment, training_places(wildcards.experiment)
+        ),
         model="<results>/models/{experiment}/{fold}/model",
     output:
         directory("<results>/models/{experiment}/{fold}/predictions.zarr"),
@@ -69,11 +72,12 @@ rule models_predict:
         samples=lambda wildcards, input: options("--samples", input.samples),
         folds=lambda wildcards, input: options("--folds", input.folds),
         composites=lambda wildcards, input: options("--composites", input.composites),
+        history=lambda wildcards, input: options("--history", input.history),
         code=room_code("models", "samples", "regions", "labels"),
     shell:
         r"""
         python -m cropflow models predict \
-            {params.places} {params.samples} {params.folds} {params.composites} \
+            {params.places} {params.samples} {params.folds} {params.composites} {params.history} \
             --model {input.model:q} --fold {wildcards.fold} --threads {threads} \
             --output {output:q} 2>{log:q}
         """

@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from cropflow.errors import CropflowError
+from cropflow.models.apply_command import apply
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -71,13 +72,17 @@ def predict(
     folds: list[Path] = typer.Option(..., help="folds.parquet of each place's region."),
     model: Path = typer.Option(..., help="Folder of the trained model."),
     fold: int = typer.Option(..., min=0, help="Test fold: its blocks are predicted."),
+    history: list[Path] = typer.Option(
+        [], help="Parquet of the crops of each place's parcels in earlier seasons, for a model that takes them."
+    ),
     threads: int = _THREADS,
     output: Path = typer.Option(..., help="Zarr store to write."),
 ) -> None:
     """Predict the blocks of the test fold from the composites of all sensors that the model was trained with.
 
     Writes per site probability (class, y, x), uint16, x 10000; 65535 = not predicted: other folds'
-    blocks, and pixels with a period without a value.
+    blocks, and pixels with a period without a value (of a model that learnt from incomplete series: too few
+    dates). A model of pixel sets or chips gives each parcel one answer, painted over its pixels; none outside.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
@@ -86,7 +91,7 @@ def predict(
     from cropflow.models.checkpoints import read_description
     from cropflow.samples.sensors import by_place
 
-    options = {"--samples": samples, "--folds": folds}
+    options = {"--samples": samples, "--folds": folds} | ({"--history": history} if history else {})
     for name, values in options.items():
         if len(values) != len(place):
             raise CropflowError(
@@ -94,7 +99,7 @@ def predict(
             )
     sensors = [layout.sensor for layout in read_description(model).layouts]
     stores = by_place(composites, sensors, len(place))
-    counts = predict_places(place, samples, stores, folds, model, fold, threads, output)
+    counts = predict_places(place, samples, stores, folds, model, fold, threads, output, history)
     inputs = {"model": model}
     for name, values in options.items():
         inputs |= {f"{name[2:]} {where}": path for where, path in zip(place, values, strict=True)}
@@ -102,6 +107,8 @@ def predict(
         inputs |= {f"composites {where} {sensor}": path for sensor, path in found.items()}
     write_manifest(output, inputs, {"fold": fold}, counts)
 
+
+app.command()(apply)
 
 _BANDS = typer.Option("10", help="Bands per date: a number, or by sensor as sentinel2=10,sentinel1_ascending=2.")
 _OUTPUTS = typer.Option(20, min=1, help="Classes.")

@@ -20,6 +20,7 @@ GROUND = ["config", "errors", "files", "lazy"]
 COMMAND_ENTRIES = {
     "labels.command": {"labels.history_command", "labels.legend_command"},
     "samples.command": {"samples.kinds_command"},
+    "models.command": {"models.apply_command"},
     "imagery.command": {"imagery.preview.command"},
     "composites.command": {"composites.server.command"},
 }

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from engine_toy import CLASSES, SENSORS, DieAfter, EachStep, InMemory, Toy, toy_batches, train
+from engine_toy import CLASSES, SENSORS, DieAfter, EachStep, InMemory, Toy, learner, toy_batches, train
 from torch import Tensor
 from torch.nn import functional
 
@@ -42,6 +42,8 @@ RESUMED: list[dict[str, Any]] = [
     {"optimiser": "rmsprop", "schedule": "cosine", "momentum": 0.5},
     {"optimiser": "adam", "schedule": "step", "schedule_epochs": 2, "precision": "bf16-mixed"},
 ]
+if torch.cuda.is_available():  # where its scale must be remembered too
+    RESUMED.append({"optimiser": "adamw", "schedule": "constant", "precision": "16-mixed"})
 
 
 @pytest.mark.parametrize("options", RESUMED, ids=[f"{each['optimiser']}-{each['schedule']}" for each in RESUMED])
@@ -139,6 +141,39 @@ def test_the_loss_of_an_epoch_is_the_mean_over_samples_not_over_batches(tmp_path
     expected = functional.cross_entropy(scores, target)
     assert progress.rows[0][2] == pytest.approx(float(expected), rel=1e-6)
     assert progress.rows[0][3] == pytest.approx(float((scores.argmax(1) == target).float().mean()))
+
+
+def test_gradients_of_several_processes_add_up_by_the_weights_of_all_samples() -> None:
+    # Shares of unequal weight: a mean of their means would count the lighter one as much as the heavier.
+    class Share:
+        """A trainer of two processes that sees the other's sums."""
+
+        world_size, global_rank, current_epoch = 2, 0, 0
+
+        def __init__(self, other: float) -> None:
+            self.strategy = self
+            self.other = other
+
+        def reduce(self, value: Tensor, reduce_op: str) -> Tensor:
+            assert reduce_op == "sum"
+            return value + self.other
+
+    shares = [toy_batches(1, size=4, seed=1)[0], toy_batches(1, size=4, seed=2)[0]]
+    for batch, known in zip(shares, (4, 1), strict=True):
+        assert batch.target is not None
+        batch.target[known:] = UNKNOWN
+    network = Toy(dropout=0.0).eval()
+    made = learner(network, Training())
+    for batch, other in zip(shares, (1.0, 4.0), strict=True):
+        made._trainer = Share(other)  # type: ignore[assignment]
+        (made.training_step(batch, 0) / 2).backward()  # processes are averaged
+    found = [value.grad.clone() for value in network.parameters() if value.grad is not None]
+    network.zero_grad()
+    scores = torch.cat([network(shares[0]), network(shares[1])[:1]])
+    target = torch.cat([shares[0].target, shares[1].target[:1]])  # type: ignore[list-item, index]
+    functional.cross_entropy(scores, target).backward()
+    for value, expected in zip(found, network.parameters(), strict=True):
+        torch.testing.assert_close(value, expected.grad)
 
 
 def test_the_seed_decides_everything(tmp_path: Path) -> None:

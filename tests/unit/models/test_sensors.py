@@ -17,6 +17,7 @@ from cropflow.config.models.drawing import CutoutDrawing
 from cropflow.errors import CropflowError
 from cropflow.models import load_predictor
 from cropflow.models.applying.prediction import check_series
+from cropflow.models.applying.series import days_of, stored_batch
 from cropflow.models.batch import batch_of
 from cropflow.models.data.alignment import check_one_axis, on_one_axis
 from cropflow.models.data.batches import dataset_of
@@ -28,7 +29,6 @@ from cropflow.models.data.statistics import Statistics
 from cropflow.models.data.survey import survey
 from cropflow.models.engine.fitting import Job, train_model
 from cropflow.samples.sensors import Layout
-from cropflow.samples.stack import Stack
 
 RADAR = "sentinel1_ascending"
 FOREST = {"name": "random_forest", "trees": 20}
@@ -68,10 +68,11 @@ def test_sensors_together_tell_what_none_of_them_tells_alone(
     samples = read_samples("patches", ["r/s"], [tmp_path / "fused"])
     assert predictor.layouts == samples.layouts
     series = samples.places[0].series[:3].read()
-    whole = predictor.probability(series)
+    days = days_of(predictor.layouts)
+    whole = predictor.probability(predictor.prepare(stored_batch(series.values, days, None)))
     assert whole.shape == (3, 4, 16, 16)
-    backwards = Stack(dict(reversed(series.values.items())))
-    np.testing.assert_array_equal(predictor.probability(backwards), whole)
+    backwards = stored_batch(dict(reversed(series.values.items())), days, None)
+    np.testing.assert_array_equal(predictor.probability(predictor.prepare(backwards)), whole)
 
 
 def measured_as(radiometry: str, folder: Path) -> Path:
