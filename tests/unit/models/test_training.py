@@ -161,7 +161,7 @@ def test_the_epoch_of_the_best_balanced_accuracy_is_kept_where_that_is_watched(
     ("cutout", "message"),
     [
         (40, "cutout of the model is 40; expected at most .*, the patch_size of the sample set"),
-        (4, "Squares of 4 pixels halve fewer than the 3 times that widths asks for. Shorten widths or raise cutout"),
+        (4, "Squares of 4 pixels are too small for a network that halves .*; expected at least 8. Raise cutout,"),
     ],
 )
 def test_squares_that_do_not_fit_the_patches_or_the_network_are_refused(
