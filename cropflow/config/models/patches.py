@@ -55,6 +55,11 @@ class SiameseUnet3d(CutoutDrawing, Training):
         description="From the joined features to classes: one 1 x 1 convolution, or a 3 x 3 convolution before it.",
     )
 
+    @property
+    def any_dates(self) -> bool:
+        """Whether series may have other dates at each site: not where each period has a weight of its own."""
+        return self.collapse != "kernel"
+
 
 class ConvLstm(PatchDrawing, Training):
     """A convolutional LSTM over chips with one label."""
