@@ -99,7 +99,9 @@ class Utae(CutoutDrawing, Training):
     )
     heads: int = Field(default=16, ge=1, description="Heads of the attention; they divide every encoder width.")
     keys: int = Field(default=4, ge=1, description="Length of the keys of the attention.")
-    model_width: int = Field(default=256, ge=2, description="Channels that the attention weighs; twice heads divide it.")
+    model_width: int = Field(
+        default=256, ge=2, description="Channels that the attention weighs; twice heads divide it."
+    )
     dropout: float = Field(default=0.2, ge=0, lt=1, description="Share dropped after the attention, in training.")
     attention_dropout: float = Field(default=0.1, ge=0, lt=1, description="Share of dates dropped, in training.")
     align: Align = Field(default="nearest", description=_ALIGN)
