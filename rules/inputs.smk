@@ -34,7 +34,13 @@ def side_by_side(wildcards):
 def training_threads(wildcards):
     """A network uses many threads; forests grow side by side."""
     model = config["experiments"][wildcards.experiment]["model"]["name"]
-    return side_by_side(wildcards) if model == "random_forest" else 8
+    return side_by_side(wildcards) if model in UNITS_OF else 8
+
+
+def training_gpus(wildcards):
+    """GPUs of a node that a network is trained on; the others learn on CPUs."""
+    model = config["experiments"][wildcards.experiment]["model"]
+    return 0 if model["name"] in UNITS_OF else model["devices"] or 1
 
 
 def training_places(experiment):
@@ -49,6 +55,22 @@ def mapped_places(experiment):
     return [
         (place["region"], place["season"]) for place in config["experiments"][experiment]["map"]
     ]
+
+
+def start_model(wildcards):
+    """The model of the same fold that a transfer starts from; nothing where a model starts from fresh weights."""
+    transfer = config["experiments"][wildcards.experiment]["transfer"]
+    if not transfer:
+        return []
+    return f"<results>/models/{transfer['experiment']}/{wildcards.fold}/model"
+
+
+def start_options(wildcards, input):
+    """The --start and --transfer of a model."""
+    transfer = config["experiments"][wildcards.experiment]["transfer"]
+    if not transfer:
+        return ""
+    return f"{options('--start', input.start)} {options('--transfer', as_json(transfer))}"
 
 
 def set_seasons(name, region):

@@ -3,6 +3,7 @@ rule models:
     input:
         samples=lambda wildcards: kind_folders(wildcards.experiment),
         legend=experiment_legend,
+        start=start_model,
     output:
         directory("<results>/models/{experiment}/{fold}/model"),
     log:
@@ -15,11 +16,7 @@ rule models:
     resources:
         mem=lambda wildcards, attempt: f"{8 * attempt} GiB",
         runtime="12h",
-        gpu=lambda wildcards: (
-            0
-            if config["experiments"][wildcards.experiment]["model"]["name"] == "random_forest"
-            else 1
-        ),
+        gpu=training_gpus,
     params:
         places=lambda wildcards: place_options(wildcards.experiment),
         samples=lambda wildcards, input: options("--samples", input.samples),
@@ -32,6 +29,7 @@ rule models:
         ),
         folds=lambda wildcards: sample_set(wildcards.experiment)[1]["folds"]["count"],
         seed=lambda wildcards: config["experiments"][wildcards.experiment]["seed"],
+        start=start_options,
         code=room_code("models", "samples", "regions", "labels"),
     shell:
         r"""
@@ -39,6 +37,7 @@ rule models:
             {params.places} {params.samples} \
             --settings {params.settings:q} --legend {params.legend:q} {params.background} \
             --folds {params.folds} --fold {wildcards.fold} --seed {params.seed} \
+            {params.start} \
             --threads {threads} --work results/.work/models/{wildcards.experiment}/{wildcards.fold} \
             --output {output:q} 2>{log:q}
         """

@@ -16,10 +16,12 @@ from cropflow.config.imagery import Imagery, Series
 from cropflow.config.messages import one_line
 from cropflow.config.regions import Clusters, Region
 from cropflow.config.registers import Register
+from cropflow.config.sample_checks import check_dates, check_history
 from cropflow.config.sections import Experiment, Place, SampleSet, Season
 from cropflow.config.server import refused_option
 from cropflow.config.shipped import legend_key, legend_names, own_file, own_table_path, table_names
 from cropflow.config.simulation import Simulation
+from cropflow.config.transfers import check_sensor_dropout, check_transfer, with_sources
 from cropflow.errors import CropflowError, listing
 
 AnySection = TypeVar("AnySection", bound=Section)
@@ -53,6 +55,8 @@ class Config(Section):
                 )
         for name in self.experiments:
             self._check_experiment(name, self.experiments[name])
+            check_sensor_dropout(name, self.experiments[name], self.sets)
+            check_transfer(name, self.experiments, self.sets)
         return self
 
     def _named(self) -> Iterable[tuple[str, str, Collection[str]]]:
@@ -86,6 +90,8 @@ class Config(Section):
                     yield f"experiments.{name}.{role}.season", place.season, self.seasons
             for other in experiment.compare:
                 yield f"experiments.{name}.compare", other, self.experiments
+            if experiment.transfer is not None:
+                yield f"experiments.{name}.transfer.experiment", experiment.transfer.experiment, self.experiments
 
     def _check_legends(self) -> None:
         """Check that legends and tables exist by name, and that no two legends share the name of their results."""
@@ -131,6 +137,8 @@ class Config(Section):
                     f"register {region.register_!r} has: {listing(known)}"
                 )
         series = self.sets[experiment.set_].series
+        check_dates(name, experiment, self.sets[experiment.set_], self.series[series])
+        check_history(experiment, self.sets[experiment.set_], self.regions, self.registers)
         for place in (*experiment.train, *experiment.map):
             imagery = self.regions[place.region].imagery
             refused = refused_option(series, self.series[series], imagery, self.imagery[imagery])
@@ -188,15 +196,9 @@ class Config(Section):
             )
 
     def _check_axis(self, set_name: str, place: Place) -> None:
-        """Check that the periods of a series suit samples, and that a place has the windows that it asks for."""
+        """Check that a place has the windows before harvest that a series asks for."""
         name = self.sets[set_name].series
         series = self.series[name]
-        if series.period == "acquisitions":
-            raise ValueError(
-                f"sets.{set_name}.series is {name!r}, whose period is 'acquisitions': its dates differ from site to "
-                f"site, and patches need the same of all; expected an evenly spaced series (acquisitions are made by "
-                f"hand: snakemake results/composites/{name}/<region>/<season>/<sensor>.zarr)"
-            )
         if series.window is None:
             return
         register = self.regions[place.region].register_
@@ -240,7 +242,7 @@ def missing_paths(config: Config, folder: Path) -> list[str]:
     """
     places = {
         (place.region, place.season, config.experiments[name].set_)
-        for name in config.run
+        for name in with_sources(config.run, config.experiments)
         for place in (*config.experiments[name].train, *config.experiments[name].map)
     }
     found: dict[str, str] = {}

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from cropflow.config.base import Name, Section
 from cropflow.config.imagery import Sensor
 from cropflow.config.models import Model
+from cropflow.config.models.transfer import Transfer
 from cropflow.config.shipped import check_legend_key
 
 
@@ -92,6 +93,7 @@ class Experiment(Section):
 
     set_: Name = Field(alias="set", description="Entry of sets.")
     model: Model = Field(description="name, and the settings of that model.")
+    transfer: Transfer | None = Field(default=None, description="A network that starts from another experiment's.")
     train: tuple[Place, ...] = Field(min_length=1, description="Where to learn and to be tested, by folds.")
     map: tuple[Place, ...] = Field(default=(), description="What to map; may have no labels.")
     compare: tuple[Name, ...] = Field(default=(), description="Experiments shown beside this one in the report.")

@@ -32,6 +32,8 @@ def train(
     fold: int = typer.Option(..., help="Test fold; the next one validates, the others train."),
     seed: int = typer.Option(0, min=0, help="Seed of everything random."),
     threads: int = _THREADS,
+    start: Path | None = typer.Option(None, help="Folder of the model that a network starts from."),
+    transfer: str | None = typer.Option(None, help="JSON of an experiment's transfer; with --start."),
     work: Path = typer.Option(..., help="Folder for the resume file; emptied at the end."),
     output: Path = typer.Option(..., help="Folder of the trained model."),
 ) -> None:
@@ -48,10 +50,12 @@ def train(
     from cropflow.models.engine.fitting import Job, train_model
 
     job = Job(tuple(place), tuple(samples), legend, background, folds, fold, seed, threads)
-    fitted = train_model(job, settings, work, output)
+    fitted = train_model(job, settings, work, output, start=start, transfer=transfer)
     if fitted is None:
         return
     roles = {f"samples {name}": folder for name, folder in zip(place, samples, strict=True)}
+    if start is not None:
+        roles["start"] = start
     write_manifest(output, roles, fitted.settings, fitted.counts)
     for leftover in fitted.resume_files:
         leftover.unlink(missing_ok=True)
@@ -118,3 +122,47 @@ def predict(
     for where, found in zip(place, stores, strict=True):
         inputs |= {f"composites {where} {sensor}": path for sensor, path in found.items()}
     write_manifest(output, inputs, {"fold": fold}, counts)
+
+
+_BANDS = typer.Option("10", help="Bands per date: a number, or by sensor as sentinel2=10,sentinel1_ascending=2.")
+_OUTPUTS = typer.Option(20, min=1, help="Classes.")
+_PERIODS = typer.Option(12, min=1, help="Dates of a series.")
+_JSON = typer.Option(False, "--json", help="Print JSON.")
+
+
+@app.command("list")
+def list_(
+    bands: int = typer.Option(10, min=1, help="Bands per date of a sensor."),
+    outputs: int = _OUTPUTS,
+    periods: int = _PERIODS,
+    as_json: bool = _JSON,
+) -> None:
+    """List the models: what each learns from, its parameters, the sensors it takes, and what it is."""
+    import json
+
+    from cropflow.models.catalogue import list_models
+    from cropflow.models.showing import list_text
+
+    lines = list_models(bands, outputs, periods)
+    inputs = f"{bands} bands, {outputs} classes, {periods} dates"
+    print(json.dumps([line.told() for line in lines], indent=2) if as_json else list_text(lines, inputs))
+
+
+@app.command()
+def show(
+    name: str = typer.Argument(..., help="Name of a model, see: cropflow models list."),
+    bands: str = _BANDS,
+    outputs: int = _OUTPUTS,
+    periods: int = _PERIODS,
+    settings: str = typer.Option("{}", help="JSON of settings that differ from their defaults."),
+    as_json: bool = _JSON,
+) -> None:
+    """Show a model: its paper, shapes, parameters part by part, and settings."""
+    import json
+
+    from cropflow.models.catalogue import describe_model, parse_bands
+    from cropflow.models.showing import card_text
+
+    card = describe_model(name, parse_bands(bands), outputs, periods, settings)
+    inputs = f"bands {bands}, {outputs} classes, {periods} dates"
+    print(json.dumps(card.told(), indent=2) if as_json else card_text(card, inputs))

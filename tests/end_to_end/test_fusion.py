@@ -104,11 +104,13 @@ class Chain:
         entry = ("--settings", json.dumps(chosen))
         call("samples", "folds", *sites, *land, *entry, "--output", blocks[1], "--summary", self.folder / "folds.json")
         call("samples", "build", *stores, *sites, *land, *blocks, *entry, "--output", samples)
+        patches = self.folder / "patches"
+        call("samples", "patches", "--samples", samples, *stores, *sites, *entry, "--output", patches)
         models, predictions = [], []
         for fold in map(str, range(FOLDS)):
             folder, store = self.folder / fold / "model", self.folder / fold / "predictions.zarr"
             call(
-                "models", "train", *place, "--samples", samples, "--settings", json.dumps(model),
+                "models", "train", *place, "--samples", patches, "--settings", json.dumps(model),
                 "--legend", "turkoglu", "--no-background", "--folds", FOLDS, "--fold", fold, "--seed", 0,
                 "--work", self.folder / "work", "--output", folder,
             )  # fmt: skip

@@ -99,7 +99,9 @@ class Utae(CutoutDrawing, Training):
     )
     heads: int = Field(default=16, ge=1, description="Heads of the attention; they divide every encoder width.")
     keys: int = Field(default=4, ge=1, description="Length of the keys of the attention.")
-    model_width: int = Field(default=256, ge=2, description="Channels that the attention weighs; heads divide it.")
+    model_width: int = Field(
+        default=256, ge=2, description="Channels that the attention weighs; twice heads divide it."
+    )
     dropout: float = Field(default=0.2, ge=0, lt=1, description="Share dropped after the attention, in training.")
     attention_dropout: float = Field(default=0.1, ge=0, lt=1, description="Share of dates dropped, in training.")
     align: Align = Field(default="nearest", description=_ALIGN)
@@ -110,8 +112,8 @@ class Utae(CutoutDrawing, Training):
             odd = [width for width in self.encoder_widths if width % divisor]
             if odd:
                 raise ValueError(f"{key} {divisor} must divide every encoder width, and does not divide {odd[0]}")
-        if self.model_width % self.heads:
-            raise ValueError(f"heads {self.heads} must divide model_width {self.model_width}")
+        if self.model_width % (2 * self.heads):
+            raise ValueError(f"twice heads {self.heads} must divide model_width {self.model_width}: sines and cosines")
         if len(self.encoder_widths) != len(self.decoder_widths) or self.encoder_widths[-1] != self.decoder_widths[-1]:
             raise ValueError(
                 f"decoder_widths {list(self.decoder_widths)} must be as many as encoder_widths "

@@ -118,7 +118,7 @@ class NetworkPredictor(_Trained):
         """Softmax of the scores; shapes as in :class:`Predictor`."""
         import torch
 
-        from cropflow.models.data.patch_batches import as_batch
+        from cropflow.models.data.datasets import as_batch
 
         leading = next(iter(series.values.values())).shape[:-4]
         days = {layout.sensor: np.array(layout.days, dtype=np.int32) for layout in self.layouts}

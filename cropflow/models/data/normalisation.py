@@ -9,34 +9,52 @@ import torch
 from torch import Tensor, nn
 
 from cropflow.models.batch import Batch, Series
-from cropflow.models.data.statistics import Statistics
+from cropflow.models.data.statistics import FeatureStatistics, Statistics
 from cropflow.samples.sensors import KINDS
 
 
 class Normalise(nn.Module):
-    """Series of all sensors to float32 of zero mean and unit spread per band; 0, the mean, where there is no value.
+    """Series of all sensors to float32 of zero mean and unit spread per band; 0, the mean, where they are not valid.
 
     Mean and spread are those of the training folds, never of a batch or a picture: for backscatter, of its decibels.
+    Features of parcels are normalised here too, where the model keeps the statistics that it was trained with:
+    batches carry them as stored.
+
+    Args:
+        statistics: Of each sensor.
+        features: Of the features of parcels; None where the model sees none.
     """
 
-    def __init__(self, statistics: Sequence[Statistics]) -> None:
+    feature_mean: Tensor
+    feature_deviation: Tensor
+
+    def __init__(self, statistics: Sequence[Statistics], features: FeatureStatistics | None = None) -> None:
         super().__init__()
         self.sensors = nn.ModuleDict({found.sensor: _NormaliseSensor(found) for found in statistics})
+        self.featured = features is not None
+        if features is not None:
+            # Not persistent, like those of sensors.
+            self.register_buffer("feature_mean", torch.tensor(features.mean), persistent=False)
+            self.register_buffer("feature_deviation", torch.tensor(features.deviation), persistent=False)
 
     def forward(self, batch: Batch) -> Batch:
         """Normalise a batch.
 
         Args:
-            batch: Values as stored, ``(B, T, C, *space)``.
+            batch: Values as stored, ``(B, T, C, *space)``, and features as stored.
 
         Returns:
-            The batch with float32 values, the sensors in the order of the statistics.
+            The batch with float32 values, the sensors in the order of the statistics; features of zero mean and unit
+            spread, none where the model sees none.
 
         Raises:
             KeyError: If a sensor is missing.
         """
         series = {sensor: normalise(batch.series[sensor]) for sensor, normalise in self.sensors.items()}
-        return replace(batch, series=series)
+        features = None
+        if self.featured and batch.features is not None:
+            features = (batch.features - self.feature_mean) / self.feature_deviation
+        return replace(batch, series=series, features=features)
 
 
 class _NormaliseSensor(nn.Module):
@@ -59,8 +77,8 @@ class _NormaliseSensor(nn.Module):
     def forward(self, series: Series) -> Series:
         shape = (-1, *(1,) * (series.values.ndim - 3))
         values = series.values.to(torch.float32)
-        # Band by band: one band may lack a value where the others have one.
-        known = values != self.nodata
+        # Valid dates that training takes away still have values, and one band may lack one where nobody asked.
+        known = (values != self.nodata) & series.valid.unsqueeze(2)
         if self.shifted:
             values = values - self.shift.view(shape)
         return replace(series, values=(values - self.mean.view(shape)).div_(self.deviation.view(shape)).mul_(known))

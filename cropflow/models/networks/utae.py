@@ -14,6 +14,7 @@ from cropflow.config.models.drawing import Kind
 from cropflow.config.models.patches import Utae as Settings
 from cropflow.models.batch import Batch
 from cropflow.models.layers.masks import gaps, masked_group_norm, on_axis
+from cropflow.models.layers.positions import positions
 from cropflow.models.layers.unet import check_side, padded_to
 from cropflow.models.network import Inputs, Network
 
@@ -94,13 +95,6 @@ class TemporalAttention(nn.Module):
         )
         self.leave_norm = nn.GroupNorm(heads, inputs)
 
-    def _positions(self, days: Tensor) -> Tensor:
-        """Sines and cosines of days ``(B, T)``, the same for each head, ``(B, width, T)``."""
-        own = self.width // self.heads
-        place = torch.arange(own, device=days.device)
-        angle = days.float().unsqueeze(1) / LONGEST ** (2.0 * (place // 2) / own)[:, None]
-        return torch.where((place % 2 == 0)[:, None], angle.sin(), angle.cos()).repeat(1, self.heads, 1)
-
     def forward(self, maps: Tensor, days: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
         """Weigh the dates of maps.
 
@@ -117,7 +111,8 @@ class TemporalAttention(nn.Module):
         pixels = maps.permute(0, 3, 4, 2, 1).reshape(-1, channels, dates)
         mask = None if valid is None else valid.permute(0, 2, 3, 1).reshape(-1, 1, dates)
         entered = self.enter(masked_group_norm(self.enter_norm, pixels, mask))
-        entered = (entered.view(batch, -1, self.width, dates) + self._positions(days).unsqueeze(1)).flatten(0, 1)
+        waves = positions(days, self.width // self.heads, LONGEST).repeat(1, 1, self.heads).transpose(1, 2)
+        entered = (entered.view(batch, -1, self.width, dates) + waves.unsqueeze(1)).flatten(0, 1)
         # The query is the same everywhere: query times key is one projection to a number per head.
         weight = (self.query.unsqueeze(1) @ self.key.weight.view(self.heads, self.keys, -1)).squeeze(1)
         bias = (self.query * self.key.bias.view(self.heads, self.keys)).sum(1, keepdim=True)

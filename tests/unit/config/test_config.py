@@ -383,9 +383,25 @@ def test_a_check_says_what_was_checked_and_what_would_run(root, tmp_path, monkey
     assert result.output == f"{root / 'config.yaml'}, mine.yaml: no mistake found; run names demo_forest, demo.\n"
 
 
-def test_who_wants_samples_of_acquisitions_is_told_how_to_get_them_otherwise(content):
-    with pytest.raises(CropflowError, match=r"results/composites/monthly/<region>/<season>/<sensor>\.zarr"):
-        parse(Config, merge(content, {"series": {"monthly": {"period": "acquisitions"}}}))
+def test_acquisitions_need_a_model_of_any_dates_and_the_dates_that_a_pixel_needs(content):
+    dated = merge(content, {"series": {"monthly": {"period": "acquisitions"}}})
+    with pytest.raises(CropflowError, match=r"minimum_dates is missing, .*'acquisitions'.*expected the dates"):
+        parse(Config, dated)
+    enough = merge(dated, {"sets": {name: {"minimum_dates": 5} for name in content["sets"]}})
+    with pytest.raises(
+        CropflowError, match=r"demo_forest\.model is 'random_forest', which needs the same dates at all"
+    ):
+        parse(Config, enough)
+    enough["experiments"]["demo_forest"]["model"] = {"name": "lstm"}
+    assert parse(Config, enough).sets["demo"].minimum_dates == 5
+
+
+def test_a_set_looks_back_no_further_than_its_registers(content):
+    wide = {"sets": {name: {"history": 3} for name in content["sets"]}}
+    parse(Config, merge(content, wide))
+    narrow = {"registers": {name: {"history": {"years": 2}} for name in content["registers"]}}
+    with pytest.raises(CropflowError, match=r"history is 3; registers\.\w+\.history\.years is 2; expected at most"):
+        parse(Config, merge(merge(content, wide), narrow))
 
 
 def test_a_run_that_names_nothing_is_refused(root, tmp_path, monkeypatch):

@@ -86,7 +86,10 @@ def save(folder: Path, arrays: dict[str, np.ndarray[Any, Any]]) -> Path:
     ]
     for layout in layouts:
         (folder / layout.sensor).mkdir()
-        np.save(folder / layout.sensor / "values.npy", arrays[layout.kind.array])
+        values = arrays[layout.kind.array]
+        np.save(folder / layout.sensor / "values.npy", values)
+        np.save(folder / layout.sensor / "observations.npy", (values != layout.kind.nodata).all(2).astype(np.uint8))
+        np.save(folder / layout.sensor / "dates.npy", np.tile(np.array(layout.days, np.int16), (len(values), 1)))
     for name in ("crops", "folds", "parcels"):
         np.save(folder / f"{name}.npy", arrays[name])
     count = len(arrays["crops"])

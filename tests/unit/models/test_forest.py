@@ -17,8 +17,9 @@ from cropflow.errors import CropflowError
 from cropflow.models import load_predictor
 from cropflow.models.baselines.forest import draw_pixels, predict_pixels, to_features
 from cropflow.models.baselines.skops_files import read_skops, write_skops
-from cropflow.models.data.patches import Split, read_samples
-from cropflow.models.data.statistics import survey
+from cropflow.models.data.reading import read_samples
+from cropflow.models.data.samples import Split
+from cropflow.models.data.survey import survey
 from cropflow.models.engine.fitting import Job, train_model
 from cropflow.samples.sensors import Layout
 from cropflow.samples.stack import Stack
@@ -73,8 +74,8 @@ def test_labels_outside_the_training_folds_change_no_byte_of_the_forest(
 
 def test_a_parcel_in_two_patches_gives_its_pixels_once(make_samples: Callable[..., Path]) -> None:
     folder = make_samples(parcels=lambda parcels: (parcels - 1) % 4 + 1, crops=lambda crops: np.full_like(crops, 3))
-    samples, split = read_samples(["r/s"], [folder]), Split(0, 5, False)
-    found = survey(samples, split)
+    samples, split = read_samples("patches", ["r/s"], [folder]), Split(0, 5, False)
+    found = survey(samples, split, complete=True)
     pixels = draw_pixels(samples, found, split, split.training, 6, 100, 0)
     assert (pixels.parcels, len(pixels.classes)) == (4, 24)
     assert len(draw_pixels(samples, found, split, split.training, 6, 10, 0).classes) == 10

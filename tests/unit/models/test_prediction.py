@@ -80,7 +80,7 @@ def test_train_and_predict_write_what_the_contract_says(
 ) -> None:
     assert list((tmp_path / "work").glob("*")) == []
     manifest = read_json(trained.with_name("model.manifest.json"))
-    assert manifest["counts"]["training_patches"] == 9
+    assert manifest["counts"]["training_samples"] == 9
     store = tmp_path / "predictions.zarr"
     code = run(
         monkeypatch,

@@ -13,15 +13,19 @@ import numpy as np
 import pytest
 import torch
 
+from cropflow.config.models.drawing import CutoutDrawing
 from cropflow.errors import CropflowError
 from cropflow.models import load_predictor
 from cropflow.models.applying.prediction import check_series
 from cropflow.models.batch import batch_of
-from cropflow.models.data.alignment import check_one_axis, side_by_side
+from cropflow.models.data.alignment import check_one_axis, on_one_axis
+from cropflow.models.data.batches import dataset_of
+from cropflow.models.data.drawing import Draws
 from cropflow.models.data.normalisation import Normalise
-from cropflow.models.data.patch_batches import Augmentation, PatchDataset
-from cropflow.models.data.patches import Split, read_samples
-from cropflow.models.data.statistics import Statistics, survey
+from cropflow.models.data.reading import read_samples
+from cropflow.models.data.samples import Split
+from cropflow.models.data.statistics import Statistics
+from cropflow.models.data.survey import survey
 from cropflow.models.engine.fitting import Job, train_model
 from cropflow.samples.sensors import Layout
 from cropflow.samples.stack import Stack
@@ -61,7 +65,7 @@ def test_sensors_together_tell_what_none_of_them_tells_alone(
         (RADAR, ["VV", "VH", "VH-VV"], "dB x 100"),
     ]
     predictor = load_predictor(tmp_path / "both")
-    samples = read_samples(["r/s"], [tmp_path / "fused"])
+    samples = read_samples("patches", ["r/s"], [tmp_path / "fused"])
     assert predictor.layouts == samples.layouts
     series = samples.places[0].series[:3].read()
     whole = predictor.probability(series)
@@ -81,7 +85,7 @@ def measured_as(radiometry: str, folder: Path) -> Path:
 def test_places_of_sigma0_and_gamma0_are_never_learnt_from_together(make_fused: Callable[..., Path]) -> None:
     folders = [measured_as("sigma0", make_fused("one")), measured_as("gamma0", make_fused("other"))]
     with pytest.raises(CropflowError, match=r"b/s has gamma0 of sentinel1_ascending; expected sigma0, as a/s has\. .*"):
-        read_samples(["a/s", "b/s"], folders)
+        read_samples("patches", ["a/s", "b/s"], folders)
 
 
 def test_a_model_of_sigma0_refuses_gamma0(make_fused: Callable[..., Path], tmp_path: Path) -> None:
@@ -100,7 +104,7 @@ def test_statistics_of_backscatter_are_those_of_its_decibels(make_fused: Callabl
         backscatter[2, 0, 1, 6, 6] = 0
         return backscatter
 
-    samples = read_samples(["r/s"], [make_fused(backscatter=gaps)])
+    samples = read_samples("patches", ["r/s"], [make_fused(backscatter=gaps)])
     optics, radar = survey(samples, Split(0, 5, False)).statistics
     assert (optics.sensor, radar.sensor) == ("sentinel2", RADAR)
     training = [i for i in range(15) if i % 5 >= 2]
@@ -117,10 +121,10 @@ def test_a_pixel_without_radar_is_no_target_and_counted(make_fused: Callable[...
         backscatter[:, 2, 1, :, 8] = -32768
         return backscatter
 
-    samples, split = read_samples(["r/s"], [make_fused(backscatter=gap)]), Split(0, 5, False)
-    found = survey(samples, split)
+    samples, split = read_samples("patches", ["r/s"], [make_fused(backscatter=gap)]), Split(0, 5, False)
+    found = survey(samples, split, complete=True)
     assert found.incomplete == (9 * 16, 3 * 16, 3 * 16)
-    batch = PatchDataset(samples, found.lookup(), split, split.training)[[2]]
+    batch = dataset_of(samples, found, split.training)[[2]]
     targets = batch.target[0]
     assert {sensor: (one.values.dtype, one.values.shape[1:3]) for sensor, one in batch.series.items()} == {
         "sentinel2": (torch.uint16, (4, 2)),
@@ -135,13 +139,13 @@ def test_a_turn_is_one_draw_for_all_sensors(make_fused: Callable[..., Path]) -> 
         values[2, :, :, 7, 8] = 7777
         return values
 
-    samples = read_samples(["r/s"], [make_fused(reflectance=spot, backscatter=spot)])
+    samples = read_samples("patches", ["r/s"], [make_fused(reflectance=spot, backscatter=spot)])
     split = Split(0, 5, False)
-    lookup = survey(samples, split).lookup()
+    found = survey(samples, split)
+    settings = CutoutDrawing(cutout=9)
     seen = set()
     for epoch in range(12):
-        drawn = Augmentation(3, epoch, True, 9, 1)
-        series = PatchDataset(samples, lookup, split, split.training, drawn)[[2]].series
+        series = dataset_of(samples, found, split.training, Draws(settings, 3, epoch, {}))[[2 * 4]].series
         places = [(one.values.numpy()[0, 0, 0] == 7777).nonzero() for one in series.values()]
         np.testing.assert_array_equal(*places)
         seen.add(np.concatenate(places[0]).tobytes())
@@ -160,10 +164,10 @@ def test_normalisation_knows_each_sensors_nodata_and_joins_their_bands() -> None
     stored = {RADAR: torch.from_numpy(radar)[None], "sentinel2": torch.from_numpy(optics)[None]}
     found = normalise(batch_of(stored))
     assert list(found.series) == ["sentinel2", RADAR]
-    np.testing.assert_allclose(side_by_side(found)[0, :, :, 0, 0], [[1, -1, 1], [0, 0, 0]])
+    np.testing.assert_allclose(on_one_axis(found).values[0, :, :, 0, 0], [[1, -1, 1], [0, 0, 0]])
     # 0 dB is a value, 0 as reflectance is none.
     stored = {RADAR: torch.zeros(1, 1, 1, 1, 1, dtype=torch.int16), "sentinel2": torch.from_numpy(optics[1:])[None]}
-    np.testing.assert_allclose(side_by_side(normalise(batch_of(stored)))[0, 0, :, 0, 0], [0, 0, 7.5])
+    np.testing.assert_allclose(on_one_axis(normalise(batch_of(stored))).values[0, 0, :, 0, 0], [0, 0, 7.5])
     assert normalise.state_dict() == {}
 
 

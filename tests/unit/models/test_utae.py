@@ -80,7 +80,7 @@ def test_patches_that_are_too_small_are_one_line() -> None:
     [
         ({"heads": 3}, "heads 3 must divide every encoder width, and does not divide 64"),
         ({"encoder_widths": (6, 8), "decoder_widths": (8, 8), "heads": 2}, "groups of the norms 4 must divide"),
-        ({"model_width": 100}, "heads 16 must divide model_width 100"),
+        ({"model_width": 100}, "twice heads 16 must divide model_width 100"),
         ({"decoder_widths": (32, 64, 128)}, "must be as many as encoder_widths"),
         ({"decoder_widths": (32, 32, 64, 64)}, "end in the same width"),
     ],
