@@ -31,7 +31,7 @@ def test_models_read_what_was_imported(samples, request, layout):
     assert len(read) == found.summary["kept"]
     known = survey(read, Split(0, 5 if layout == "pastis" else 3, False))
     assert {str(crop) for crop in known.classes} <= set(found.summary["crops"])
-    assert all(0 < mean for of_sensor in known.statistics[:1] for mean in of_sensor.mean)
+    assert all(mean > 0 for of_sensor in known.statistics[:1] for mean in of_sensor.mean)
 
 
 def test_a_network_trains_on_imported_parcels(samples, districts, tmp_path):
