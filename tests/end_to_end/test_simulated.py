@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas
 import pytest
+import zarr
+import zoo
 
+from cropflow import cli
+from cropflow.config.models import NETWORKS
 from cropflow.files.atomic import read_json
 from cropflow.files.manifest import content_hash
 from cropflow.files.verify import verify
@@ -47,6 +54,7 @@ CONFIG = {
             "legend": "turkoglu",
             "patch_size": 32,
             "inner_buffer_m": 0,
+            "chip_size": 17,
             "folds": {"count": 3, "block_m": 160, "ring_m": 0},
         }
     },
@@ -179,3 +187,76 @@ def test_the_folds_hold_every_block_once(undisturbed):
     assert [fold["fold"] for fold in metrics["folds"]] == [0, 1, 2]
     assert metrics["counts"]["test parcels"] == len(tested) > 0
     assert sum(fold["parcels"] for fold in metrics["folds"]) == metrics["counts"]["test parcels scored"]
+
+
+KINDS = ("patches", "pixel_sets", "chips")
+
+
+@pytest.fixture(scope="module")
+def samples(undisturbed) -> dict[str, Path]:
+    """The samples of every kind, made from the archive of the undisturbed run."""
+    folders = {kind: Path(f"results/samples/tiny/plain/{kind}/2023") for kind in KINDS}
+    done = undisturbed.run(*map(str, folders.values()))
+    assert done.returncode == 0, done.stderr[-6000:]
+    found = {kind: undisturbed.folder / folder for kind, folder in folders.items()}
+    return {**found, "pixels": found["pixel_sets"]}
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
+    """Run a command, which must succeed."""
+    monkeypatch.setattr(sys, "argv", ["cropflow", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
+
+
+def killed(train: Callable[[], None]) -> None:
+    """Train in a process of its own, which dies in the middle of its second epoch."""
+    from cropflow.models.engine.learning import Learner
+
+    child = os.fork()
+    if child == 0:
+        step = Learner.training_step
+
+        def dying(self: Learner, batch: object, batch_idx: int) -> object:
+            if self.current_epoch == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return step(self, batch, batch_idx)
+
+        Learner.training_step = dying
+        train()
+        os._exit(3)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("name", [name for name in zoo.SMALL if name in NETWORKS])
+def test_every_network_learns_goes_on_after_kill_9_and_predicts(name, undisturbed, samples, monkeypatch, tmp_path):
+    """The same commands for all; killed, the same weights in the end; and what is written is read again."""
+    entry = {"name": name, **zoo.SMALL[name].settings, "epochs": 2, "batch_size": 8}
+    entry.pop("history", None)  # the register's earlier season is no part of this run
+    results = undisturbed.results
+    base = results / "samples" / "tiny" / "plain"
+    place = ("--place", "plain/2023")
+
+    def train(folder: Path) -> None:
+        command(
+            monkeypatch, "models", "train", *place, "--samples", samples[NETWORKS[name].kind],
+            "--settings", json.dumps(entry), "--legend", "turkoglu", "--no-background", "--folds", 3, "--fold", 0,
+            "--seed", 1, "--work", folder / "work", "--output", folder / "model",
+        )  # fmt: skip
+
+    train(tmp_path / "calm")
+    killed(lambda: train(tmp_path / "killed"))
+    assert list((tmp_path / "killed" / "work").glob("*.ckpt"))
+    train(tmp_path / "killed")
+    weights = [(tmp_path / run / "model" / "model.safetensors").read_bytes() for run in ("calm", "killed")]
+    assert weights[0] == weights[1]
+    command(
+        monkeypatch, "models", "predict", *place, "--samples", base / "2023", "--folds", base / "folds.parquet",
+        "--composites", results / "composites/monthly/plain/2023/sentinel2.zarr", "--model", tmp_path / "calm/model",
+        "--fold", 0, "--output", tmp_path / "predictions.zarr",
+    )  # fmt: skip
+    probability = np.asarray(zarr.open_group(tmp_path / "predictions.zarr", mode="r")["plain/2023/a/probability"])
+    predicted = probability[:, probability[0] != 65535].astype(int)
+    assert predicted.shape[1] > 100
+    assert np.abs(predicted.sum(axis=0) - 10_000).max() <= len(predicted)
