@@ -22,6 +22,7 @@ COMMAND_ENTRIES = {
     "samples.command": {"samples.kinds_command", "samples.layouts.command"},
     "imagery.command": {"imagery.preview.command"},
     "composites.command": {"composites.server.command"},
+    "models.command": {"models.tuning.command", "models.apply_command"},
 }
 # What draws the preview is an extra: heavy, and nothing else needs it.
 EXTRA = {"geemap", "folium"}
