@@ -60,15 +60,18 @@ def load(state: Mapping[str, Tensor]) -> PseLtae:
         The network in evaluation mode.
 
     Raises:
-        CropflowError: If it takes other features or history than the published variants.
-        RuntimeError: If a tensor is missing or does not fit the others.
+        CropflowError: If it takes other features or history than the published variants, or the tensors do not fit
+            together.
     """
     settings, inputs = _shape(state)
     network = build(settings, inputs)
     ours = renamed(state, NAMES)
     # A convolution over one date is a linear layer.
     ours["temporal.widen.weight"] = ours["temporal.widen.weight"].squeeze(-1)
-    network.load_state_dict(ours)
+    try:
+        network.load_state_dict(ours)
+    except RuntimeError as error:
+        raise CropflowError(f"The checkpoint is no whole PSE-LTAE: {error}") from None
     return network.eval()
 
 

@@ -19,6 +19,7 @@ from cropflow.errors import CropflowError
 from cropflow.models import load_published
 from cropflow.models.batch import NO_DATE, Batch, Series, batch_of
 from cropflow.models.network import Inputs
+from cropflow.models.networks.conv_lstm import ConvLstm
 from cropflow.models.networks.pse_ltae import PseLtae
 from cropflow.models.published import conv_lstm, names, pse_ltae, saving
 
@@ -117,7 +118,14 @@ def test_a_conv_lstm_with_days_is_not_the_published_one():
 @pytest.mark.parametrize("lost", ["decoder.0.bias", "temporal_encoder.mlp.1.weight"])
 def test_a_checkpoint_that_lacks_a_tensor_is_one_line(state, tmp_path, lost):
     torch.save({name: value for name, value in state.items() if name != lost}, tmp_path / "weights.pth")
-    with pytest.raises(CropflowError, match=r"keys of a pse_ltae and does not fit together: .*Missing key"):
+    with pytest.raises(CropflowError, match=r"no whole PSE-LTAE: .*Missing key"):
+        load_published(tmp_path / "weights.pth")
+
+
+def test_a_checkpoint_whose_tensors_do_not_fit_is_one_line(tmp_path):
+    state = conv_lstm.save(ConvLstmSettings(), ConvLstm(3, 4, hidden=(8, 8)).state_dict())
+    torch.save(state | {"fc.weight": torch.ones(4, 9)}, tmp_path / "weights.pth")
+    with pytest.raises(CropflowError, match=r"keys of a conv_lstm and does not fit together: .*size mismatch"):
         load_published(tmp_path / "weights.pth")
 
 
