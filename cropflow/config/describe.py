@@ -27,6 +27,7 @@ from cropflow.config.registers import (
 from cropflow.config.root import Config
 from cropflow.config.sections import Experiment, Folds, Place, SampleSet, Season
 from cropflow.config.simulation import Difficulty, Landscape, Simulation
+from cropflow.config.tuning import Span, Tuning
 
 # Heading -> model, in the order of the rooms.
 PAGES: dict[str, type[Section]] = {
@@ -64,6 +65,8 @@ PAGES: dict[str, type[Section]] = {
     "sets.<name>.folds": Folds,
     "experiments.<name>": Experiment,
     "experiments.<name>.train[] and map[]": Place,
+    "experiments.<name>.tuning": Tuning,
+    "experiments.<name>.tuning.parameters.<name> (numbers)": Span,
     "experiments.<name>.transfer": Transfer,
     **{f"experiments.<name>.model ({name})": section for name, section in (NETWORKS | BASELINES).items()},
 }

@@ -14,6 +14,7 @@ from cropflow.config.addresses import public
 from cropflow.config.base import Name, Section
 from cropflow.config.imagery import Imagery, Series
 from cropflow.config.messages import one_line
+from cropflow.config.models import kind_of
 from cropflow.config.regions import Clusters, Region
 from cropflow.config.registers import Register
 from cropflow.config.sample_checks import check_dates, check_history
@@ -136,6 +137,13 @@ class Config(Section):
                     f"experiments.{name}.train.season is {place.season!r}; "
                     f"register {region.register_!r} has: {listing(known)}"
                 )
+        for place in experiment.map:
+            if kind_of(experiment.model) in ("pixel_sets", "chips") and not self.has_parcels(place):
+                raise ValueError(
+                    f"experiments.{name}.map is {place.region!r} in {place.season!r}, where no register has parcels; "
+                    f"its model {experiment.model.name!r} gives each parcel one crop; expected a region and season of "
+                    f"a register, or a model of patches or pixels"
+                )
         series = self.sets[experiment.set_].series
         check_dates(name, experiment, self.sets[experiment.set_], self.series[series])
         check_history(experiment, self.sets[experiment.set_], self.regions, self.registers)
@@ -160,6 +168,11 @@ class Config(Section):
                     f"expected an experiment with the same train and the same legend"
                 )
 
+    def has_parcels(self, place: Place) -> bool:
+        """Whether a register covers a place."""
+        register = self.regions[place.region].register_
+        return register is not None and place.season in self.labelled_seasons(register)
+
     def _check_place(self, key: str, place: Place, legend: str) -> None:
         """Check that a place is seen by its imagery and that its register's table belongs to the legend."""
         region = self.regions[place.region]
@@ -169,7 +182,7 @@ class Config(Section):
                 f"{key}.season is {place.season!r}; simulations.{simulation}.imagery_seasons has: "
                 f"{listing(self.simulations[simulation].imagery_seasons)}"
             )
-        if region.register_ is None or place.season not in self.labelled_seasons(region.register_):
+        if region.register_ is None or not self.has_parcels(place):
             return
         register = self.registers[region.register_]
         if own_table_path(legend, register.table) is None and register.table not in table_names(legend):

@@ -59,6 +59,7 @@ class Description:
         folds: Number of folds.
         statistics: Normalisation of each sensor.
         features: Normalisation of the features of parcels; None where it sees none.
+        minimum_dates: Dates with a value by which a sensor saw a pixel of its samples; None: every sensor saw all.
     """
 
     settings: Network | Baseline
@@ -73,6 +74,7 @@ class Description:
     folds: int
     statistics: tuple[Statistics, ...]
     features: FeatureStatistics | None
+    minimum_dates: int | None = None
 
     def inputs(self) -> Inputs:
         """What a network of this description is built for."""
@@ -95,6 +97,7 @@ def describe(settings: Network | Baseline, samples: Samples, survey: Survey, spl
         folds=split.count,
         statistics=survey.statistics,
         features=survey.features,
+        minimum_dates=samples.minimum_dates,
     )
 
 
@@ -123,6 +126,7 @@ def write_description(
             "sensors": [layout.told() for layout in description.layouts],
             "patch_size": description.patch_size,
             "lags": description.lags,
+            "minimum_dates": description.minimum_dates,
             "fold": split.fold,
             "validation_fold": split.validation,
             "folds": split.count,
@@ -175,6 +179,7 @@ def read_description(folder: Path) -> Description:
         folds=int(content["folds"]),
         statistics=tuple(_read_statistics(entry) for entry in statistics["sensors"]),
         features=_read_features(statistics["features"]),
+        minimum_dates=content["minimum_dates"],
     )
 
 

@@ -396,6 +396,17 @@ def test_acquisitions_need_a_model_of_any_dates_and_the_dates_that_a_pixel_needs
     assert parse(Config, enough).sets["demo"].minimum_dates == 5
 
 
+@pytest.mark.parametrize(
+    "model", [{"name": "pse_ltae"}, {"name": "conv_lstm"}, {"name": "random_forest", "unit": "parcel"}]
+)
+def test_a_place_without_parcels_is_not_mapped_by_a_model_of_parcels(content, model):
+    content["experiments"]["demo"]["model"] = model
+    with pytest.raises(CropflowError, match=r"demo\.map is 'lauragais' in '2023', where no register has parcels; .*"):
+        parse(Config, content)
+    content["experiments"]["demo"]["map"] = [{"region": "beauce", "season": "2023"}]
+    assert parse(Config, content).experiments["demo"].model.name == model["name"]
+
+
 def test_a_set_looks_back_no_further_than_its_registers(content):
     wide = {"sets": {name: {"history": 3} for name in content["sets"]}}
     parse(Config, merge(content, wide))
