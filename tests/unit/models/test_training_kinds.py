@@ -76,10 +76,10 @@ def test_a_head_per_level_learns_by_the_sum_over_the_levels(make_samples: Callab
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Loss, "forward", watched)
-        summed = fit(make_samples(), tmp_path / "model", "conv_star", loss="hierarchical", epochs=4)
+        summed = fit(make_samples(), tmp_path / "model", "conv_star", loss="hierarchical", layers=3, epochs=4)
         assert set(seen) == {len(read_description(tmp_path / "model").levels) + 2}
         seen.clear()
-        fit(make_samples("again"), tmp_path / "plain", "conv_star", loss="cross_entropy", epochs=1)
+        fit(make_samples("again"), tmp_path / "plain", "conv_star", loss="cross_entropy", layers=3, epochs=1)
         assert set(seen) == {1}
     assert summed > 0.9
 
