@@ -9,8 +9,8 @@ from pathlib import Path
 import typer
 
 from cropflow.errors import CropflowError
-from cropflow.models.tuning.command import app as tune
 from cropflow.models.apply_command import apply
+from cropflow.models.tuning.command import app as tune
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -76,6 +76,27 @@ def _settings(given: str) -> str:
     if not path.is_file():
         raise CropflowError(f"--settings names {path}, which is missing; expected settings.json of a trial.")
     return json.dumps(read_json(path)["model"])
+
+
+@app.command()
+def export(
+    model: Path = typer.Option(..., help="Folder of the trained model."),
+    form: str = typer.Option("published", "--format", help="published: the names of the network's published weights."),
+    output: Path = typer.Option(..., help="File to write, such as weights.pth."),
+) -> None:
+    """Write a trained model as a checkpoint that the original program of its network loads.
+
+    Of pse_ltae (norm published) and conv_lstm. The file holds tensors alone; a JSON file beside it says classes, bands
+    and normalisation (mean and spread in stored units: reflectance x 10000, dB x 100).
+    """
+    from cropflow.errors import refuse
+    from cropflow.files.manifest import write_manifest
+    from cropflow.models.published.saving import save_published
+
+    if form != "published":
+        refuse("--format", form, "published")
+    counts = save_published(model, output)
+    write_manifest(output, {"model": model}, {"format": form}, counts)
 
 
 @app.command()
