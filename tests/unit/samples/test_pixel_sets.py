@@ -25,15 +25,14 @@ from cropflow.samples.pixel_sets import describe_samples, order_pixels
 SET = SampleSet(series="monthly", inner_buffer_m=0, folds=Folds(count=3, block_m=130, ring_m=15))
 
 
-def pixels_of(samples: Path, composites: Path, index: int, name: str) -> np.ndarray:
-    """An array of the usable pixels of a parcel, plainly."""
+def usable_parcels(samples: Path, composites: Path) -> np.ndarray:
+    """Index of the parcel of each usable pixel, 0 elsewhere, plainly."""
     crops, folds, parcels = (
         read_raster(samples / "here" / f"{name}.tif")[0][0] for name in ("crops", "folds", "parcels")
     )
     here = zarr.open_group(str(composites), mode="r")["here"]
     seen = ((here["observations"][:] > 0) | here["filled"][:]).all(axis=0)
-    inside = (parcels == index) & (crops > 0) & (crops < UNKNOWN) & (folds != NO_FOLD) & seen
-    return np.moveaxis(here[name][:], (-2, -1), (0, 1))[inside]
+    return np.where((crops > 0) & (crops < UNKNOWN) & (folds != NO_FOLD) & seen, parcels, 0)
 
 
 def test_a_parcel_holds_all_its_usable_pixels_once_in_the_order_of_rows(region, tmp_path: Path):
@@ -47,10 +46,13 @@ def test_a_parcel_holds_all_its_usable_pixels_once_in_the_order_of_rows(region, 
         "perimeter_m", "fill_ratio", "perimeter_area_ratio",
     ]  # fmt: skip
     observed = np.load(folder / "sentinel2" / "observations.npy")
+    parcels = usable_parcels(samples, region.composites)
+    here = zarr.open_group(str(region.composites), mode="r")["here"]
+    stored = [np.moveaxis(here[name][:], (-2, -1), (0, 1)) for name in ("reflectance", "observations")]
     for row in table.itertuples():
         own = slice(row.start, row.start + row.pixels)
-        for array, name in ((values, "reflectance"), (observed, "observations")):
-            np.testing.assert_array_equal(array[own], pixels_of(samples, region.composites, row.index, name))
+        for array, whole_site in zip((values, observed), stored, strict=True):
+            np.testing.assert_array_equal(array[own], whole_site[parcels == row.index])
         assert (row.parcel_id, row.crop, row.fold) == tuple(whole.loc[row.index, ["parcel_id", "crop", "fold"]])
     assert table["pixels"].sum() == len(values) == read_json(samples / "summary.json")["pixels"]["reasons"]["usable"]
     assert (np.load(folder / "sentinel2" / "dates.npy") == [15, 45, 73]).all()
@@ -71,8 +73,8 @@ def test_parcels_are_counted_by_what_became_of_them(region, tmp_path: Path):
 
 def test_a_parcel_without_a_pixel_of_enough_dates_is_dropped_and_counted_never_zero(region, tmp_path: Path):
     here = zarr.open_group(str(region.composites), mode="r+")["here"]
-    plain = region.cut(region.build(tmp_path, SET, "plain"), "pixel-sets", SET)
-    first = read_table(plain / "parcels.parquet").iloc[0]
+    plain = read_table(region.build(tmp_path, SET, "plain") / "parcels.parquet")
+    first = plain[plain["usable_pixels"] > 0].iloc[0]
     parcels = read_raster(tmp_path / "plain" / "here" / "parcels.tif")[0][0]
     observations, filled = here["observations"][:], here["filled"][:]
     observations[1, parcels == first["index"]] = 0
