@@ -107,7 +107,7 @@ def room_code(*rooms):
 
     A room is named with the rooms that it imports: `tests/unit/test_rules.py` holds the two together.
     """
-    ground = ["files", "regions/grid.py"]
+    ground = ["files", "compiling.py", "regions/grid.py"]
     digest = hashlib.sha256()
     for room in [*rooms, *ground]:
         place = checkout / "cropflow" / room

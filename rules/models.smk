@@ -75,6 +75,8 @@ rule models_propose:
         "<results>/models/{experiment}/{fold}/trials/{trial}/settings.json",
     log:
         "<logs>/models/{experiment}/{fold}/trials/{trial}.propose.log",
+    benchmark:
+        "<benchmarks>/models/{experiment}/{fold}/trials/{trial}.propose.tsv"
     localrule: True
     conda:
         "../envs/torch.yaml"
@@ -95,6 +97,7 @@ rule models_propose:
 
 
 rule models_choose:
+    """Keep the trial of a fold that is best on its validation fold."""
     input:
         settings=lambda wildcards: trial_files(
             wildcards, trial_numbers(wildcards.experiment), "settings.json"
@@ -107,7 +110,8 @@ rule models_choose:
         table="<results>/models/{experiment}/{fold}/tuning.json",
     log:
         "<logs>/models/{experiment}/{fold}/choose.log",
-    """Keep the trial of a fold that is best on its validation fold."""
+    benchmark:
+        "<benchmarks>/models/{experiment}/{fold}/choose.tsv"
     wildcard_constraints:
         experiment="|".join(tuned_experiments() or ["none"]),
     localrule: True

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cropflow.composites.compiling import compiled
+from cropflow.compiling import compiled
 
 # Reflectance x 10000, or dB x 100.
 Composite = TypeVar("Composite", np.uint16, np.int16)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cropflow.composites.compiling import compiled
+from cropflow.compiling import compiled
 from cropflow.composites.inputs import count_observations, flat_blocks
 
 # Pixels that are summed together: their sums stay in the nearest cache.

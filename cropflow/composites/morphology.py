@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cropflow.composites.compiling import compiled
+from cropflow.compiling import compiled
 
 # Distances in pixels: uint8, or uint16 where a radius is longer.
 Pixels = NDArray[np.unsignedinteger[Any]]

@@ -14,7 +14,7 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from cropflow.composites.compiling import compiled
+from cropflow.compiling import compiled
 
 # Pixels that are worked on together: a month of them, one band, stays in the nearest caches.
 SEGMENT = 1024

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from cropflow.composites.compiling import compiled
+from cropflow.compiling import compiled
 from cropflow.composites.inputs import count_observations, flat_blocks
 
 # Pixels that are worked on together; sums of distances take four times the room of reflectance.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from cropflow.compiling import compiled
 
 # Tables that are counted into in turn: the next pair of one class need not wait until the last is written.
 TABLES = 4
@@ -39,7 +40,7 @@ def count_pairs(
     return sums.reshape(classes, classes), strange
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _count(truth: NDArray[Any], predicted: NDArray[Any], classes: int, tables: NDArray[np.int64]) -> int:
     for place in range(len(truth)):
         row, column = np.int64(truth[place]), np.int64(predicted[place])
@@ -49,7 +50,7 @@ def _count(truth: NDArray[Any], predicted: NDArray[Any], classes: int, tables: N
     return -1
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _add(
     truth: NDArray[Any], predicted: NDArray[Any], classes: int, weights: NDArray[np.float64], sums: NDArray[np.float64]
 ) -> int:

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from cropflow.composites.compiling import compiled
+from cropflow.compiling import compiled
 
 NODATA = -32768
 COUNT_MAXIMUM = 255

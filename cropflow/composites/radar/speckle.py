@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cropflow.composites.compiling import compiled
+from cropflow.compiling import compiled
 from cropflow.composites.radar.kernels import NODATA, power_table
 from cropflow.errors import CropflowError
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from cropflow.compiling import compiled
 
 
 def gather(values: NDArray[Any], pixels: NDArray[np.int64], out: NDArray[Any], rows: NDArray[np.int64]) -> None:
@@ -35,7 +36,7 @@ def gather(values: NDArray[Any], pixels: NDArray[np.int64], out: NDArray[Any], r
     _gather(flat, pixels, wide, rows)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _gather(flat: NDArray[Any], pixels: NDArray[np.int64], out: NDArray[Any], rows: NDArray[np.int64]) -> None:
     for number in range(len(pixels)):
         pixel, row = pixels[number], rows[number]

@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+
+from cropflow.compiling import compiled
 
 # Parcels whose corners are held at a time.
 SHARE = 16_384
@@ -51,7 +52,7 @@ def burn(
         _burn(x, y, rings, polygons, values[start : start + SHARE][owner], raster)
 
 
-@numba.njit(cache=True)
+@compiled
 def _burn(
     x: NDArray[np.float64],
     y: NDArray[np.float64],
@@ -105,14 +106,14 @@ def _burn(
                     raster[top + row, column] = values[polygon]
 
 
-@numba.njit(inline="always")
+@compiled
 def _rows(one: float, other: float, top: int, bottom: int) -> tuple[int, int]:
     """Rows whose centres an edge crosses, its upper end included and its lower end not."""
     upper, lower = min(one, other), max(one, other)
     return max(top, math.ceil(upper - 0.5)), min(bottom, math.ceil(lower - 0.5))
 
 
-@numba.njit(inline="always")
+@compiled
 def _sort(values: NDArray[np.float64]) -> None:
     """Sort by insertion: a row crosses two edges, seldom more than ten."""
     for position in range(1, len(values)):
