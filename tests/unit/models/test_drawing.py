@@ -215,6 +215,6 @@ def test_an_epoch_of_pixels_has_a_few_of_each_parcel(tmp_path: Path) -> None:
 def test_models_that_need_complete_series_lose_no_dates(tmp_path: Path) -> None:
     samples, _ = opened(tmp_path / "p")
     found = survey(samples, SPLIT, complete=True)
-    for settings, key in ((PixelSetDrawing(truncate=0.3), "truncate"), (PixelSetDrawing(dates=3), "dates")):
+    for chosen, key in ((PixelSetDrawing(truncate=0.3), "truncate"), (PixelSetDrawing(dates=3), "dates")):
         with pytest.raises(CropflowError, match=f"(?i){key} of the model is .* learns from complete series alone"):
-            open_batches(samples, found, SPLIT, settings, seed=0, epoch=lambda: 0)
+            open_batches(samples, found, SPLIT, chosen, seed=0, epoch=lambda: 0)
