@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cropflow.models.batch import Batch, Series
 from cropflow.models.data.chips import ChipSamples
 from cropflow.models.data.datasets import Batches, to_series
-from cropflow.models.data.kernels.gathering import take_squares
+from cropflow.models.data.kernels.gathering import take_layers, take_squares
 from cropflow.models.data.kernels.sums import valid_of
 from cropflow.models.data.patches import PatchSamples, PlacePatches
 from cropflow.samples.sensors import KINDS
@@ -70,7 +70,7 @@ class PatchBatches(_Squares):
         patches = numbers // self.per_patch
         side = (self.draws.cutout if self.draws else None) or self.samples.patch_size
         corners, turns = np.zeros((2, len(numbers), 2), dtype=np.int64)
-        if self.draws:
+        if self.draws and (self.draws.cutout or self.draws.flips):
             for position, item in enumerate(numbers):
                 generator = self.draws.generator(int(item))
                 if self.draws.cutout:
@@ -82,11 +82,9 @@ class PatchBatches(_Squares):
         crops, folds = np.empty((len(numbers), side, side), np.uint16), np.empty((len(numbers), side, side), np.uint8)
         for place, where, rows in self.samples.split_up(patches):
             labels = self.samples.places[place]
-            for position, row in zip(where, rows, strict=True):
-                top, left = corners[position]
-                window = (row, slice(top, top + side), slice(left, left + side))
-                crops[position] = turned(labels.crops[window], *turns[position])
-                folds[position] = turned(labels.folds[window], *turns[position])
+            how = (rows, where, corners[where], turns[where])
+            take_layers(np.asarray(labels.crops), *how, crops)
+            take_layers(np.asarray(labels.folds), *how, folds)
         usable = self._usable(one.valid for one in series.values()) & counted[:, None, None]
         return Batch(series, torch.from_numpy(self._targets(crops, folds, usable)))
 
@@ -138,12 +136,6 @@ def cut_out(usable: NDArray[np.bool_], side: int, generator: np.random.Generator
     chosen = divmod(int(targets[generator.integers(len(targets))]), usable.shape[1])
     corner = np.clip(np.array(chosen) - generator.integers(side, size=2), 0, np.array(usable.shape) - side)
     return int(corner[0]), int(corner[1])
-
-
-def turned(array: NDArray[Any], quarter: int, flip: int) -> NDArray[Any]:
-    """An array turned against the clock by quarters in its last two axes, then mirrored left to right."""
-    found = np.rot90(array, quarter, axes=(-2, -1))
-    return found[..., ::-1] if flip else found
 
 
 def _valid(place: PlacePatches, row: int) -> list[torch.Tensor]:

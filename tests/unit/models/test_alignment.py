@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cropflow.models.batch import NO_DATE, Batch, Series, batch_of
@@ -57,6 +57,7 @@ def by_hand(first: Series, other: Series, rule: Rule) -> tuple[torch.Tensor, tor
 DAYS = st.lists(st.integers(0, 60), min_size=1, max_size=6, unique=True).map(sorted)
 
 
+@settings(deadline=None)
 @given(st.lists(DAYS, min_size=2, max_size=2), st.lists(DAYS, min_size=2, max_size=2), st.integers(0, 2**20), st.data())
 def test_a_sensor_is_read_where_a_plain_loop_reads_it(
     first: list[list[int]], second: list[list[int]], seed: int, data: st.DataObject

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import toys
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cropflow.config.models.drawing import CutoutDrawing, PatchDrawing, PixelDrawing, PixelSetDrawing
@@ -25,10 +25,11 @@ from cropflow.models.data.batches import (
     sorted_batches,
 )
 from cropflow.models.data.drawing import Draws
+from cropflow.models.data.kernels.gathering import turn
 from cropflow.models.data.parcels import place_crops
 from cropflow.models.data.reading import read_samples
 from cropflow.models.data.samples import Split
-from cropflow.models.data.squares import cut_out, turned
+from cropflow.models.data.squares import cut_out
 from cropflow.models.data.survey import survey
 
 SPLIT = Split(0, 5, False)
@@ -72,7 +73,8 @@ def test_turns_move_series_masks_and_labels_alike_and_depend_on_the_epoch(make_s
                 for name in ("values", "valid", "observations")
             ),
         ):
-            np.testing.assert_array_equal(turned(one.numpy(), int(quarter), int(flip)), other.numpy())
+            turned = np.rot90(one.numpy(), quarter, (-2, -1))
+            np.testing.assert_array_equal(turned[..., ::-1] if flip else turned, other.numpy())
     assert len(seen) == 8
 
 
@@ -100,6 +102,19 @@ def test_squares_are_parts_of_their_patch_and_hold_a_target(make_samples: Callab
     assert len(corners) > 10
     with pytest.raises(CropflowError, match=r"(?i)cutout of the model is 17; expected at most 16"):
         open_batches(samples, found, SPLIT, CutoutDrawing(cutout=17), seed=0, epoch=lambda: 0)
+
+
+@settings(deadline=None)  # the first call compiles
+@given(st.integers(1, 7), st.integers(0, 3), st.integers(0, 1), st.data())
+def test_a_square_is_turned_and_mirrored_as_numpy_does_it(
+    side: int, quarter: int, flip: int, data: st.DataObject
+) -> None:
+    source = np.arange(49, dtype=np.uint16).reshape(7, 7)
+    top, left = (data.draw(st.integers(0, 7 - side)) for _ in range(2))
+    found = np.empty((side, side), dtype=np.uint16)
+    turn(source, top, left, quarter, flip, found)
+    wanted = np.rot90(source[top : top + side, left : left + side], quarter)
+    np.testing.assert_array_equal(found, wanted[:, ::-1] if flip else wanted)
 
 
 @given(st.integers(1, 12), st.data())

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import toys
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cropflow.config.models.drawing import Drawing, Jitter, PatchDrawing, PixelDrawing, PixelSetDrawing
@@ -57,6 +57,7 @@ def test_counted_numbers_fill_the_unit_interval() -> None:
     assert abs(np.corrcoef(numbers[:-1, 0], numbers[1:, 0])[0, 1]) < 0.1
 
 
+@settings(deadline=None)  # the first call compiles
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=8), st.integers(1, 20), st.integers(0, 2**60))
 def test_pixels_are_drawn_without_replacement_and_small_parcels_leave_slots(
     counts: list[int], slots: int, seed: int
@@ -214,6 +215,6 @@ def test_an_epoch_of_pixels_has_a_few_of_each_parcel(tmp_path: Path) -> None:
 def test_models_that_need_complete_series_lose_no_dates(tmp_path: Path) -> None:
     samples, _ = opened(tmp_path / "p")
     found = survey(samples, SPLIT, complete=True)
-    for settings, key in ((PixelSetDrawing(truncate=0.3), "truncate"), (PixelSetDrawing(dates=3), "dates")):
+    for chosen, key in ((PixelSetDrawing(truncate=0.3), "truncate"), (PixelSetDrawing(dates=3), "dates")):
         with pytest.raises(CropflowError, match=f"(?i){key} of the model is .* learns from complete series alone"):
-            open_batches(samples, found, SPLIT, settings, seed=0, epoch=lambda: 0)
+            open_batches(samples, found, SPLIT, chosen, seed=0, epoch=lambda: 0)

@@ -144,3 +144,26 @@ def take_squares(
             out[sample, t] = nodata
             counted[sample, t] = 0
             valid[sample, t] = False
+
+
+@compiled
+def take_layers(
+    layers: NDArray[Any],
+    rows: NDArray[np.int64],
+    where: NDArray[np.int64],
+    corners: NDArray[np.int64],
+    turns: NDArray[np.int64],
+    out: NDArray[Any],
+) -> None:
+    """Copy squares of single layers into a batch, turned and mirrored; see :func:`take_squares`.
+
+    Args:
+        layers: ``(N, P, P)``.
+        rows: Patches wanted, ``(n,)``.
+        where: Samples of the batch that they are of, ``(n,)``.
+        corners: Upper-left pixel of each square, ``(n, 2)``.
+        turns: Quarter turns against the clock, and 1 where the turned square is mirrored, ``(n, 2)``.
+        out: ``(B, S, S)``.
+    """
+    for n in range(rows.size):
+        turn(layers[rows[n]], corners[n, 0], corners[n, 1], turns[n, 0], turns[n, 1], out[where[n]])
