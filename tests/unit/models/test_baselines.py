@@ -12,7 +12,8 @@ import pytest
 import toys
 
 from cropflow.errors import CropflowError
-from cropflow.models import create
+from cropflow.models import create, load_predictor
+from cropflow.models.applying.series import stored_batch
 from cropflow.models.baselines.boosting import fit_boosted
 from cropflow.models.baselines.forest import Pixels, predict_pixels
 from cropflow.models.baselines.parcels import average_parcels, average_rows
@@ -101,6 +102,22 @@ def test_parcels_are_learnt_by_their_mean_series(name: str, tmp_path: Path) -> N
     assert (counts["averaged_training_parcels"], counts["averaged_validation_parcels"]) == (18, 6)
     assert history(tmp_path / "model")["validation_accuracy"] == 1
     assert "random_split" not in json.loads((tmp_path / "model/model.json").read_text())
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_parcel_is_predicted_from_the_mean_that_was_learnt_from(threads: int, tmp_path: Path) -> None:
+    folder = toys.write_parcels(tmp_path / "sets", "pixel_sets")
+    fit(folder, tmp_path / "model", name="gradient_boosting", unit="parcel", iterations=5, minimum_leaf=2)
+    predictor = load_predictor(tmp_path / "model", threads)
+    assert predictor.kind == "pixel_sets"
+    place = (samples := read_pixel_sets(["r/s"], [folder], "pixel_sets")).places[0]
+    values = np.full((len(place), 6, 2, int(place.counts.max())), 0, np.uint16)
+    for parcel, (start, count) in enumerate(zip(place.starts, place.counts, strict=True)):
+        values[parcel, ..., :count] = np.moveaxis(place.values["sentinel2"][start : start + count], 0, -1)
+    batch = stored_batch({"sentinel2": values}, {"sentinel2": np.arange(6)}, None)
+    features = average_rows(place, np.arange(len(place)), samples.layouts)
+    expected = predict_pixels(read_skops(tmp_path / "model/model.skops"), features, 3, 1)
+    np.testing.assert_allclose(predictor.probability(batch), expected, atol=1e-6)
 
 
 def test_a_mean_counts_the_pixels_that_have_a_value_in_every_band(tmp_path: Path) -> None:
