@@ -4,7 +4,7 @@
 order of their names' registration (`twin` copies them). Both take a complete batch and must give the same scores.
 
     python benchmarks/peers/convolutional.py --threads 2 --seconds 4
-    python benchmarks/peers/convolutional.py --threads 2 --networks utae conv_star
+    python benchmarks/peers/convolutional.py --threads 1 --clock cpu --networks utae conv_star
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ class Attention(nn.Module):
         pixels = maps.permute(0, 3, 4, 2, 1).reshape(-1, channels, dates)
         entered = self.enter(self.enter_norm(pixels)).transpose(1, 2)
         own = self.width // self.heads
-        place = torch.arange(own)
+        place = torch.arange(own, device=days.device)
         angle = days.float().unsqueeze(2) / 1000.0 ** (2.0 * (place // 2) / own)
         waves = torch.where(place % 2 == 0, angle.sin(), angle.cos()).repeat(1, 1, self.heads)
         entered = entered + waves.repeat_interleave(height * width, 0)
@@ -379,7 +379,7 @@ def make(name: str) -> Pair:
     assert abs(step_ours(pair)() - step_plain(pair)()) < 1e-4
     for own, other in zip(pair.ours.parameters(), pair.plain.parameters(), strict=True):
         scale = max(float(own.grad.abs().max()), 1e-4)  # type: ignore[union-attr]
-        torch.testing.assert_close(other.grad.view(own.shape) / scale, own.grad / scale, rtol=1e-2, atol=1e-2)  # type: ignore[union-attr, operator]
+        torch.testing.assert_close(other.grad.view(own.shape) / scale, own.grad / scale, rtol=0, atol=5e-2)  # type: ignore[union-attr, operator]
     return pair
 
 
@@ -412,8 +412,10 @@ def main() -> None:
     parser.add_argument("--networks", nargs="*", default=list(PAIRS))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=4.0, help="Time for each of the two.")
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu: where others use the cores too.")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    clock = time.perf_counter if arguments.clock == "wall" else time.process_time
     print(f"{'network':16}{'ours/s':>10}{'plain/s':>10}{'ratio':>8}   spread of the ratio")
     for name in arguments.networks:
         pair = make(name)
@@ -421,10 +423,10 @@ def main() -> None:
         times: list[tuple[float, float]] = []
         start = time.perf_counter()
         while time.perf_counter() - start < 2 * arguments.seconds or len(times) < 5:
-            marks = [time.perf_counter()]
+            marks = [clock()]
             for step in (ours, plain):
                 step()
-                marks.append(time.perf_counter())
+                marks.append(clock())
             times.append((marks[1] - marks[0], marks[2] - marks[1]))
         own, other = (statistics.median(column) for column in zip(*times, strict=True))
         low, _, high = statistics.quantiles([b / a for a, b in times], n=4)

@@ -196,9 +196,10 @@ class _Lstm(torch.autograd.Function):
                 new.addcmul_(keep, memory)
             memory = _carried(new, memory, mask)
             state = _carried(new.tanh().mul_(show), state, mask)
-            gates.append(own)
-            memories.append(memory)
             states.append(state)
+            if any(ctx.needs_input_grad):
+                gates.append(own)
+                memories.append(memory)
         joined = torch.cat(states)
         _keep(ctx, joined, kept, valid, [*gates, *memories])
         return joined
@@ -256,8 +257,9 @@ class _Star(torch.autograd.Function):
                 gate = functional.conv2d(state, kept, padding=1).add_(own).sigmoid_()
                 new = torch.lerp(update, state, gate)
             state = _carried(new, state, mask)
-            gates.append(gate)
             states.append(state)
+            if any(ctx.needs_input_grad):
+                gates.append(gate)
         joined = torch.cat(states)
         _keep(ctx, joined, kept, valid, [updates, *gates])
         return joined

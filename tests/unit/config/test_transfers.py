@@ -12,7 +12,7 @@ from cropflow.config import Config
 from cropflow.config.base import dump
 from cropflow.config.load import merge, read_config
 from cropflow.config.models import NETWORKS
-from cropflow.config.models.patches import TemporalUnet
+from cropflow.config.models.patches import SiameseUnet3d, TemporalUnet
 from cropflow.config.models.transfer import Transfer, architecture
 from cropflow.config.root import missing_paths, parse
 from cropflow.errors import CropflowError
@@ -206,3 +206,9 @@ def test_what_weights_depend_on_is_neither_drawn_nor_trained(name: str) -> None:
     known = architecture(NETWORKS[name]())
     assert known["name"] == name
     assert not {"batch_size", "learning_rate", "loss", "flips", "cutout", "dropout", "pixels", "epochs"} & set(known)
+
+
+def test_a_head_of_another_kind_may_be_put_on_the_same_layers() -> None:
+    published = architecture(SiameseUnet3d())
+    assert architecture(SiameseUnet3d(head_kind="isrc")) == published
+    assert architecture(SiameseUnet3d(width=8)) != published
