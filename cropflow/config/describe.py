@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from cropflow.config.base import Section
 from cropflow.config.imagery import Budget, HarvestWindow, Imagery, Mask, Radar, Series
+from cropflow.config.layouts import LAYOUT_SETTINGS, ImportFolds, PlacelessFolds
 from cropflow.config.models import BASELINES, NETWORKS
 from cropflow.config.models.transfer import Transfer
 from cropflow.config.regions import Box, Clusters, Cropland, Frame, Region, Sample, Square, Strata
@@ -69,6 +70,10 @@ PAGES: dict[str, type[Section]] = {
     "experiments.<name>.tuning.parameters.<name> (numbers)": Span,
     "experiments.<name>.transfer": Transfer,
     **{f"experiments.<name>.model ({name})": section for name, section in (NETWORKS | BASELINES).items()},
+    # No part of the config, but settings of a command that is run by hand.
+    **{f"cropflow samples import --layout {name}": section for name, section in LAYOUT_SETTINGS.items()},
+    "cropflow samples import: folds": ImportFolds,
+    "cropflow samples import --layout deep_crop_rotation: folds": PlacelessFolds,
 }
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from cropflow.config.base import Section
 from cropflow.config.imagery import SENTINEL2_BANDS
@@ -19,13 +19,17 @@ class ImportFolds(Section):
     """Which samples are tested, validated and learnt from together."""
 
     count: int = Field(default=5, ge=3, le=20, description="Number of folds; fold i is tested, i + 1 validates.")
-    table: str | None = Field(
-        default=None, description="CSV file unit,fold that says it: of places, or of samples by their ids."
-    )
+    table: str | None = Field(default=None, description="CSV file unit,fold that says the fold of each place.")
+
+
+class PlacelessFolds(ImportFolds):
+    """Folds of a layout that does not tell where its samples lie."""
+
+    table: str | None = Field(default=None, description="CSV file unit,fold that says the fold of each parcel.")
     unit: Literal["place", "sample"] = Field(
         default="place",
-        description="What is dealt out to folds whole. sample splits neighbours and flatters every score: for layouts "
-        "without places, and nothing else.",
+        description="What is dealt out to folds. place needs the table, since the files know none; sample deals out "
+        "single parcels, which splits neighbours and flatters every score.",
     )
 
 
@@ -74,6 +78,7 @@ class DeepCropRotation(Optical):
         default=None, description="Day 0 of the dates. Published weights count from 1 September of the year; 1 January."
     )
     lags: int = Field(default=0, ge=0, le=10, description="Earlier years of each parcel that become its history.")
+    folds: PlacelessFolds = PlacelessFolds()
 
 
 class PseTsaLayout(Optical):
@@ -133,6 +138,12 @@ class SiameseGeotiff(Optical):
         default="sentinel1_ascending", description="What s1 holds."
     )
     radiometry: Radiometry = Field(default="sigma0", description="Of s1.")
+
+    @model_validator(mode="after")
+    def _mask_or_codes(self) -> Self:
+        if self.crop is not None and self.classes is not None:
+            raise ValueError("crop says that crop_map is a mask, classes that it holds codes; expected one of them")
+        return self
 
 
 class Pastis(Optical):

@@ -15,7 +15,7 @@ from cropflow.config.texts import IN_WORDS
 from cropflow.errors import listing
 
 # What may stand under the key that tells alternatives apart.
-TAGS = {"name": ", ".join(NETWORKS | BASELINES), "method": "clusters, cropland, sample"}
+TAGS = {"name": ", ".join((*NETWORKS, *BASELINES)), "method": "clusters, cropland, sample"}
 
 
 def one_line(error: ValidationError, where: str, content: Any, parsed: type[Section]) -> str:

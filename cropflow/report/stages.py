@@ -276,6 +276,10 @@ def map_stage(place: str, summary: Mapping[str, Any]) -> Stage:
     pixels = sum(site["pixels"] for site in sites.values())
     missing = sum(site["not_predicted"] for site in sites.values())
     rows = [("pixels without a prediction", number(missing), number(pixels))]
+    # Maps of before have no such key; models of pixels and patches, none there.
+    outside = [site["outside_parcels"] for site in sites.values() if site.get("outside_parcels") is not None]
+    if outside:
+        rows.append(("of them outside parcels, which the models do not map", number(sum(outside)), number(missing)))
     if parcels:
         rows.append(
             ("parcels without a prediction", number(parcels["read"] - parcels["predicted"]), number(parcels["read"]))

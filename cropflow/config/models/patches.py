@@ -72,6 +72,11 @@ class SiameseUnet3d(_Patches):
         """As often as the U-Nets halve it."""
         return 1 << self.halvings
 
+    @property
+    def any_dates(self) -> bool:
+        """Whether series may have other dates at each site: not where each period has a weight of its own."""
+        return self.collapse != "kernel"
+
 
 class ConvLstm(PatchDrawing, Training):
     """A convolutional LSTM over chips with one label."""

@@ -125,6 +125,15 @@ def predictable(series: Stack, minimum_dates: int | None) -> NDArray[np.bool_]:
     return np.asarray(np.logical_or.reduce(found))
 
 
+def predictable_pixels(batch: Batch, minimum_dates: int | None) -> NDArray[np.bool_]:
+    """What :func:`predictable` says, of a batch of :func:`stored_batch`, bool, ``(B, *space)``."""
+    masks = [one.valid.numpy() for one in batch.series.values()]
+    if minimum_dates is None:
+        return np.asarray(np.logical_and.reduce([mask.all(axis=1) for mask in masks]))
+    # A pixel that a sensor sees too rarely is valid on none of its dates.
+    return np.asarray(np.logical_or.reduce([mask.any(axis=1) for mask in masks]))
+
+
 def stored_batch(series: Mapping[str, NDArray[Any]], days: Days, minimum_dates: int | None) -> Batch:
     """A batch of values as stored.
 

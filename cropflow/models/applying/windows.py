@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cropflow.errors import CropflowError
-from cropflow.models.applying.series import Days, Rows, SiteSeries, days_of, predictable, stored_batch
+from cropflow.models.applying.series import (
+    Days,
+    Rows,
+    SiteSeries,
+    days_of,
+    predictable,
+    predictable_pixels,
+    stored_batch,
+)
 
 if TYPE_CHECKING:
     from cropflow.models.applying.parcels import ParcelLayers
@@ -196,9 +205,10 @@ class _Strip:
         shared = max(0, self.top + self.size - top)
         missing = self.size - shared
         fresh = self.rows.take(top + shared, top + self.size).padded(missing, self.span)
-        known = predictable(fresh, self.predictor.minimum_dates)
         values = {sensor: part[np.newaxis] for sensor, part in fresh.values.items()}
-        batch = self.predictor.prepare(stored_batch(values, self.days, self.predictor.minimum_dates))
+        stored = stored_batch(values, self.days, self.predictor.minimum_dates)
+        (known,) = predictable_pixels(stored, self.predictor.minimum_dates)
+        batch = self.predictor.prepare(stored)
         if shared and self.batch is not None:
             batch = joined_rows(self.batch, batch, missing)
             known = np.concatenate([self.known[missing:], known])
@@ -221,15 +231,26 @@ def joined_rows(above: Batch, below: Batch, start: int) -> Batch:
 
 
 def windows_of(strip: Batch, lefts: list[int], size: int) -> Batch:
-    """Squares of a strip ``(1, T, C, size, span)`` from given columns on, as a batch."""
+    """Squares of a strip ``(1, T, C, size, span)`` from given columns on, as a batch.
+
+    Squares at even distances, all but those at the border, are views of the strip: nothing is copied, and nothing may
+    be written to them.
+    """
     import torch
 
     from cropflow.models.batch import Series
 
+    steps = {after - before for before, after in pairwise(lefts)}
+    even = min(steps, default=1) if len(steps) < 2 else None
+
+    def squares(values: torch.Tensor) -> torch.Tensor:
+        if even is None:
+            return torch.stack([values[0, ..., left : left + size] for left in lefts])
+        within = values[0, ..., lefts[0] : lefts[-1] + size]
+        return within.unfold(-1, size, even).movedim(-2, 0)
+
     def cut(_: str, one: Series) -> Series:
-        values = torch.stack([one.values[0, ..., left : left + size] for left in lefts])
-        valid = torch.stack([one.valid[0, ..., left : left + size] for left in lefts])
-        return Series(values, one.dates.expand(len(lefts), -1), valid)
+        return Series(squares(one.values), one.dates.expand(len(lefts), -1), squares(one.valid))
 
     return strip.with_series(cut)
 

@@ -66,9 +66,11 @@ def open_source(folder: Path, settings: CanadianHdf5) -> Source:
         points = [int(point) for point in file["POINT"][:]]
         days = [_day(text, settings.start) for text in texts(file["DATE"])]
         regions, crops = texts(file["REGION"]), [crop.lower() for crop in texts(file["CROP_TYPE"])]
-        first = _chip(file, settings.pictures, 0)
+        first = _chip(file, settings.pictures, 0) if points else None
     if first is None:
-        raise CropflowError(f"The pictures of the first record of {path} are no PNG files; expected 8-bit PNG bytes.")
+        raise CropflowError(
+            f"{path} has no record, or its first is no PNG files; expected pictures as 8-bit PNG bytes."
+        )
     size = first.shape[-1]
     sequences: dict[Key, list[int]] = {}
     for number, key in enumerate(zip(points, regions, crops, strict=True)):

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from cropflow.config.layouts import ImportFolds
+from cropflow.config.layouts import ImportFolds, PlacelessFolds
 from cropflow.errors import CropflowError, listing, refuse
 from cropflow.labels.rows import read_rows, whole_number
 
@@ -45,7 +45,7 @@ def assign_units(sizes: Mapping[str, int], settings: ImportFolds, what: str) -> 
     return dealt
 
 
-def assign_placeless(ids: Mapping[str, int], settings: ImportFolds, layout: str) -> dict[str, int]:
+def assign_placeless(ids: Mapping[str, int], settings: PlacelessFolds, layout: str) -> dict[str, int]:
     """Give every sample of a layout that keeps no places a fold, once the user says how.
 
     Args:

@@ -49,7 +49,7 @@ def open_arrays(path: Path, names: Sequence[str]) -> Iterator[Any]:
             "run git lfs pull."
         ) from None
     with file:
-        lacking = [name for name in names if not isinstance(file.get(name), h5py.Dataset)]
+        lacking = [name for name in names if not isinstance(file.get(name), h5py.Dataset) or not file[name].shape]
         if lacking:
             raise CropflowError(f"{path} lacks {listing(lacking)}; it holds {listing(file) or 'nothing'}.")
         lengths = {name: len(file[name]) for name in names}

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pandas
@@ -84,7 +85,9 @@ class Opened:
         doubled = self.table["parcel_id"].duplicated(keep=False)
         for row, twice in zip(self.table.to_dict("records"), doubled, strict=True):
             told = {str(key): value for key, value in row.items()}
-            yield (f"{row['site']}-{row['parcel_id']}" if twice else str(row["parcel_id"])), told
+            name = f"{row['site']}-{row['parcel_id']}" if twice else str(row["parcel_id"])
+            # Ids of registers may hold what file names may not.
+            yield quote(name, safe=""), told
 
     def measures(self, row: Mapping[str, Any]) -> list[float] | None:
         """Perimeter, pixels, fill ratio, perimeter over area of a parcel; None where nobody measured it."""

@@ -49,6 +49,8 @@ def open_source(folder: Path, settings: Pastis) -> Source:
     days = {
         sensor: {id: _days(told, sensor, settings.start) for id, told in patches.items()} for sensor in settings.sensors
     }
+    if settings.folds.table is None and settings.folds.count != FOLDS:
+        refuse("folds.count", settings.folds.count, f"{FOLDS}, as published", "Give folds.table for other folds.")
     if settings.folds.table is not None:
         folds = assign_units(dict.fromkeys(patches, 1), settings.folds, "patches")
         count = settings.folds.count

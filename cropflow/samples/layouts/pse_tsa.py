@@ -95,10 +95,10 @@ def open_source(folder: Path, settings: PseTsaLayout) -> Source:
         for split, found in splits.items():
             for parcel in sorted(set().union(*(root.labels for root in found.values()))):
                 tally.read += 1
-                told = {root.labels[parcel] for root in found.values() if parcel in root.labels}
+                crops = {classes.crop(root.labels[parcel]) for root in found.values() if parcel in root.labels}
                 values = {sensor: root.read(parcel) for sensor, root in found.items()}
                 arrays = {sensor: some for sensor, some in values.items() if some is not None}
-                reason = _why_not({classes.crop(label) for label in told}, arrays)
+                reason = _why_not(crops, arrays)
                 if reason:
                     tally.dropped[reason] += 1
                     continue
@@ -108,8 +108,8 @@ def open_source(folder: Path, settings: PseTsaLayout) -> Source:
                     for sensor, some in arrays.items()
                 }
                 features = next((root.features for root in found.values() if parcel in root.features), {})
-                (label,) = told
-                yield Sample(split, parcel, folds[split], series, classes.crop(label), shape=shape_of(features, parcel))
+                (crop,) = crops
+                yield Sample(split, parcel, folds[split], series, crop, shape=shape_of(features, parcel))
 
     layouts = [
         Layout(

@@ -51,6 +51,10 @@ def open_source(folder: Path, settings: TemporalUnetHdf5) -> Source:
         shape = file["data"].shape
         if len(shape) != 5 or shape[2] != len(settings.bands) or shape[3] != shape[4]:
             refuse(f"data of {path.name}", shape, f"patches x dates x {len(settings.bands)} bands x rows x columns")
+        expected = (shape[0], *shape[3:])
+        for name in ("labels", "ID_Parcelles"):
+            if file[name].shape != expected:
+                refuse(f"{name} of {path.name}", file[name].shape, f"{expected}, as data has")
         zones = texts(file["zones"])
         scale = judge_scale(_without_zeros(file["data"][:JUDGED]), settings.scale, f"data of {path.name}")
     classes = read_classes(settings, OWN)

@@ -184,6 +184,11 @@ class _Arrays:
         if frames is not None:
             found = values[: len(frames.days)]
             found[:] = frames.values
+            if len(frames.days) and np.abs(frames.days).max() >= -NO_DATE:
+                raise CropflowError(
+                    f"Dates lie up to {np.abs(frames.days).max()} days from {self.source.start}, day 0; expected fewer "
+                    f"than {-NO_DATE}. Set start to the first day of the season."
+                )
             dates[: len(frames.days)] = frames.days
         observations = has_value(values).astype(np.uint8)
         filled = {"values": values, "observations": observations, "dates": dates}
@@ -197,7 +202,7 @@ class _Arrays:
         parcels = np.zeros(seen.shape, np.uint32) if sample.parcels is None else sample.parcels
         for name, layer in (("crops", crops), ("folds", folds), ("parcels", parcels)):
             self.labels[name].append(layer[np.newaxis])
-        ids, numbers = np.unique(crops[crops < UNKNOWN], return_counts=True)
+        ids, numbers = np.unique(crops[(crops < UNKNOWN) & (folds != NO_FOLD)], return_counts=True)
         counts = {int(crop): int(number) for crop, number in zip(ids, numbers, strict=True)}
         self.crops.update(counts)
         longitude, latitude = sample.place

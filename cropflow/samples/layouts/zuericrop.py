@@ -32,7 +32,6 @@ COLUMNS = ("GT", "1st_tier", "4th_tier_ENG")
 JUDGED = 8
 # Patches whose fields are read at once.
 AT_ONCE = 256
-SEVERAL = 254
 
 
 def open_source(folder: Path, settings: Zuericrop) -> Source:
@@ -56,7 +55,7 @@ def open_source(folder: Path, settings: Zuericrop) -> Source:
         chosen = np.arange(0, shape[1], settings.every)
         some = [_values(file, number, chosen, bands) for number in range(min(JUDGED, shape[0]))]
         runs = _runs(shape[0], settings)
-        fields = _folds_of_fields(file["gt_instance"], runs)
+        several = _fields_of_several(file["gt_instance"], runs)
     scale = judge_scale(some, settings.scale, f"data of {path.name}")
     classes = read_classes(settings, _own(Path(settings.labels), settings))
     if settings.end <= settings.start:
@@ -74,12 +73,12 @@ def open_source(folder: Path, settings: Zuericrop) -> Source:
                     tally.found["cloudy values hidden"] += int(cloudy.sum())
                     values = np.where(cloudy[:, np.newaxis], 0, values).astype(np.uint16)
                 instances = _flat(file["gt_instance"][number])
-                barred = np.array([fields.get(int(field), 0) == SEVERAL for field in instances.flat])
+                barred = np.isin(instances, several)
                 tally.found["pixels of fields in several folds"] += int(barred.sum())
                 yield Sample(
                     f"run-{runs[number]}", str(number), int(runs[number]), {"sentinel2": Frames(values, days)},
                     _crops(_flat(file["gt"][number]), classes), instances.astype(np.uint32),
-                    barred.reshape(instances.shape),
+                    barred,
                 )  # fmt: skip
 
     layout = Layout("sentinel2", settings.bands, (), (), longest=len(chosen))
@@ -108,16 +107,17 @@ def _runs(count: int, settings: Zuericrop) -> NDArray[np.int64]:
     return np.array([folds[unit] for unit in units], dtype=np.int64)
 
 
-def _folds_of_fields(instances: Any, runs: NDArray[np.int64]) -> dict[int, int]:
-    """Fold of each field, ``SEVERAL`` where its patches lie in several; 0 is no field."""
+def _fields_of_several(instances: Any, runs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The fields whose patches lie in several folds; 0 is no field."""
     found: dict[int, int] = {}
+    several: set[int] = set()
     for first in range(0, len(runs), AT_ONCE):
         some = np.asarray(instances[first : first + AT_ONCE])
         for fold, patch in zip(runs[first : first + AT_ONCE], some, strict=True):
             for field in np.unique(patch[patch != 0]):
                 if found.setdefault(int(field), int(fold)) != fold:
-                    found[int(field)] = SEVERAL
-    return found
+                    several.add(int(field))
+    return np.array(sorted(several), dtype=np.int64)
 
 
 def _squeezed(name: str) -> str:

@@ -210,3 +210,25 @@ def test_a_season_across_new_year_cannot_be_written_as_one_year(samples, distric
     found = samples("pse_tsa", districts, start=START, folds={"count": 3})
     with pytest.raises(CropflowError, match=r"2018, 2019.*one calendar year"):
         exported("deep_crop_rotation", found.folder)
+
+
+def test_groups_that_are_one_crop_do_not_contradict_each_other(samples, districts):
+    for sensor, group in (("s1_data", 18), ("s2_data", 19)):
+        file = districts / sensor / "East" / "META" / "labels.json"
+        write_json(file, {"CODE_GROUP": {"0": group, "1": (1, 2)[sensor == "s1_data"]}})
+    found = samples("pse_tsa", districts, start=START, folds={"count": 3})
+    assert found.table["crop"].tolist()[0] == 10
+    assert found.summary["dropped"] == {"of two crops": 1}
+
+
+def test_a_day_0_centuries_away_is_refused(samples, districts):
+    with pytest.raises(CropflowError, match=r"days from 1800-01-01, day 0; expected fewer than 32768\. Set start"):
+        samples("pse_tsa", districts, start="1800-01-01", folds={"count": 3})
+
+
+def test_ids_of_registers_make_safe_file_names(samples, rotation, exported):
+    found = samples("deep_crop_rotation", rotation, year=2018, folds=FOLDS)
+    found.table.assign(parcel_id=["../a", "b c", "d", "d", "5"]).to_parquet(found.folder / "parcels.parquet")
+    written = exported("deep_crop_rotation", found.folder)
+    names = sorted(file.name for file in (written / "DATA" / "2018").iterdir())
+    assert names == ["..%2Fa.npy", "2-d.npy", "3-d.npy", "5.npy", "b%20c.npy"]

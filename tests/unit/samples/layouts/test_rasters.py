@@ -260,3 +260,24 @@ def test_the_published_hierarchy_is_that_of_the_legend(shared):
     codes = _own(path, settings)
     kept = [crop for crop in codes.values() if crop != UNKNOWN]
     assert (len(codes), len(kept), len(set(kept))) == (125, 80, 48)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"folds": {"count": 3, "unit": "sample"}}, r"folds\.unit is no key"),
+        ({"crop": "wheat", "classes": "table.csv"}, "expected one of them"),
+    ],
+)
+def test_settings_that_would_do_nothing_are_refused(samples, siamese, settings, message):
+    with pytest.raises(CropflowError, match=message):
+        samples("siamese_geotiff", siamese, start="2018-05-01", **settings)
+
+
+def test_pastis_has_five_folds_unless_a_table_says_otherwise(samples, pastis, tmp_path):
+    with pytest.raises(CropflowError, match=r"folds\.count is 3; expected 5, as published"):
+        samples("pastis", pastis, folds={"count": 3})
+    rows = "".join(f"{10000 + number},{number % 3}\n" for number in range(5))
+    (tmp_path / "folds.csv").write_text("unit,fold\n" + rows)
+    found = samples("pastis", pastis, folds={"count": 3, "table": str(tmp_path / "folds.csv")})
+    assert found.array("folds")[:, 0, 0].tolist() == [0, 1, 2, 0, 1]
