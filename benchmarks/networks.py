@@ -212,6 +212,20 @@ def measure(name: str, setup: Setup) -> dict[str, Any] | None:
     }
 
 
+def markdown(found: dict[str, Any]) -> str:
+    """The table of docs/models.md."""
+    lines = ["| network | learns from | parameters | a step of | samples/s | peer | ratio | peak memory, MB |"]
+    lines.append("|---" * 8 + "|")
+    for name, row in found.items():
+        (label, peer), ours = next(iter(row["peers"].items())), row["ours"]
+        rates = f"{ours['samples_per_second']:,.0f} | {peer['samples_per_second']:,.0f} ({label})"
+        memory = f"{ours['peak_mb']:.0f}, peer {peer['peak_mb']:.0f}"
+        shape = row["workload"].rpartition(" of ")[2]
+        what = f"`{name}` | {row['kind']} | {row['parameters']:,} | {shape}"
+        lines.append(f"| {what} | {rates} | {row['ratio_to_fastest']:.2f} | {memory} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Measure the pairs one after the other, print a table and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -221,6 +235,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7, help="timed steps of each")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--amp", action="store_true", help="products of bfloat16")
+    parser.add_argument("--markdown", action="store_true", help="print the table once more, for the page on models")
     parser.add_argument("--output", type=Path, default=Path("results/benchmarks/networks.json"))
     arguments = parser.parse_args()
     if min(arguments.batch, arguments.threads, arguments.repeats) < 1:
@@ -254,6 +269,8 @@ def main() -> None:
             flush=True,
         )
     write_json(arguments.output, {"workload": workload, "networks": found})
+    if arguments.markdown:
+        print(markdown(found))
     if unlike:
         sys.exit(f"Not like their peers: {', '.join(unlike)}.")
 
