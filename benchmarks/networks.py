@@ -13,6 +13,7 @@ its own; on a GPU what torch had allocated at most.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import inspect
 import multiprocessing
 import os
@@ -147,6 +148,9 @@ def peak_mb(name: str, contestant: str, setup: Setup) -> float:
 def _measure(name: str, contestant: str, setup: Setup, answer: Connection) -> None:
     pair = make_pair(name, setup)
     step = steps(pair, setup)[contestant]
+    # Making a pair may have run steps of its own: what they took is given back.
+    for module in pair.modules:
+        module.zero_grad(set_to_none=True)
     if setup.device == "cuda":
         step()
         before = torch.cuda.memory_allocated()
@@ -154,6 +158,7 @@ def _measure(name: str, contestant: str, setup: Setup, answer: Connection) -> No
         step()
         answer.send((torch.cuda.max_memory_allocated() - before) / 1e6)
         return
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
     # 5 sets the highest mark back to what is resident now.
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     before = _resident("VmRSS")
