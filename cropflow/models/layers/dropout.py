@@ -28,8 +28,27 @@ class _Kept(torch.autograd.Function):
 
 
 def _times(values: Tensor, keep: Tensor, scale: float) -> Tensor:
+    return _as_numbers(keep, values).mul_(values).mul_(scale)
+
+
+def _as_numbers(keep: Tensor, values: Tensor) -> Tensor:
     # Bytes become numbers four times as fast as truths do.
-    return keep.view(torch.int8).to(values.dtype).mul_(values).mul_(scale)
+    return keep.view(torch.int8).to(values.dtype)
+
+
+class _Added(torch.autograd.Function):
+    """A base and beside it what :class:`_Kept` gives, in one pass."""
+
+    @staticmethod
+    def forward(ctx: Any, base: Tensor, values: Tensor, keep: Tensor, scale: float) -> Tensor:
+        ctx.save_for_backward(keep)
+        ctx.scale = scale
+        return torch.addcmul(base, _as_numbers(keep, values), values, value=scale)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        (keep,) = ctx.saved_tensors
+        return gradients[0], _times(gradients[0], keep, ctx.scale), None, None
 
 
 def _kept(values: Tensor, keep: Tensor, scale: float) -> Tensor:
@@ -76,3 +95,11 @@ def relu_dropout(values: Tensor, rate: float, training: bool) -> Tensor:
     if not training or not rate or values.device.type != "cpu":
         return dropout(functional.relu_(values), rate, training)
     return _kept(values, _draw(values, rate).logical_and_(values > 0), 1 / (1 - rate))
+
+
+def add_dropout(base: Tensor, values: Tensor, rate: float, training: bool) -> Tensor:
+    """A base and beside it :func:`dropout` of values of the same shape and type."""
+    if not training or not rate or values.device.type != "cpu" or base.dtype != values.dtype:
+        return base + dropout(values, rate, training)
+    found: Tensor = _Added.apply(base, values, _draw(values, rate), 1 / (1 - rate))  # type: ignore[no-untyped-call]
+    return found

@@ -14,7 +14,7 @@ from cropflow.config.models.pixels import Transformer as Settings
 from cropflow.errors import CropflowError
 from cropflow.models.batch import Batch
 from cropflow.models.layers.dates import seen
-from cropflow.models.layers.dropout import dropout, relu_dropout
+from cropflow.models.layers.dropout import add_dropout, dropout, relu_dropout
 from cropflow.models.layers.positions import positions
 from cropflow.models.network import Inputs, Network
 
@@ -49,10 +49,10 @@ class Layer(nn.Module):
 
     def forward(self, values: Tensor, mask: Tensor | None) -> Tensor:
         """One layer, ``(B, T, width)``; `mask` is True where a date may be looked at, ``(B, 1, T)``."""
-        attended = dropout(self.joined(self._attend(values, mask)), self.rate, self.training)
-        values = self.first_norm(values + attended)
+        attended = self.joined(self._attend(values, mask))
+        values = self.first_norm(add_dropout(values, attended, self.rate, self.training))
         inner = relu_dropout(self.wide(values), self.rate, self.training)
-        found: Tensor = self.second_norm(values + dropout(self.narrow(inner), self.rate, self.training))
+        found: Tensor = self.second_norm(add_dropout(values, self.narrow(inner), self.rate, self.training))
         return found
 
     def _attend(self, values: Tensor, mask: Tensor | None) -> Tensor:

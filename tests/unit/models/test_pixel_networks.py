@@ -15,7 +15,7 @@ from cropflow.errors import CropflowError
 from cropflow.models import create
 from cropflow.models.batch import Batch, Series, batch_of
 from cropflow.models.layers.dates import seen
-from cropflow.models.layers.dropout import dropout, relu_dropout
+from cropflow.models.layers.dropout import add_dropout, dropout, relu_dropout
 from cropflow.models.layers.recurrent import Recurrence
 
 # Bands, dates -> parameters with 9 outputs, as counted in breizhcrops 0.0.4.1.
@@ -184,6 +184,20 @@ def test_dropout_keeps_the_mean_and_its_gradient_knows_what_was_dropped(
     torch.manual_seed(0)
     torch.rand(300, 401)
     assert torch.equal(drop(values.t() if turned else values, 0.182, True), found)
+
+
+def test_what_is_added_to_a_base_is_dropped_alike() -> None:
+    base, values = torch.randn(2, 30, 40, requires_grad=True), torch.randn(2, 30, 40, requires_grad=True)
+    torch.manual_seed(0)
+    expected = base + dropout(values, 0.3, True)
+    torch.manual_seed(0)
+    found = add_dropout(base, values, 0.3, True)
+    torch.testing.assert_close(found, expected)
+    weight = torch.randn_like(found)
+    torch.testing.assert_close(
+        torch.autograd.grad(found, [base, values], weight), torch.autograd.grad(expected, [base, values], weight)
+    )
+    torch.testing.assert_close(add_dropout(base, values, 0.3, False), base + values)
 
 
 def test_dropout_ends_with_training_and_relu_stays() -> None:
