@@ -34,7 +34,59 @@ def side_by_side(wildcards):
 def training_threads(wildcards):
     """A network uses many threads; forests grow side by side."""
     model = config["experiments"][wildcards.experiment]["model"]["name"]
-    return side_by_side(wildcards) if model == "random_forest" else 8
+    return side_by_side(wildcards) if model in UNITS_OF else 8
+
+
+def training_gpus(wildcards):
+    """GPUs of a node that a network is trained on; the others learn on CPUs."""
+    model = config["experiments"][wildcards.experiment]["model"]
+    return 0 if model["name"] in UNITS_OF else model["devices"] or 1
+
+
+def tuned_experiments():
+    """Experiments that search for settings of their model."""
+    return [name for name, found in config["experiments"].items() if found["tuning"]]
+
+
+def trial_numbers(experiment):
+    """Trials of the search of an experiment."""
+    search = config["experiments"][experiment]["tuning"]
+    if search["trials"] is not None:
+        return range(search["trials"])
+    count = 1
+    for values in search["parameters"].values():
+        count *= len(values)
+    return range(count)
+
+
+def trials_before(wildcards):
+    """Trials that one learns from: none in a grid, all of earlier rounds otherwise."""
+    search = config["experiments"][wildcards.experiment]["tuning"]
+    if search["search"] == "grid":
+        return range(0)
+    return range(int(wildcards.trial) // search["at_once"] * search["at_once"])
+
+
+def trial_files(wildcards, numbers, name):
+    """A file or folder of some trials of a fold, in their order."""
+    return [
+        f"<results>/models/{wildcards.experiment}/{wildcards.fold}/trials/{number}/{name}"
+        for number in numbers
+    ]
+
+
+def tuning_settings(wildcards):
+    """The search of an experiment."""
+    return as_json(config["experiments"][wildcards.experiment]["tuning"])
+
+
+def tuning_tables(experiment):
+    """What the trials of each fold tried and scored, where an experiment searches."""
+    if not config["experiments"][experiment]["tuning"]:
+        return []
+    return [
+        f"<results>/models/{experiment}/{fold}/tuning.json" for fold in fold_numbers(experiment)
+    ]
 
 
 def training_places(experiment):
@@ -49,6 +101,22 @@ def mapped_places(experiment):
     return [
         (place["region"], place["season"]) for place in config["experiments"][experiment]["map"]
     ]
+
+
+def start_model(wildcards):
+    """The model of the same fold that a transfer starts from; nothing where a model starts from fresh weights."""
+    transfer = config["experiments"][wildcards.experiment]["transfer"]
+    if not transfer:
+        return []
+    return f"<results>/models/{transfer['experiment']}/{wildcards.fold}/model"
+
+
+def start_options(wildcards, input):
+    """The --start and --transfer of a model."""
+    transfer = config["experiments"][wildcards.experiment]["transfer"]
+    if not transfer:
+        return ""
+    return f"{options('--start', input.start)} {options('--transfer', as_json(transfer))}"
 
 
 def set_seasons(name, region):
@@ -595,6 +663,22 @@ def map_crops(wildcards):
     if not has_labels(wildcards.region, wildcards.season):
         return []
     return legend_table(wildcards.experiment, wildcards.region, wildcards.season)
+
+
+def experiment_histories(experiment, places):
+    """Histories of the parcels of places, where the model of an experiment learns from pixel sets that have them."""
+    _, samples = sample_set(experiment)
+    if (
+        not samples["history"]
+        or sample_kind(config["experiments"][experiment]["model"]) != "pixel_sets"
+    ):
+        return []
+    key = legend_key(samples["legend"])
+    return [
+        f"<results>/labels/{config['regions'][region]['register']}/{season}/history/{key}.parquet"
+        for region, season in places
+        if has_labels(region, season)
+    ]
 
 
 def compared(experiment):

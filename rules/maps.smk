@@ -11,6 +11,9 @@ rule maps:
         folds=map_folds,
         parcels=map_parcels,
         crops=map_crops,
+        history=lambda wildcards: experiment_histories(
+            wildcards.experiment, [(wildcards.region, wildcards.season)]
+        ),
     output:
         directory("<results>/maps/{experiment}/{region}/{season}"),
     log:
@@ -30,6 +33,8 @@ rule maps:
         folds=lambda wildcards, input: options("--folds", input.folds),
         parcels=lambda wildcards, input: options("--parcels", input.parcels),
         crops=lambda wildcards, input: options("--crops", input.crops),
+        history=lambda wildcards, input: options("--history", input.history),
+        inner_buffer=lambda wildcards: sample_set(wildcards.experiment)[1]["inner_buffer_m"],
         settings=experiment_settings,
         code=room_code("maps", "models", "evaluation", "samples", "regions", "labels"),
     shell:
@@ -37,6 +42,6 @@ rule maps:
         python -m cropflow maps \
             --place {wildcards.region:q}/{wildcards.season:q} \
             --sites {input.sites:q} {params.composites} \
-            {params.models} {params.predictions} {params.folds} {params.parcels} {params.crops} \
-            --settings {params.settings:q} --threads {threads} --output {output:q} 2>{log:q}
+            {params.models} {params.predictions} {params.folds} {params.parcels} {params.crops} {params.history} \
+            --inner-buffer {params.inner_buffer} --settings {params.settings:q} --threads {threads} --output {output:q} 2>{log:q}
         """

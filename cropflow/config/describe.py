@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from cropflow.config.base import Section
 from cropflow.config.imagery import Budget, HarvestWindow, Imagery, Mask, Radar, Series
+from cropflow.config.layouts import LAYOUT_SETTINGS, ImportFolds, PlacelessFolds
 from cropflow.config.models import BASELINES, NETWORKS
+from cropflow.config.models.transfer import Transfer
 from cropflow.config.regions import Box, Clusters, Cropland, Frame, Region, Sample, Square, Strata
 from cropflow.config.register_files import RegisterFile
 from cropflow.config.registers import (
@@ -26,6 +28,7 @@ from cropflow.config.registers import (
 from cropflow.config.root import Config
 from cropflow.config.sections import Experiment, Folds, Place, SampleSet, Season
 from cropflow.config.simulation import Difficulty, Landscape, Simulation
+from cropflow.config.tuning import Span, Tuning
 
 # Heading -> model, in the order of the rooms.
 PAGES: dict[str, type[Section]] = {
@@ -63,7 +66,14 @@ PAGES: dict[str, type[Section]] = {
     "sets.<name>.folds": Folds,
     "experiments.<name>": Experiment,
     "experiments.<name>.train[] and map[]": Place,
+    "experiments.<name>.tuning": Tuning,
+    "experiments.<name>.tuning.parameters.<name> (numbers)": Span,
+    "experiments.<name>.transfer": Transfer,
     **{f"experiments.<name>.model ({name})": section for name, section in (NETWORKS | BASELINES).items()},
+    # No part of the config, but settings of a command that is run by hand.
+    **{f"cropflow samples import --layout {name}": section for name, section in LAYOUT_SETTINGS.items()},
+    "cropflow samples import: folds": ImportFolds,
+    "cropflow samples import --layout deep_crop_rotation: folds": PlacelessFolds,
 }
 
 
@@ -129,6 +139,14 @@ def _default(field: Any) -> str:
     return "none" if field.default is None else str(field.default)
 
 
+def keys_of(section: type[Section]) -> list[tuple[str, str, str, str]]:
+    """The keys of a section: name, type, default and meaning, as a user writes and reads them."""
+    return [
+        (field.alias or name, _type(field), _default(field), _meaning(field))
+        for name, field in section.model_fields.items()
+    ]
+
+
 def reference() -> str:
     """The reference page of the config: one table per section, in Markdown."""
     lines = [
@@ -142,7 +160,5 @@ def reference() -> str:
         summary = (model.__doc__ or "").strip().splitlines()[0]
         lines += ["", f"## `{heading}`" if "<" in heading else f"## {heading}", "", summary, ""]
         lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
-        for name, field in model.model_fields.items():
-            key = field.alias or name
-            lines.append(f"| `{key}` | {_type(field)} | {_default(field)} | {_meaning(field)} |")
+        lines += [f"| `{key}` | {kind} | {default} | {meaning} |" for key, kind, default, meaning in keys_of(model)]
     return "\n".join(lines) + "\n"

@@ -10,11 +10,12 @@ from pydantic import Tag, ValidationError
 
 from cropflow.config.addresses import public
 from cropflow.config.base import Section
+from cropflow.config.models import BASELINES, NETWORKS
 from cropflow.config.texts import IN_WORDS
 from cropflow.errors import listing
 
 # What may stand under the key that tells alternatives apart.
-TAGS = {"name": "temporal_unet, random_forest", "method": "clusters, cropland, sample"}
+TAGS = {"name": ", ".join((*NETWORKS, *BASELINES)), "method": "clusters, cropland, sample"}
 
 
 def one_line(error: ValidationError, where: str, content: Any, parsed: type[Section]) -> str:

@@ -14,6 +14,7 @@ from cropflow.config.addresses import public
 from cropflow.config.base import Name, Section
 from cropflow.config.imagery import Imagery, Series
 from cropflow.config.messages import one_line
+from cropflow.config.models import kind_of
 from cropflow.config.regions import Clusters, Region
 from cropflow.config.registers import Register
 from cropflow.config.sample_checks import check_dates, check_history
@@ -21,6 +22,7 @@ from cropflow.config.sections import Experiment, Place, SampleSet, Season
 from cropflow.config.server import refused_option
 from cropflow.config.shipped import legend_key, legend_names, own_file, own_table_path, table_names
 from cropflow.config.simulation import Simulation
+from cropflow.config.transfers import check_sensor_dropout, check_transfer, with_sources
 from cropflow.errors import CropflowError, listing
 
 AnySection = TypeVar("AnySection", bound=Section)
@@ -54,6 +56,8 @@ class Config(Section):
                 )
         for name in self.experiments:
             self._check_experiment(name, self.experiments[name])
+            check_sensor_dropout(name, self.experiments[name], self.sets)
+            check_transfer(name, self.experiments, self.sets)
         return self
 
     def _named(self) -> Iterable[tuple[str, str, Collection[str]]]:
@@ -87,6 +91,8 @@ class Config(Section):
                     yield f"experiments.{name}.{role}.season", place.season, self.seasons
             for other in experiment.compare:
                 yield f"experiments.{name}.compare", other, self.experiments
+            if experiment.transfer is not None:
+                yield f"experiments.{name}.transfer.experiment", experiment.transfer.experiment, self.experiments
 
     def _check_legends(self) -> None:
         """Check that legends and tables exist by name, and that no two legends share the name of their results."""
@@ -131,6 +137,13 @@ class Config(Section):
                     f"experiments.{name}.train.season is {place.season!r}; "
                     f"register {region.register_!r} has: {listing(known)}"
                 )
+        for place in experiment.map:
+            if kind_of(experiment.model) in ("pixel_sets", "chips") and not self.has_parcels(place):
+                raise ValueError(
+                    f"experiments.{name}.map is {place.region!r} in {place.season!r}, where no register has parcels; "
+                    f"its model {experiment.model.name!r} gives each parcel one crop; expected a region and season of "
+                    f"a register, or a model of patches or pixels"
+                )
         series = self.sets[experiment.set_].series
         check_dates(name, experiment, self.sets[experiment.set_], self.series[series])
         check_history(experiment, self.sets[experiment.set_], self.regions, self.registers)
@@ -155,6 +168,11 @@ class Config(Section):
                     f"expected an experiment with the same train and the same legend"
                 )
 
+    def has_parcels(self, place: Place) -> bool:
+        """Whether a register covers a place."""
+        register = self.regions[place.region].register_
+        return register is not None and place.season in self.labelled_seasons(register)
+
     def _check_place(self, key: str, place: Place, legend: str) -> None:
         """Check that a place is seen by its imagery and that its register's table belongs to the legend."""
         region = self.regions[place.region]
@@ -164,7 +182,7 @@ class Config(Section):
                 f"{key}.season is {place.season!r}; simulations.{simulation}.imagery_seasons has: "
                 f"{listing(self.simulations[simulation].imagery_seasons)}"
             )
-        if region.register_ is None or place.season not in self.labelled_seasons(region.register_):
+        if region.register_ is None or not self.has_parcels(place):
             return
         register = self.registers[region.register_]
         if own_table_path(legend, register.table) is None and register.table not in table_names(legend):
@@ -237,7 +255,7 @@ def missing_paths(config: Config, folder: Path) -> list[str]:
     """
     places = {
         (place.region, place.season, config.experiments[name].set_)
-        for name in config.run
+        for name in with_sources(config.run, config.experiments)
         for place in (*config.experiments[name].train, *config.experiments[name].map)
     }
     found: dict[str, str] = {}

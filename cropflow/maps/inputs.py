@@ -19,9 +19,11 @@ from cropflow.maps.assembly import FoldModel
 from cropflow.regions.grid import Grid
 
 if TYPE_CHECKING:
+    import geopandas
     import pandas
 
     from cropflow.labels.legend import Legend
+    from cropflow.models.applying.layers import SiteParcels
     from cropflow.models.applying.prediction import Predictor
     from cropflow.samples.sources import Composites, SiteComposites
 
@@ -38,6 +40,8 @@ class MapInputs:
     folds: Path | None
     parcels: Path | None
     crops: Path | None
+    inner_buffer_m: float = 0.0
+    history: Path | None = None
 
     def roles(self) -> dict[str, Path | str]:
         """Role -> path of every input, for the manifest."""
@@ -45,7 +49,8 @@ class MapInputs:
         roles |= {f"composites {number}": path for number, path in enumerate(self.composites)}
         roles |= {f"model {fold}": path for fold, path in enumerate(self.models)}
         roles |= {f"predictions {fold}": path for fold, path in enumerate(self.predictions)}
-        for name, path in (("folds", self.folds), ("parcels", self.parcels), ("crops", self.crops)):
+        others = {"folds": self.folds, "parcels": self.parcels, "crops": self.crops, "history": self.history}
+        for name, path in others.items():
             if path is not None:
                 roles[name] = path
         return roles
@@ -78,6 +83,7 @@ def open_sources(inputs: MapInputs, grids: Mapping[str, Grid], threads: int) -> 
     from cropflow.labels.legend import read_legend
 
     predictors = _load_models(inputs.models, threads)
+    _check_parcels(predictors, inputs)
     legends = sorted({predictor.legend for predictor in predictors})
     if len(legends) > 1:
         raise CropflowError(f"The models use the legends {listing(legends)}; expected one. Train all folds alike.")
@@ -121,6 +127,18 @@ def _read_composites(inputs: MapInputs, predictors: Sequence[Predictor], grids: 
     return composites
 
 
+def _check_parcels(predictors: Sequence[Predictor], inputs: MapInputs) -> None:
+    """Refuse to map a place without parcels by models that give parcels one answer."""
+    from cropflow.models.applying.prediction import takes_parcels as takes
+
+    kinds = sorted({found.kind for found in predictors if takes(found)})
+    if kinds and inputs.parcels is None:
+        raise CropflowError(
+            f"The models give each parcel one crop ({listing(kinds)}), and {inputs.place} comes without parcels; "
+            "expected --parcels. Map a place that a register covers, or with a model of patches or pixels."
+        )
+
+
 def _load_models(folders: Sequence[Path], threads: int) -> tuple[Predictor, ...]:
     """Load the models of all folds, in order of fold."""
     from cropflow.models import load_predictor
@@ -142,10 +160,28 @@ def block_folds(sources: Sources, grid: Grid) -> NDArray[np.uint8] | None:
     return None if sources.fold_table is None else block_fold(grid, sources.fold_table)
 
 
-def site_models(sources: Sources, site: str) -> list[FoldModel]:
-    """Each fold's model, ready to predict a site."""
+def site_models(sources: Sources, site: str, parcels: geopandas.GeoDataFrame | None) -> list[FoldModel]:
+    """Each fold's model, ready to predict a site.
+
+    Args:
+        sources: What all sites share.
+        site: The site.
+        parcels: Its parcels; models of pixels and patches need none.
+    """
+    from cropflow.models.applying.layers import lay_out
+
     series = sources.composites.sites[site]
-    return [FoldModel(found.classes, partial(_predict, found, series)) for found in sources.predictors]
+    layers: SiteParcels | None = None
+    if parcels is not None and takes_parcels(sources):
+        layers = lay_out(parcels, series.grid, sources.inputs.inner_buffer_m, sources.inputs.history)
+    return [FoldModel(found.classes, partial(_predict, found, series, layers)) for found in sources.predictors]
+
+
+def takes_parcels(sources: Sources) -> bool:
+    """Whether the models give one answer per parcel, and none outside them."""
+    from cropflow.models.applying.prediction import takes_parcels as takes
+
+    return any(takes(found) for found in sources.predictors)
 
 
 def filled_share(sources: Sources, site: str, mapped: NDArray[np.bool_]) -> float | None:
@@ -162,14 +198,17 @@ def filled_share(sources: Sources, site: str, mapped: NDArray[np.bool_]) -> floa
     if not mapped.any():
         return None
     composites = sources.composites.sites[site]
-    periods = sum(len(layout.periods) for layout in composites.layouts)
-    return composites.filled_values(mapped) / (periods * int(mapped.sum()))
+    dates = sum(len(days) for days in composites.dates.values())
+    return composites.filled_values(mapped) / (dates * int(mapped.sum()))
 
 
-def _predict(predictor: Predictor, series: SiteComposites, where: NDArray[np.bool_]) -> NDArray[np.uint16]:
+def _predict(
+    predictor: Predictor, series: SiteComposites, parcels: SiteParcels | None, where: NDArray[np.bool_]
+) -> NDArray[np.uint16]:
     from cropflow.models import predict_site
 
-    return predict_site(predictor, series, where=where)
+    layers = None if parcels is None else parcels.of(predictor)
+    return predict_site(predictor, series, where=where, days=series.dates, parcels=layers)
 
 
 def stored_predictions(sources: Sources, site: str, grid: Grid) -> dict[int, Cube] | None:

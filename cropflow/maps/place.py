@@ -25,6 +25,7 @@ from cropflow.maps.inputs import (
     open_sources,
     site_models,
     stored_predictions,
+    takes_parcels,
 )
 from cropflow.maps.labelling import CONFIDENCE_NODATA, class_names, colour_table, map_type, qgis_style
 from cropflow.maps.mosaic import write_mosaic
@@ -73,7 +74,8 @@ def map_place(inputs: MapInputs, folder: Path, threads: int) -> dict[str, int]:
     summaries, products = {}, []
     for number, (site, grid) in enumerate(grids.items(), start=1):
         pixel_fold = block_folds(sources, grid)
-        result = _map_site(sources, site, grid, pixel_fold)
+        own = declared[site].table if site in declared else None
+        result = _map_site(sources, site, grid, pixel_fold, own)
         write_cog(folder / site / "crops.tif", result.crops, grid, nodata, names=("crop",), colours=colours)
         write_cog(
             folder / site / "confidence.tif", result.confidence, grid, CONFIDENCE_NODATA,
@@ -82,7 +84,8 @@ def map_place(inputs: MapInputs, folder: Path, threads: int) -> dict[str, int]:
         write_text(folder / site / "crops.qml", style)
         write_text(folder / site / f"crops.tif{SIDECAR}", names)
         filled = filled_share(sources, site, result.confidence != CONFIDENCE_NODATA)
-        summaries[site] = site_summary(result, grid, sources.legend, pixel_fold, filled)
+        outside = _outside(grid, own) if own is not None and takes_parcels(sources) else None
+        summaries[site] = site_summary(result, grid, sources.legend, pixel_fold, filled, outside)
         if site in declared:
             products.append(_site_product(sources.legend, grid, result, declared[site], pixel_fold))
         pixels, missing = summaries[site]["pixels"], summaries[site]["not_predicted"]
@@ -108,15 +111,28 @@ def map_place(inputs: MapInputs, folder: Path, threads: int) -> dict[str, int]:
     }
 
 
-def _map_site(sources: Sources, site: str, grid: Grid, pixel_fold: NDArray[np.uint8] | None) -> SiteMap:
+def _map_site(
+    sources: Sources,
+    site: str,
+    grid: Grid,
+    pixel_fold: NDArray[np.uint8] | None,
+    parcels: geopandas.GeoDataFrame | None,
+) -> SiteMap:
     return map_site(
-        site_models(sources, site),
+        site_models(sources, site, parcels),
         sources.legend,
         grid.shape,
         pixel_fold,
         stored_predictions(sources, site, grid),
         f"{sources.inputs.place}/{site}",
     )
+
+
+def _outside(grid: Grid, parcels: geopandas.GeoDataFrame) -> int:
+    """Pixels of a site whose centre lies in no parcel."""
+    from cropflow.samples.rasters import rasterise_parcels
+
+    return int((rasterise_parcels(parcels, grid) == 0).sum())
 
 
 def _summary(

@@ -76,7 +76,12 @@ def map_site(
 
 
 def site_summary(
-    site: SiteMap, grid: Grid, legend: Legend, pixel_fold: NDArray[np.uint8] | None, filled: float | None
+    site: SiteMap,
+    grid: Grid,
+    legend: Legend,
+    pixel_fold: NDArray[np.uint8] | None,
+    filled: float | None,
+    outside: int | None = None,
 ) -> dict[str, Any]:
     """Figures of a site's map.
 
@@ -86,9 +91,11 @@ def site_summary(
         legend: The legend.
         pixel_fold: Fold of each pixel's block, uint8, ``(y, x)``; None where no model learnt here.
         filled: Share of the values behind the map that were interpolated, in [0, 1]; None where no pixel is mapped.
+        outside: Pixels outside parcels, of models that give one answer per parcel and none elsewhere.
 
     Returns:
-        ``how``, ``epsg``, ``pixels``, ``not_predicted`` (pixels) and ``not_predicted_share``, ``filled_share`` (of
+        ``how``, ``epsg``, ``pixels``, ``not_predicted`` (pixels) and ``not_predicted_share``, ``outside_parcels`` (of
+        the pixels not predicted, those that models of parcels leave out; null for other models), ``filled_share`` (of
         mapped pixels times periods), ``hectares`` (per class that occurs: ``id``, ``name``, ``hectares``; pixels
         counted, in UTM), ``mean_confidence_percent``, and ``seams`` between folds, null where one mean of models
         covers the site.
@@ -102,6 +109,7 @@ def site_summary(
         "pixels": known.size,
         "not_predicted": int((~known).sum()),
         "not_predicted_share": number(float((~known).mean())),
+        "outside_parcels": outside,
         "filled_share": None if filled is None else number(filled),
         "hectares": [
             {"id": int(crop), "name": class_name(legend, int(crop)), "hectares": hectares(int(count), grid)}

@@ -12,17 +12,21 @@ from typing import TYPE_CHECKING, Any
 from cropflow import __version__
 from cropflow.config.base import dump
 from cropflow.config.models import Baseline, Network
+from cropflow.config.models.drawing import Kind
 from cropflow.config.models.reading import parse_model
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import read_json, write_json, write_text
-from cropflow.models.data.statistics import Statistics
-from cropflow.models.data.survey import Survey
+from cropflow.models.data.statistics import FeatureStatistics, Statistics
+from cropflow.models.levels import group_classes
+from cropflow.models.registry import inputs_of
 from cropflow.samples.sensors import KINDS, Layout, layout_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from cropflow.models.data.samples import Samples, Split
+    from cropflow.models.data.survey import Survey
+    from cropflow.models.network import Inputs
 
 FORMAT = 3
 _SOFTWARE = ("numpy", "torch", "lightning", "scikit-learn", "skops", "safetensors")
@@ -43,34 +47,57 @@ class Description:
 
     Attributes:
         settings: Its config section.
+        kind: What it was trained on: patches, pixel sets, chips or pixels.
         legend: Legend of the classes.
         classes: Legend ids in the order of the outputs.
+        levels: Coarser levels of the legend, coarsest first: the group of each class.
         layouts: Sensors, bands and periods it expects, in this order; of the periods, those of the first training
             place, only their number binds.
-        patch_size: Rows and columns of a training patch.
+        patch_size: Rows and columns of a training patch or chip; 1 of pixel sets and pixels.
+        lags: Earlier seasons of the rotation history, 0 without; its shares are of the classes.
         fold: The fold that it was not to see.
+        folds: Number of folds.
         statistics: Normalisation of each sensor.
+        features: Normalisation of the features of parcels; None where it sees none.
+        minimum_dates: Dates with a value by which a sensor saw a pixel of its samples; None: every sensor saw all.
     """
 
     settings: Network | Baseline
+    kind: Kind
     legend: str
     classes: tuple[int, ...]
+    levels: tuple[tuple[int, ...], ...]
     layouts: tuple[Layout, ...]
     patch_size: int
+    lags: int
     fold: int
+    folds: int
     statistics: tuple[Statistics, ...]
+    features: FeatureStatistics | None
+    minimum_dates: int | None = None
+
+    def inputs(self) -> Inputs:
+        """What a network of this description is built for."""
+        features = len(self.features.mean) if self.features else 0
+        return inputs_of(self.layouts, len(self.classes), features=features, lags=self.lags, levels=self.levels)
 
 
 def describe(settings: Network | Baseline, samples: Samples, survey: Survey, split: Split) -> Description:
     """The description of a model trained on samples."""
     return Description(
-        settings,
-        samples.legend,
-        survey.classes,
-        samples.layouts,
-        samples.patch_size,
-        split.fold,
-        survey.statistics,
+        settings=settings,
+        kind=samples.kind,
+        legend=samples.legend,
+        classes=survey.classes,
+        levels=group_classes(samples.legend, survey.classes),
+        layouts=samples.layouts,
+        patch_size=samples.patch_size,
+        lags=samples.lags,
+        fold=split.fold,
+        folds=split.count,
+        statistics=survey.statistics,
+        features=survey.features,
+        minimum_dates=samples.minimum_dates,
     )
 
 
@@ -92,10 +119,14 @@ def write_description(
         {
             "format": FORMAT,
             "settings": dump(description.settings),
+            "kind": description.kind,
             "legend": description.legend,
             "classes": list(description.classes),
+            "levels": [list(level) for level in description.levels],
             "sensors": [layout.told() for layout in description.layouts],
             "patch_size": description.patch_size,
+            "lags": description.lags,
+            "minimum_dates": description.minimum_dates,
             "fold": split.fold,
             "validation_fold": split.validation,
             "folds": split.count,
@@ -108,7 +139,10 @@ def write_description(
     )
     write_json(
         folder / "statistics.json",
-        {"sensors": [{"unit": KINDS[found.sensor].unit, **asdict(found)} for found in description.statistics]},
+        {
+            "sensors": [{"unit": KINDS[found.sensor].unit, **asdict(found)} for found in description.statistics],
+            "features": asdict(description.features) if description.features else None,
+        },
     )
 
 
@@ -134,18 +168,30 @@ def read_description(folder: Path) -> Description:
         )
     return Description(
         settings=parse_model(content["settings"], f"{folder}/model.json"),
+        kind=content["kind"],
         legend=content["legend"],
         classes=tuple(content["classes"]),
+        levels=tuple(tuple(level) for level in content["levels"]),
         layouts=tuple(layout_of(entry) for entry in content["sensors"]),
         patch_size=int(content["patch_size"]),
+        lags=int(content["lags"]),
         fold=int(content["fold"]),
+        folds=int(content["folds"]),
         statistics=tuple(_read_statistics(entry) for entry in statistics["sensors"]),
+        features=_read_features(statistics["features"]),
+        minimum_dates=content["minimum_dates"],
     )
 
 
 def _read_statistics(content: Mapping[str, Any]) -> Statistics:
     columns = (tuple(content[key]) for key in ("bands", "mean", "deviation", "values", "shifts"))
     return Statistics(str(content["sensor"]), *columns)
+
+
+def _read_features(content: Mapping[str, Any] | None) -> FeatureStatistics | None:
+    if content is None:
+        return None
+    return FeatureStatistics(tuple(content["mean"]), tuple(content["deviation"]), int(content["parcels"]))
 
 
 def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:

@@ -93,4 +93,6 @@ def inputs_of(layouts: Sequence[Layout], outputs: int, **others: Any) -> Inputs:
     from cropflow.models.network import Inputs
 
     bands = {layout.sensor: len(layout.bands) for layout in layouts}
-    return Inputs(bands, outputs, {layout.sensor: len(layout.periods) for layout in layouts}, **others)
+    periods = {layout.sensor: len(layout.periods) for layout in layouts}
+    # Acquisitions have as many dates as each site has.
+    return Inputs(bands, outputs, None if any(layout.acquisitions for layout in layouts) else periods, **others)

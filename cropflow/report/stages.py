@@ -23,7 +23,7 @@ PIXEL_REASONS = {
     "unknown": "crop unknown",
     "other_fold": "in a block of another fold than its parcel",
     "ring": "ring along the border between folds",
-    "no_value": "a period without a value",
+    "no_value": "a period without a value, or too few dates with one",
     "usable": "usable: learnt from and scored",
 }
 
@@ -199,9 +199,7 @@ def samples_stage(place: PlaceInputs) -> Stage:
     reasons: dict[str, int] = pixels["reasons"]
     total, inside, usable = pixels["total"], pixels["total"] - reasons.get("outside", 0), reasons.get("usable", 0)
     notes = [f"{number(inside)} of {number(total)} pixels may carry a label; {number(usable)} are usable."]
-    for sensors, count in pixels["no_value_of"].items():
-        lacking = " and ".join(TITLES[sensor] for sensor in sensors.split(" and "))
-        notes.append(f"{plural(count, 'pixel')}, otherwise usable, without a value of {lacking} in a period.")
+    notes += _dates_seen(pixels, place.counts["set"]["minimum_dates"])
     if parcels["without_pixels"]:
         narrow, area = plural(parcels["without_pixels"], "parcel"), number(parcels["without_pixels_ha"], 2)
         notes.append(f"{narrow} ({area} ha) too narrow to hold the centre of a pixel.")
@@ -222,6 +220,31 @@ def samples_stage(place: PlaceInputs) -> Stage:
             Step("Pixels to learn from and to score", place.name, "pixels", inside, usable),
         ),
     )
+
+
+def _dates_seen(pixels: Mapping[str, Any], minimum: int | None) -> list[str]:
+    """Which sensors cost pixels, which pixels are learnt without a sensor, and on how many dates pixels are seen."""
+    where = "in a period" if minimum is None else f"on at least {plural(minimum, 'date')}"
+
+    def names(sensors: str) -> str:
+        return " and ".join(TITLES[sensor] for sensor in sensors.split(" and "))
+
+    notes = [
+        f"{plural(count, 'pixel')}, otherwise usable, without a value of {names(sensors)} {where}."
+        for sensors, count in pixels["no_value_of"].items()
+    ]
+    if minimum is None:
+        return notes
+    notes += [
+        f"{plural(count, 'usable pixel')} without a value of {names(sensors)} {where}, learnt by the other sensors."
+        for sensors, count in pixels["lacking"].items()
+    ]
+    return notes + [
+        f"{TITLES[sensor]} sees usable pixels on {found['minimum_dates']} dates at least, {found['median_dates']} in "
+        "the median."
+        for sensor, found in pixels["dates"].items()
+        if found["minimum_dates"] is not None
+    ]
 
 
 def scoring_stage(own: Mapping[str, Any]) -> Stage:
@@ -253,6 +276,10 @@ def map_stage(place: str, summary: Mapping[str, Any]) -> Stage:
     pixels = sum(site["pixels"] for site in sites.values())
     missing = sum(site["not_predicted"] for site in sites.values())
     rows = [("pixels without a prediction", number(missing), number(pixels))]
+    # Maps of before have no such key; models of pixels and patches, none there.
+    outside = [site["outside_parcels"] for site in sites.values() if site.get("outside_parcels") is not None]
+    if outside:
+        rows.append(("of them outside parcels, which the models do not map", number(sum(outside)), number(missing)))
     if parcels:
         rows.append(
             ("parcels without a prediction", number(parcels["read"] - parcels["predicted"]), number(parcels["read"]))

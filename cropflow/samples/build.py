@@ -20,7 +20,14 @@ from cropflow.regions.grid import Grid
 from cropflow.samples.accounts import NO_VALUE, Accounts
 from cropflow.samples.fold_summary import check_disjoint
 from cropflow.samples.layers import Layers, build_layers
-from cropflow.samples.parcels import gather, is_labelled, look_up_folds, place_in_blocks, shuffle_crops
+from cropflow.samples.parcels import (
+    gather,
+    is_labelled,
+    look_up_folds,
+    pixels_of_points,
+    place_in_blocks,
+    shuffle_crops,
+)
 from cropflow.samples.place import SETTINGS, write_layers
 from cropflow.samples.sight import look
 from cropflow.samples.sources import Composites
@@ -123,7 +130,5 @@ def _count_pixels(parcels: pandas.DataFrame, layers: Layers) -> pandas.DataFrame
         "unseen_pixels": layers.reason == NO_VALUE,
     }
     counts = {name: np.bincount(burnt[where], minlength=len(parcels) + 1)[index] for name, where in chosen.items()}
-    # A point on the border of a site belongs to the pixel inside.
-    row = np.clip(np.floor((grid.ymax - parcels["point_y"]) / grid.pixel_m), 0, grid.height - 1)
-    column = np.clip(np.floor((parcels["point_x"] - grid.xmin) / grid.pixel_m), 0, grid.width - 1)
-    return parcels.assign(**counts, row=row, column=column)
+    points = pixels_of_points(parcels["point_x"].to_numpy(), parcels["point_y"].to_numpy(), grid)
+    return parcels.assign(**counts, row=points[:, 0], column=points[:, 1])

@@ -9,6 +9,7 @@ import geopandas
 import numpy as np
 import pandas
 import shapely
+from numpy.typing import NDArray
 
 from cropflow.errors import CropflowError, listing
 from cropflow.files.tables import read_geotable, read_table
@@ -118,6 +119,22 @@ def gather(parcels: Mapping[str, geopandas.GeoDataFrame], crops: pandas.Series[i
     for name in ("epsg", "x", "y"):
         together[name] = home[name].to_numpy()
     return together
+
+
+def pixels_of_points(x: NDArray[np.float64], y: NDArray[np.float64], grid: Grid) -> NDArray[np.int64]:
+    """The pixels of a site that hold the points of its parcels.
+
+    Args:
+        x: Metres, in the CRS of the grid, ``(n,)``.
+        y: The same.
+        grid: The pixel grid.
+
+    Returns:
+        Row and column, int64, ``(n, 2)``; a point on the border of a site belongs to the pixel inside.
+    """
+    row = np.clip(np.floor((grid.ymax - y) / grid.pixel_m), 0, grid.height - 1)
+    column = np.clip(np.floor((x - grid.xmin) / grid.pixel_m), 0, grid.width - 1)
+    return np.stack([row, column], axis=-1).astype(np.int64)
 
 
 def place_in_blocks(parcels: pandas.DataFrame, block_m: float) -> pandas.DataFrame:

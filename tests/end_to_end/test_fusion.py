@@ -104,11 +104,15 @@ class Chain:
         entry = ("--settings", json.dumps(chosen))
         call("samples", "folds", *sites, *land, *entry, "--output", blocks[1], "--summary", self.folder / "folds.json")
         call("samples", "build", *stores, *sites, *land, *blocks, *entry, "--output", samples)
+        # Models of pixels learn from patches, as whole networks of patches do.
+        kind = "pixel-sets" if model.get("unit") == "parcel" or model["name"].startswith("pse") else "patches"
+        cut = self.folder / kind
+        call("samples", kind, "--samples", samples, *stores, *sites, *entry, "--output", cut)
         models, predictions = [], []
         for fold in map(str, range(FOLDS)):
             folder, store = self.folder / fold / "model", self.folder / fold / "predictions.zarr"
             call(
-                "models", "train", *place, "--samples", samples, "--settings", json.dumps(model),
+                "models", "train", *place, "--samples", cut, "--settings", json.dumps(model),
                 "--legend", "turkoglu", "--no-background", "--folds", FOLDS, "--fold", fold, "--seed", 0,
                 "--work", self.folder / "work", "--output", folder,
             )  # fmt: skip
@@ -149,6 +153,22 @@ NETWORK = {
     "positions": True, "schedule": "one_cycle", "learning_rate": 0.02, "batch_size": 4, "cutout": 8, "epochs": 25,
     "patience": 25, "watch": "balanced_accuracy",
 }  # fmt: skip
+
+
+PARCEL_NETWORK = {
+    "name": "pse_tsa", "fusion": "early", "epochs": 40, "patience": 40, "learning_rate": 0.01, "batch_size": 8,
+}  # fmt: skip
+
+
+def test_a_model_of_parcels_is_trained_tested_and_mapped_like_all_others(crop, call, tmp_path):
+    metrics, mapped = Chain(tmp_path, crop, SENSORS).run(call, PARCEL_NETWORK)
+    assert metrics["level_3.parcel.balanced_accuracy"]["value"] > 0.95
+    # A parcel is mapped whole, with the pixels that a sensor misses.
+    assert (mapped != 255).all()
+    blocks = mapped.reshape(8, SIDE, 8, SIDE)
+    assert (blocks == blocks[:, :1, :, :1]).all()
+    assert (mapped == CROPS[crop]).mean() > 0.95
+    assert read_json(tmp_path / "map" / "summary.json")["sites"]["a"]["outside_parcels"] == 0
 
 
 @pytest.mark.parametrize("model", [FOREST, NETWORK], ids=["forest", "network"])

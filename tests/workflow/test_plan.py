@@ -54,6 +54,26 @@ def test_samples_of_several_sensors_wait_for_the_composites_of_each(plan, root):
         assert f"results/composites/monthly/beauce/2023/{sensor}.zarr" in text
 
 
+def test_samples_of_a_kind_are_made_only_where_a_model_learns_from_them(plan):
+    train = {"set": "demo", "train": [{"region": "beauce", "season": "2023"}]}
+    overlay = {
+        "run": ["parcels"],
+        "sets": {"demo": {"history": 2}},
+        "experiments": {
+            "parcels": {**train, "model": {"name": "pse_ltae"}, "compare": ["pixels", "chips"]},
+            "pixels": {**train, "model": {"name": "lstm"}},
+            "chips": {**train, "model": {"name": "conv_lstm"}},
+        },
+    }
+    code, jobs, text = plan("--printshellcmds", overlay=overlay)
+    assert code == 0, text
+    assert (jobs["samples"], jobs["samples_pixel_sets"], jobs["samples_chips"]) == (1, 1, 1)
+    assert "samples_patches" not in jobs
+    assert (jobs["labels_history"], jobs["models"]) == (1, 15)
+    assert "--history results/labels/demo/2023/history/turkoglu.parquet" in text
+    assert "--samples results/samples/demo/beauce/chips/2023" in text
+
+
 def test_one_rule_of_one_region_is_asked_for_by_its_file(plan):
     code, jobs, _ = plan("results/regions/lauragais/sites.parquet")
     assert (code, jobs) == (0, {"regions": 1})

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from cropflow.config.models.baselines import GradientBoosting, RandomForest
+from cropflow.config.models.drawing import Kind
 from cropflow.config.models.parcels import PseLtae, PseTsa
 from cropflow.config.models.patches import ConvLstm, ConvStar, SiameseUnet3d, TemporalUnet, Utae
 from cropflow.config.models.pixels import Lstm, TempCnn, Transformer
@@ -26,4 +27,12 @@ BASELINES: dict[str, type[RandomForest] | type[GradientBoosting]] = {
     section.model_fields["name"].default: section for section in (RandomForest, GradientBoosting)
 }
 
-__all__ = ["BASELINES", "NETWORKS", "Baseline", "Model", "Network", "Training"]
+
+def kind_of(model: Network | Baseline) -> Kind:
+    """What a model learns from; baselines by their unit, pixels of patches or means of parcels."""
+    if isinstance(model, Training):
+        return model.kind
+    return "pixel_sets" if model.unit == "parcel" else "patches"
+
+
+__all__ = ["BASELINES", "NETWORKS", "Baseline", "Model", "Network", "Training", "kind_of"]

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import zarr
+from numpy.typing import NDArray
 
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import atomic_folder
 from cropflow.files.cubes import add_array, add_site, create_store
 from cropflow.files.tables import read_table
-from cropflow.models.applying.prediction import Predictor, check_series, load_predictor
+from cropflow.models.applying.layers import layers_of_samples, read_table_of_samples
+from cropflow.models.applying.prediction import Predictor, check_series, load_predictor, takes_parcels
 from cropflow.models.applying.windows import NOT_PREDICTED, predict_site
 from cropflow.models.checkpoints import read_description
 from cropflow.regions.grid import Grid
@@ -34,6 +36,7 @@ def predict_places(
     fold: int,
     threads: int,
     output: Path,
+    history: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Predict the test blocks of several places into one store.
 
@@ -46,9 +49,11 @@ def predict_places(
         fold: The test fold.
         threads: CPU threads.
         output: Store to write.
+        history: Table of what grew on its parcels in earlier seasons, for a model that takes it.
 
     Returns:
-        Per place and site: pixels of the test blocks, and how many of them were predicted.
+        Per place and site: pixels of the test blocks, how many of them were predicted, and of models of parcels how
+        many lie outside parcels.
 
     Raises:
         CropflowError: If the model learnt from this fold, or the composites do not fit it.
@@ -62,8 +67,9 @@ def predict_places(
     counts: dict[str, Any] = {}
     with atomic_folder(output) as temporary:
         store = create_store(temporary, {"classes": list(predictor.classes), "legend": predictor.legend, "fold": fold})
-        for place, folder, stores, blocks in zip(places, samples, composites, folds, strict=True):
-            counts[place] = _predict_place(predictor, store, place, folder, stores, blocks, fold)
+        tables: Sequence[Path | None] = history or [None] * len(places)
+        for place, folder, stores, blocks, table in zip(places, samples, composites, folds, tables, strict=True):
+            counts[place] = _predict_place(predictor, store, place, folder, stores, blocks, fold, table)
     return counts
 
 
@@ -75,36 +81,51 @@ def _predict_place(
     stores: Mapping[str, Path],
     folds: Path,
     fold: int,
+    history: Path | None,
 ) -> dict[str, dict[str, int]]:
     from cropflow.samples.blocks import block_fold
 
     region, _, season = place.partition("/")
     group = store.require_group(region).require_group(season)
-    grids, table = _labelled_sites(samples), read_table(folds)
+    grids, table = labelled_sites(samples), read_table(folds)
     composites = read_composites(stores, grids)
     check_series(predictor, composites.layouts, place)
+    parcel_table = read_table_of_samples(samples) if takes_parcels(predictor) else None
     counts = {}
     for site, grid in grids.items():
         where = block_fold(grid, table) == fold
-        probability = predict_site(predictor, composites.sites[site], where=where)
-        array = add_array(
-            add_site(group, site, grid),
-            "probability",
-            ("class", "y", "x"),
-            probability.shape,
-            "uint16",
-            chunks=(len(probability), _BLOCK, _BLOCK),
-            nodata=NOT_PREDICTED,
-            attributes={"scale": 0.0001, "nodata": NOT_PREDICTED},
-        )
-        array[:] = probability
+        series = composites.sites[site]
+        parcels = None
+        if parcel_table is not None:
+            parcels = layers_of_samples(samples, site, parcel_table, history).of(predictor)
+        probability = predict_site(predictor, series, where=where, days=series.dates, parcels=parcels)
+        write_probability(group, site, grid, probability)
         wanted, predicted = int(where.sum()), int(np.count_nonzero(probability[0] != NOT_PREDICTED))
-        log.info("%s/%s: predicted %d of %d pixels of the test blocks", place, site, predicted, wanted)
         counts[site] = {"test_pixels": wanted, "predicted": predicted}
+        outside = ""
+        if parcels is not None:
+            counts[site]["outside_parcels"] = int((where & (parcels.index == 0)).sum())
+            outside = f", {counts[site]['outside_parcels']} lie outside parcels"
+        log.info("%s/%s: predicted %d of %d pixels of the test blocks%s", place, site, predicted, wanted, outside)
     return counts
 
 
-def _labelled_sites(samples: Path) -> dict[str, Grid]:
+def write_probability(store: zarr.Group, site: str, grid: Grid, probability: NDArray[np.uint16]) -> None:
+    """Add the prediction of a site to a store: probabilities x 10000, uint16, ``(class, y, x)``; 65535 = none."""
+    array = add_array(
+        add_site(store, site, grid),
+        "probability",
+        ("class", "y", "x"),
+        probability.shape,
+        "uint16",
+        chunks=(len(probability), _BLOCK, _BLOCK),
+        nodata=NOT_PREDICTED,
+        attributes={"scale": 0.0001, "nodata": NOT_PREDICTED},
+    )
+    array[:] = probability
+
+
+def labelled_sites(samples: Path) -> dict[str, Grid]:
     """Sites with labels, and their grids, by name."""
     import rasterio
 

@@ -1,17 +1,19 @@
-"""Trained models behind one face: series of all sensors in, probabilities out."""
+"""Trained models of every kind behind one face: a batch of stored values in, probabilities out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cropflow.config.models import Network
+from cropflow.config.models import Network as Settings
+from cropflow.config.models import kind_of
 from cropflow.config.models.baselines import GradientBoosting, RandomForest
+from cropflow.config.models.drawing import Kind
 from cropflow.errors import CropflowError
 from cropflow.models.baselines.forest import predict_pixels, to_features
 from cropflow.models.baselines.skops_files import read_skops
@@ -22,12 +24,18 @@ from cropflow.models.checkpoints import (
     read_description,
     read_weights,
 )
-from cropflow.models.registry import build_network, inputs_of
+from cropflow.models.registry import build_network
 from cropflow.samples.sensors import Layout, differences
-from cropflow.samples.stack import Stack
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from cropflow.models.batch import Batch
+    from cropflow.models.network import Network
+
+# Windows, parcels' pixels and single pixels that are best predicted together: on a CPU what its caches hold.
+_WINDOWS = {"cpu": 4, "cuda": 32}
+_PIXELS = {"cpu": 4096, "cuda": 65_536}
 
 
 class Predictor(Protocol):
@@ -37,9 +45,13 @@ class Predictor(Protocol):
         classes: Legend ids in the order of its outputs.
         layouts: Sensors and bands that it expects, in this order, and how many periods of each.
         legend: Legend of the classes.
-        patch_size: Rows and columns of a window; what a network was trained with.
-        pixelwise: Whether a pixel's neighbours do not matter.
-        batch: Windows that are best predicted together.
+        kind: What it gives a probability to: each pixel of ``patches``, single ``pixels``, the ``pixel_sets`` of
+            parcels, or ``chips`` around them.
+        patch_size: Rows and columns of a window or chip; what a network was trained with.
+        batch: Windows, chips, or pixels (of parcels or single ones) that are best predicted together.
+        minimum_dates: Valid dates of a sensor that a pixel needs to count as seen by it, as in training; None: all.
+        features: Whether it takes the features of parcels.
+        lags: Earlier seasons of a parcel's history that it takes.
     """
 
     @property
@@ -52,22 +64,36 @@ class Predictor(Protocol):
     def legend(self) -> str: ...  # noqa: D102
 
     @property
-    def patch_size(self) -> int: ...  # noqa: D102
+    def kind(self) -> Kind: ...  # noqa: D102
 
     @property
-    def pixelwise(self) -> bool: ...  # noqa: D102
+    def patch_size(self) -> int: ...  # noqa: D102
 
     @property
     def batch(self) -> int: ...  # noqa: D102
 
-    def probability(self, series: Stack) -> NDArray[np.float32]:
-        """Predict windows.
+    @property
+    def minimum_dates(self) -> int | None: ...  # noqa: D102
+
+    @property
+    def features(self) -> bool: ...  # noqa: D102
+
+    @property
+    def lags(self) -> int: ...  # noqa: D102
+
+    def prepare(self, batch: Batch) -> Batch:
+        """Do once what windows that share pixels would do again and again: normalise, and move to the device.
 
         Args:
-            series: Per sensor values as stored, ``(..., T, C, H, W)``.
+            batch: Values as stored, ``(B, T, C, *space)``.
+        """
+        ...
+
+    def probability(self, batch: Batch) -> NDArray[np.float32]:
+        """Predict what :meth:`prepare` gave, or a part of it.
 
         Returns:
-            Probability in [0, 1], float32, ``(..., K, H, W)``.
+            Probability in [0, 1], float32, ``(B, K, H, W)`` of patches, ``(B, K)`` of all other kinds.
         """
         ...
 
@@ -96,62 +122,100 @@ class _Trained:
         """Rows and columns of a window."""
         return self.description.patch_size
 
+    @property
+    def features(self) -> bool:
+        """Whether parcels' features were learnt from."""
+        return self.description.features is not None
+
+    @property
+    def lags(self) -> int:
+        """Earlier seasons that were learnt from."""
+        return self.description.lags
+
 
 @dataclass(frozen=True)
 class NetworkPredictor(_Trained):
-    """A network behind its normalisation, in evaluation mode, on the GPU where there is one."""
+    """A network and its normalisation, in evaluation mode, on the GPU where there is one."""
 
-    network: nn.Module
+    normalise: nn.Module
+    network: Network
+    loss: str
+    kind: Kind
     device: str
 
     @property
-    def pixelwise(self) -> bool:
-        """False: a network sees the neighbourhood."""
-        return False
+    def minimum_dates(self) -> int | None:
+        """What the samples of its training asked for; all dates where gaps mean nothing to the network."""
+        return self.description.minimum_dates if self.network.masked else None
 
     @property
     def batch(self) -> int:
-        """Windows at a time."""
-        return 4 if self.device == "cpu" else 32
+        """Windows, or pixels, at a time."""
+        return (_PIXELS if self.kind in ("pixels", "pixel_sets") else _WINDOWS)[self.device]
 
-    def probability(self, series: Stack) -> NDArray[np.float32]:
-        """Softmax of the scores; shapes as in :class:`Predictor`."""
+    def prepare(self, batch: Batch) -> Batch:
+        """Normalise on the device."""
         import torch
 
-        from cropflow.models.data.datasets import as_batch
-
-        leading = next(iter(series.values.values())).shape[:-4]
-        days = {layout.sensor: np.array(layout.days, dtype=np.int32) for layout in self.layouts}
-        flat = series.changed(lambda _, values: values.reshape(-1, *values.shape[-4:]))
-        windows = as_batch(flat, days).to(self.device)
         with torch.inference_mode():
-            found: NDArray[np.float32] = self.network(windows).softmax(1).cpu().numpy()
-        return found.reshape(*leading, *found.shape[1:])
+            found: Batch = self.normalise(batch.to(self.device))
+        return found
+
+    def probability(self, batch: Batch) -> NDArray[np.float32]:
+        """Scores as probabilities, by the loss that they were trained with; shapes as in :class:`Predictor`."""
+        import torch
+
+        from cropflow.models.engine.losses import to_probability
+
+        with torch.inference_mode():
+            scores = self.network(batch)
+            found: NDArray[np.float32] = to_probability(scores, self.loss).cpu().numpy()
+        return found
 
 
 @dataclass(frozen=True)
 class ForestPredictor(_Trained):
-    """A forest, pixel by pixel."""
+    """A classifier of scikit-learn, on the series of each pixel or on the mean series of a parcel."""
 
     forest: Any
     threads: int
+    kind: Kind = field(default="pixels")
 
     @property
-    def pixelwise(self) -> bool:
-        """True: a forest sees one series at a time."""
-        return True
+    def minimum_dates(self) -> int | None:
+        """None: a feature without a value is none."""
+        return None
 
     @property
     def batch(self) -> int:
-        """Windows at a time."""
-        return 1
+        """Pixels at a time."""
+        return 65_536
 
-    def probability(self, series: Stack) -> NDArray[np.float32]:
-        """Share of the trees; shapes as in :class:`Predictor`."""
-        everywhere = np.ones(series.pixel_shape, dtype=np.bool_)
-        features = to_features(series.pixels(everywhere), self.layouts)
-        found = predict_pixels(self.forest, features, len(self.classes), self.threads)
-        return np.moveaxis(found.reshape(*everywhere.shape, -1), -1, -3)
+    def prepare(self, batch: Batch) -> Batch:
+        """Nothing: values stay as stored."""
+        return batch
+
+    def probability(self, batch: Batch) -> NDArray[np.float32]:
+        """Share of the trees; of pixels in any space, and of the mean series of pixel sets."""
+        series = {layout.sensor: batch.series[layout.sensor].values.numpy() for layout in self.layouts}
+        if self.kind == "pixel_sets":
+            series = {sensor: _mean_series(values, batch, sensor) for sensor, values in series.items()}
+        first = next(iter(series.values()))
+        count, space = len(first), first.shape[3:]
+        flat = {
+            sensor: np.moveaxis(values.reshape(*values.shape[:3], -1), -1, 1).reshape(-1, *values.shape[1:3])
+            for sensor, values in series.items()
+        }
+        found = predict_pixels(self.forest, to_features(flat, self.layouts), len(self.classes), self.threads)
+        return np.moveaxis(found.reshape(count, *space, -1), -1, 1)
+
+
+def _mean_series(values: NDArray[Any], batch: Batch, sensor: str) -> NDArray[np.float32]:
+    """Mean of the valid pixels of a set on each date, ``(B, T, C)``."""
+    valid = batch.series[sensor].valid.numpy()[:, :, None]
+    total = np.where(valid, values, 0).sum(axis=-1, dtype=np.float64)
+    mean: NDArray[np.float32] = (total / np.maximum(valid.sum(axis=-1), 1)).astype(np.float32)
+    return mean
 
 
 def load_predictor(folder: Path | str, threads: int = 1) -> Predictor:
@@ -182,16 +246,15 @@ def _load_forest(folder: Path, description: Description, threads: int) -> Forest
             f"{folder / FOREST_FILE} expects {forest.n_features_in_} features; its model.json says {expected} of "
             f"{len(description.classes)} classes. Train the model again."
         )
-    return ForestPredictor(description, forest, threads)
+    kind: Kind = "pixel_sets" if kind_of(description.settings) == "pixel_sets" else "pixels"
+    return ForestPredictor(description, forest, threads, kind)
 
 
-def _load_network(folder: Path, description: Description, settings: Network, threads: int) -> NetworkPredictor:
+def _load_network(folder: Path, description: Description, settings: Settings, threads: int) -> NetworkPredictor:
     import torch
 
-    from cropflow.models.data.normalisation import Normalise
-
     torch.set_num_threads(threads)
-    network = build_network(settings, inputs_of(description.layouts, len(description.classes)))
+    network = build_network(settings, description.inputs())
     try:
         network.load_state_dict(read_weights(folder / NETWORK_FILE))
     except RuntimeError as error:
@@ -199,9 +262,31 @@ def _load_network(folder: Path, description: Description, settings: Network, thr
             f"{folder / NETWORK_FILE} does not fit its model.json ({str(error).splitlines()[-1].strip()}). "
             "Train the model again."
         ) from None
+    return network_predictor(network, description, settings.loss)
+
+
+def network_predictor(network: Network, description: Description, loss: str) -> NetworkPredictor:
+    """A network ready to predict.
+
+    Args:
+        network: With its weights; it is changed: evaluation mode, batch norms folded into convolutions.
+        description: What it is and expects.
+        loss: The loss that it was trained with, which says how its scores become probabilities.
+    """
+    import torch
+
+    from cropflow.models.applying.folding import fold_batch_norms
+    from cropflow.models.data.normalisation import Normalise
+
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    whole = torch.nn.Sequential(Normalise(description.statistics), network).eval().to(device)
-    return NetworkPredictor(description, whole, device)
+    network = fold_batch_norms(network.eval()).to(device)
+    normalise = Normalise(description.statistics, description.features).eval().to(device)
+    return NetworkPredictor(description, normalise, network, loss, type(network).kind, device)
+
+
+def takes_parcels(predictor: Predictor) -> bool:
+    """Whether a model gives each parcel one answer, and none outside them."""
+    return predictor.kind in ("pixel_sets", "chips")
 
 
 def check_series(predictor: Predictor, layouts: Sequence[Layout], where: str) -> None:

@@ -14,10 +14,23 @@ def build_baseline(settings: Baseline, seed: int, threads: int) -> Any:
     Args:
         settings: Its config section.
         seed: Seed of everything random.
-        threads: Threads; the result does not depend on them.
+        threads: Threads of a forest, which does not depend on them; boosted trees take those that OpenMP gives, see
+            :func:`cropflow.models.baselines.boosting.fit_boosted`.
     """
     if isinstance(settings, GradientBoosting):
-        raise NotImplementedError
+        from sklearn.ensemble import HistGradientBoostingClassifier
+
+        return HistGradientBoostingClassifier(
+            learning_rate=settings.learning_rate,
+            max_iter=settings.iterations,
+            max_leaf_nodes=settings.leaves,
+            min_samples_leaf=settings.minimum_leaf,
+            l2_regularization=settings.l2,
+            class_weight=None if settings.class_weights == "none" else settings.class_weights,
+            # Left to itself, it would hold back neighbours of the pixels it learns from.
+            early_stopping=False,
+            random_state=seed,
+        )
     from sklearn.ensemble import RandomForestClassifier
 
     return RandomForestClassifier(

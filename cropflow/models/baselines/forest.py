@@ -1,4 +1,4 @@
-"""A random forest on the flattened series of pixels: the baseline, on the same folds as the networks."""
+"""Forests and boosted trees on flattened series: the baselines, on the same folds as the networks."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cropflow.config.models.baselines import RandomForest
+from cropflow.config.models.baselines import GradientBoosting, RandomForest
 from cropflow.models.baselines import build_baseline
+from cropflow.models.baselines.boosting import fit_boosted, limit_openmp
 from cropflow.models.baselines.random_split import RandomSplit, fit_scored
 from cropflow.models.data.patches import PatchSamples, PlacePatches
-from cropflow.models.data.samples import Split
+from cropflow.models.data.pixel_sets import PixelSetSamples
+from cropflow.models.data.samples import Samples, Split
 from cropflow.models.data.survey import Survey
 from cropflow.samples.sensors import Layout
 
@@ -27,7 +29,7 @@ _CHUNK = 16_384  # pixels predicted at a time
 
 @dataclass(frozen=True)
 class Pixels:
-    """Pixels drawn from parcels.
+    """Pixels drawn from parcels, or the means of parcels.
 
     Attributes:
         features: See :func:`to_features`, float32, ``(n, feature)``.
@@ -42,28 +44,47 @@ class Pixels:
 
 @dataclass(frozen=True)
 class TrainedForest:
-    """A fitted forest and how it does on the validation fold.
+    """A fitted forest, or boosted trees, and how they do on the validation fold.
 
     Attributes:
+        unit: What is classified.
         forest: The scikit-learn classifier; its classes are positions.
-        training: Pixels it learnt from.
-        validation_pixels: Pixels it was checked on.
-        row: The one row of its history, in the order of :data:`cropflow.models.checkpoints.HISTORY_COLUMNS`.
-        random_split: What a random split of the pixels it learnt from would claim.
+        training: Pixels or parcels it learnt from.
+        validation_pixels: Pixels or parcels it was checked on.
+        row: The one row of its history, in the order of :data:`cropflow.models.checkpoints.HISTORY_COLUMNS`; its epoch
+            counts the rounds of boosted trees.
+        random_split: What a random split of the pixels it learnt from would claim; None where nothing was split: of
+            boosted trees and of parcels.
     """
 
+    unit: Literal["pixel", "parcel"]
     forest: Any
     training: Pixels
     validation_pixels: int
     row: list[float]
-    random_split: RandomSplit
+    random_split: RandomSplit | None
+
+    def outcome(self) -> dict[str, Any]:
+        """Entries of ``model.json``."""
+        return {} if self.random_split is None else {"random_split": self.random_split.told()}
+
+    def counts(self) -> dict[str, Any]:
+        """Numbers for a manifest."""
+        trained, validated = len(self.training.classes), self.validation_pixels
+        if self.unit == "parcel":
+            return {"averaged_training_parcels": trained, "averaged_validation_parcels": validated}
+        return {
+            "drawn_training_pixels": trained,
+            "drawn_from_parcels": self.training.parcels,
+            "drawn_validation_pixels": validated,
+        }
 
 
 def to_features(series: Mapping[str, NDArray[Any]], layouts: Sequence[Layout]) -> NDArray[np.float32]:
     """Flatten the series of pixels: sensor by sensor, period by period.
 
     Args:
-        series: Sensor -> values as stored, ``(n, T, C)``.
+        series: Sensor -> values as stored, or float32 means of them, ``(n, T, C)``.
         layouts: Axes of each sensor's series.
 
     Returns:
@@ -74,7 +95,9 @@ def to_features(series: Mapping[str, NDArray[Any]], layouts: Sequence[Layout]) -
     for layout in layouts:
         values = series[layout.sensor]
         if any(layout.shifts):
-            values = values.astype(np.int32) - np.array(layout.shifts, dtype=np.int32)
+            # Means of parcels are no whole numbers; what is one needs more than its 16 bits.
+            wide = values if values.dtype == np.float32 else values.astype(np.int32)
+            values = wide - np.array(layout.shifts, dtype=wide.dtype)
         flat = values.reshape(len(values), math.prod(values.shape[1:]))
         parts.append((flat / np.float32(layout.kind.per_feature)).astype(np.float32))
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
@@ -169,45 +192,52 @@ def _smallest(group: NDArray[np.int64], key: NDArray[np.float64], count: int) ->
 
 
 def train_forest(
-    samples: PatchSamples,
+    samples: Samples,
     survey: Survey,
     split: Split,
-    settings: RandomForest,
+    settings: RandomForest | GradientBoosting,
     *,
     seed: int,
     threads: int,
 ) -> TrainedForest:
-    """Grow a forest on pixels of the training folds and score it on pixels of the validation fold.
+    """Fit a forest or boosted trees on the training folds and score them on the validation fold.
 
     Args:
-        samples: All patches.
-        survey: What the training folds know.
+        samples: All patches, or all pixel sets where the unit is the parcel.
+        survey: What the training folds know; of complete series.
         split: Roles of the folds.
         settings: Trees and draw.
         seed: Seed of the draw and the trees.
-        threads: Trees grown at a time; the forest does not depend on it.
+        threads: Threads; a forest does not depend on them, boosted trees do in their last digits.
     """
-    draw = (settings.pixels_per_parcel, settings.maximum_pixels, seed)
-    training = draw_pixels(samples, survey, split, split.training, *draw)
-    validation = draw_pixels(samples, survey, split, (split.validation,), *draw)
-    log.info(
-        "forest of %d trees on %d of %d pixels (at most %d from each of %d parcels)",
-        settings.trees,
-        len(training.classes),
-        survey.pixels[0].sum(),
-        settings.pixels_per_parcel,
-        training.parcels,
-    )
-    forest = build_baseline(settings, seed, threads)
-    random_split = fit_scored(forest, training.features, training.classes)
-    forest.n_jobs = None  # the file must not depend on the machine
-    row = [1.0, math.nan, math.nan, math.nan, math.nan, math.nan]
+    if isinstance(samples, PixelSetSamples):
+        from cropflow.models.baselines.parcels import average_parcels
+
+        training = average_parcels(samples, survey, survey.training)
+        validation = average_parcels(samples, survey, survey.validation)
+    elif isinstance(samples, PatchSamples):
+        draw = (settings.pixels_per_parcel, settings.maximum_pixels, seed)
+        training = draw_pixels(samples, survey, split, split.training, *draw)
+        validation = draw_pixels(samples, survey, split, (split.validation,), *draw)
+    else:
+        raise TypeError(f"{settings.name} learns from patches or pixel sets, not from {samples.kind}")
+    log.info("%s on %d %ss of %d parcels", settings.name, len(training.classes), settings.unit, training.parcels)
+    model, random_split, rounds = build_baseline(settings, seed, threads), None, 1
+    if isinstance(settings, GradientBoosting):
+        rounds = fit_boosted(model, training, validation, settings.patience, threads)
+    elif settings.unit == "pixel":
+        random_split = fit_scored(model, training.features, training.classes)
+    else:
+        model.fit(training.features, training.classes)
+    if isinstance(settings, RandomForest):
+        model.n_jobs = None  # the file must not depend on the machine
+    row = [float(rounds), math.nan, math.nan, math.nan, math.nan, math.nan]
     if len(validation.classes):
-        row[2:5] = _validate(forest, validation, len(survey.classes), threads)
+        row[2:5] = _validate(model, validation, len(survey.classes), threads)
         log.info("validation: loss %.4f, accuracy %.1f %%, balanced %.1f %%", row[2], 100 * row[3], 100 * row[4])
     else:
-        log.warning("validation fold %d has no usable pixel; the forest is not checked", split.validation)
-    return TrainedForest(forest, training, len(validation.classes), row, random_split)
+        log.warning("validation fold %d has no usable %s; the model is not checked", split.validation, settings.unit)
+    return TrainedForest(settings.unit, model, training, len(validation.classes), row, random_split)
 
 
 def _validate(forest: Any, pixels: Pixels, classes: int, threads: int) -> list[float]:
@@ -236,7 +266,8 @@ def predict_pixels(forest: Any, features: NDArray[np.float32], classes: int, thr
     def predict(rows: slice) -> None:
         result[rows, forest.classes_] = forest.predict_proba(features[rows])
 
-    with ThreadPoolExecutor(threads) as pool:
+    # Boosted trees would take all threads of OpenMP for each chunk.
+    with ThreadPoolExecutor(threads, initializer=limit_openmp, initargs=(1,)) as pool:
         for _ in pool.map(predict, _slices(len(features))):
             pass
     return result

@@ -17,8 +17,8 @@ import numpy as np
 
 from cropflow.errors import CropflowError, listing
 
-# What a forest consists of beyond what skops trusts by itself (numbers, texts, arrays, estimators).
-TRUSTED = ("sklearn.tree._tree.Tree",)
+# What forests and boosted trees consist of beyond what skops trusts by itself (numbers, texts, arrays, estimators).
+TRUSTED = ("sklearn.tree._tree.Tree", "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor")
 _DATE = (1980, 1, 1, 0, 0, 0)  # the earliest a zip archive can hold
 
 
@@ -94,7 +94,7 @@ def read_skops(path: Path) -> Any:
         raise CropflowError(f"{path} is no skops archive; train the model again.") from None
     if strange:
         raise CropflowError(
-            f"{path} holds the types {listing(strange)}; expected a forest of {listing(TRUSTED)} and plain values. "
+            f"{path} holds the types {listing(strange)}; expected trees of {listing(TRUSTED)} and plain values. "
             "Do not load it; train the model again."
         )
     return skops.io.load(path, trusted=list(TRUSTED))

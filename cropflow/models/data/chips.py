@@ -52,7 +52,8 @@ def read_chips(places: Sequence[str], folders: Sequence[Path]) -> ChipSamples:
     """Open the chips of several places; see :func:`cropflow.models.data.reading.read_samples`."""
     opened = [_read_place(place, Path(folder)) for place, folder in zip(places, folders, strict=True)]
     check_alike(
-        [(chips.place, layouts, about) for chips, layouts, about in opened], ("legend", "background", "chip_size")
+        [(chips.place, layouts, about) for chips, layouts, about in opened],
+        ("legend", "background", "chip_size"),
     )
     _, layouts, about = opened[0]
     return ChipSamples(
@@ -60,6 +61,7 @@ def read_chips(places: Sequence[str], folders: Sequence[Path]) -> ChipSamples:
         places=tuple(chips for chips, _, _ in opened),
         layouts=layouts,
         legend=str(about["legend"]),
+        minimum_dates=about.get("minimum_dates"),
         patch_size=int(about["chip_size"]),
     )
 

@@ -65,7 +65,8 @@ def read_patches(places: Sequence[str], folders: Sequence[Path]) -> PatchSamples
     """Open the patches of several places; see :func:`cropflow.models.data.reading.read_samples`."""
     opened = [_read_place(place, Path(folder)) for place, folder in zip(places, folders, strict=True)]
     check_alike(
-        [(patches.place, layouts, about) for patches, layouts, about in opened], ("legend", "background", "patch_size")
+        [(patches.place, layouts, about) for patches, layouts, about in opened],
+        ("legend", "background", "patch_size"),
     )
     _, layouts, about = opened[0]
     return PatchSamples(
@@ -73,6 +74,7 @@ def read_patches(places: Sequence[str], folders: Sequence[Path]) -> PatchSamples
         places=tuple(patches for patches, _, _ in opened),
         layouts=layouts,
         legend=str(about["legend"]),
+        minimum_dates=about.get("minimum_dates"),
         patch_size=int(about["patch_size"]),
     )
 

@@ -75,13 +75,17 @@ def read_pixel_sets(
 ) -> PixelSetSamples:
     """Open the pixel sets of several places; see :func:`cropflow.models.data.reading.read_samples`."""
     opened = [_read_place(place, Path(folder)) for place, folder in zip(places, folders, strict=True)]
-    check_alike([(sets.place, layouts, about) for sets, layouts, about in opened], ("legend", "background", "lags"))
+    check_alike(
+        [(sets.place, layouts, about) for sets, layouts, about in opened],
+        ("legend", "background", "lags"),
+    )
     _, layouts, about = opened[0]
     return PixelSetSamples(
         kind=kind,
         places=tuple(sets for sets, _, _ in opened),
         layouts=layouts,
         legend=str(about["legend"]),
+        minimum_dates=about.get("minimum_dates"),
         patch_size=1,
         features=len(FEATURES) if kind == "pixel_sets" else 0,
         lags=int(about.get("lags", 0)) if kind == "pixel_sets" else 0,

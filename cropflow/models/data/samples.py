@@ -47,6 +47,7 @@ class Samples:
         patch_size: Rows and columns of a patch or chip; 1 of pixel sets.
         features: Features of a parcel: 4 of pixel sets, 0 of the others.
         lags: Earlier seasons of the rotation history, 0 without.
+        minimum_dates: Dates with a value by which a sensor sees a pixel; None: every sensor sees all dates.
     """
 
     kind: Kind
@@ -56,6 +57,7 @@ class Samples:
     patch_size: int
     features: int = 0
     lags: int = 0
+    minimum_dates: int | None = None
 
     def __len__(self) -> int:
         return sum(len(place) for place in self.places)
@@ -151,7 +153,7 @@ def check_alike(found: Sequence[tuple[str, Sequence[Layout], Mapping[str, Any]]]
                 f"{place} has {different}, as {first} has. "
                 "Train on places of one sample set whose seasons are equally long and whose radar is of one radiometry."
             )
-        for key in keys:
+        for key in (*keys, "minimum_dates"):
             if told.get(key) != about.get(key):
                 raise CropflowError(
                     f"{key} of {place} is {told.get(key)!r}, that of {first} {about.get(key)!r}; expected the "

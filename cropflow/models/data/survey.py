@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,12 +95,6 @@ class Survey:
         table[UNKNOWN] = UNKNOWN_TARGET
         table[list(self.classes)] = np.arange(len(self.classes))
         return table
-
-    def class_weights(self, rule: Literal["none", "inverse_sqrt"]) -> NDArray[np.float32]:
-        """Weight of each class in the loss; the mean over training targets is 1."""
-        targets = self.targets[0].astype(np.float64)
-        weights = np.ones_like(targets) if rule == "none" else 1 / np.sqrt(targets)
-        return np.asarray(weights * targets.sum() / (weights * targets).sum(), dtype=np.float32)
 
     def counts(self, samples: Samples) -> dict[str, Any]:
         """Numbers for a manifest; per role, targets of classes and those left out add up to all there are."""

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
 from cropflow.files.atomic import atomic_file
-from cropflow.models.engine.learning import PixelLearner, Scores
+from cropflow.models.engine.learning import Learner, Scores
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Progress(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the epoch, keep its weights if they are the best, and save."""
-        assert isinstance(pl_module, PixelLearner)
+        assert isinstance(pl_module, Learner)
         training, validation = pl_module.training_scores, pl_module.validation_scores
         assert training is not None
         nothing = Scores(math.nan, math.nan, math.nan)

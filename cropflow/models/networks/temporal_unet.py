@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import ClassVar, Literal
 
 import torch
@@ -13,7 +12,8 @@ from torch.nn import functional
 from cropflow.config.models.drawing import Kind
 from cropflow.config.models.patches import TemporalUnet as Settings
 from cropflow.models.batch import Batch
-from cropflow.models.data.alignment import on_one_axis
+from cropflow.models.layers.masks import gaps, masked_batch_norm, on_axis, with_positions
+from cropflow.models.layers.unet import Unet
 from cropflow.models.network import Inputs, Network
 
 
@@ -37,7 +37,7 @@ class TemporalEncoder(nn.Module):
         width: Output channels.
         layers: Number of convolutions.
         kernel_size: Odd length of the kernel, periods.
-        pooling: ``max`` or ``mean`` over time.
+        pooling: ``max`` or ``mean`` over the valid periods.
         dropout: Share of channels dropped in training, drawn per patch and layer.
     """
 
@@ -62,106 +62,48 @@ class TemporalEncoder(nn.Module):
             for layer in range(layers)
         )
 
-    def forward(self, series: Tensor) -> Tensor:
-        """Encode series ``(B, T, C, H, W)`` into features ``(B, width, H, W)``."""
+    def forward(self, series: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Encode the series of pixels.
+
+        Args:
+            series: ``(B, T, C, H, W)``, 0 where not valid.
+            valid: bool, ``(B, T, H, W)``; None where the series are complete.
+
+        Returns:
+            ``(B, width, H, W)``; 0 for a pixel without a valid period.
+        """
         batch, periods, bands, height, width = series.shape
         features = series.transpose(1, 2).reshape(batch, bands, periods, height * width)
+        mask = None if valid is None else valid.reshape(batch, 1, periods, height * width)
         for position, layer in enumerate(self.layers):
             if position:
                 features = functional.dropout2d(features, self.dropout, self.training)
-            features = layer(features)
-        # Ties between periods lie at the zeros of the ReLU, where no gradient flows.
-        pooled = features.max(2).values if self.pooling == "max" else features.mean(2)
+            features = layer(features) if mask is None else _within(layer, features, mask)
+        if self.pooling == "mean":
+            pooled = features.mean(2) if mask is None else features.sum(2) / mask.sum(2).clamp(min=1)
+        else:
+            # Ties between periods lie at the zeros of the ReLU, where no gradient flows; gaps are such zeros too.
+            pooled = features.max(2).values
         # A dropped channel is dropped in all periods: after pooling the same draw costs a T-th.
         return functional.dropout2d(pooled.view(batch, -1, height, width), self.dropout, self.training)
 
 
-class DoubleConvolution(nn.Sequential):
-    """Two 3 x 3 convolutions, each with batch norm and ReLU."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(
-            nn.Conv2d(inputs, outputs, 3, padding=1),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(outputs, outputs, 3, padding=1),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(inplace=True),
-        )
-
-
-class Unet(nn.Module):
-    """A U-Net with bilinear upsampling; sizes that do not halve evenly are padded on the way up.
-
-    Args:
-        inputs: Input channels.
-        widths: Channels from fine to coarse; each after the first halves the resolution.
-        outputs: Output channels.
-
-    Source:
-        Ronneberger et al. (2015), https://doi.org/10.1007/978-3-319-24574-4_28.
-    """
-
-    def __init__(self, inputs: int, widths: Sequence[int], outputs: int) -> None:
-        super().__init__()
-        self.stem = DoubleConvolution(inputs, widths[0])
-        self.down = nn.ModuleList(DoubleConvolution(fine, coarse) for fine, coarse in pairwise(widths))
-        self.up = nn.ModuleList()
-        channels = widths[-1]
-        for level in range(len(widths) - 2, -1, -1):
-            joined = widths[level] + channels
-            channels = widths[max(level - 1, 0)]
-            self.up.append(DoubleConvolution(joined, channels))
-        self.head = nn.Conv2d(channels, outputs, 1)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Map features ``(B, inputs, H, W)`` to scores ``(B, outputs, H, W)``."""
-        skips = [self.stem(features)]
-        for block in self.down:
-            skips.append(block(functional.max_pool2d(skips[-1], 2)))
-        joined = skips.pop()
-        for block in self.up:
-            skip = skips.pop()
-            joined = functional.interpolate(joined, scale_factor=2, mode="bilinear", align_corners=True)
-            missing_rows = skip.shape[-2] - joined.shape[-2]
-            missing_columns = skip.shape[-1] - joined.shape[-1]
-            if missing_rows or missing_columns:
-                top, left = missing_rows // 2, missing_columns // 2
-                joined = functional.pad(joined, (left, missing_columns - left, top, missing_rows - top))
-            joined = block(torch.cat([skip, joined], 1))
-        scores: Tensor = self.head(joined)
-        return scores
-
-
-def with_positions(series: Tensor) -> Tensor:
-    """Append sine and cosine of half a turn over the season to every pixel's series.
-
-    Convolutions and pooling over time give the same features for a curve that is shifted by a
-    month; crops often differ by nothing but their dates.
-
-    Args:
-        series: ``(B, T, C, H, W)``.
-
-    Returns:
-        ``(B, T, C + 2, H, W)``: distinct for each period, and close for neighbours.
-
-    Source:
-        Vaswani et al. (2017), https://doi.org/10.48550/arXiv.1706.03762, with the lowest frequency alone.
-    """
-    batch, periods, _, height, width = series.shape
-    angle = torch.linspace(0.0, torch.pi, periods, device=series.device, dtype=series.dtype)
-    waves = torch.stack([angle.sin(), angle.cos()], 1).view(1, periods, 2, 1, 1)
-    return torch.cat([series, waves.expand(batch, periods, 2, height, width)], 2)
+def _within(layer: nn.Module, features: Tensor, mask: Tensor) -> Tensor:
+    """A layer whose gaps stay 0: what the zeros around a series are to its ends."""
+    convolution, norm, activation = layer.children()
+    found: Tensor = activation(masked_batch_norm(norm, convolution(features), mask) * mask)  # type: ignore[arg-type]
+    return found
 
 
 class TemporalUnet(Network):
     """Scores per pixel from a series of patches.
 
-    Input ``(B, T, C, H, W)`` float32, normalised, 0 where there is no value; any number of periods, the same of all
-    sensors; H and W at least ``2 ** (len(widths) - 1)``. Output ``(B, outputs, H, W)``, not yet a softmax.
+    Input ``(B, T, C, H, W)`` float32, normalised; any number of periods; H and W at least
+    ``2 ** (len(widths) - 1)``. Periods that are missing at a pixel or only fill the batch change nothing. Output
+    ``(B, outputs, H, W)``, not yet a softmax.
 
     With 4 bands, 51 outputs and the default settings it has the 13,447,155 parameters of the
-    network that crop mapping of French regions with RPG labels and Sentinel-2 published.
+    network that crop mapping of French regions with RPG labels and Sentinel-2 published (13,455,859 with kernels of 5).
 
     Args:
         bands: Bands per period, of all sensors.
@@ -173,10 +115,15 @@ class TemporalUnet(Network):
         pooling: Over time, ``max`` or ``mean``.
         dropout: Share of temporal channels dropped in training.
         positions: Tell the network where in the season each period lies.
+        align: How sensors on other dates come to those of the first.
+
+    Source:
+        Temporal convolutions of Pelletier et al. (2019), https://doi.org/10.3390/rs11050523, pooled, and the U-Net of
+        Ronneberger et al. (2015), https://doi.org/10.1007/978-3-319-24574-4_28.
     """
 
     kind: ClassVar[Kind] = "patches"
-    masked: ClassVar[bool] = False
+    masked: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -190,9 +137,11 @@ class TemporalUnet(Network):
         pooling: Literal["max", "mean"] = "max",
         dropout: float = 0.3,
         positions: bool = False,
+        align: Literal["nearest", "linear"] = "nearest",
     ) -> None:
         super().__init__()
         self.positions = positions
+        self.align: Literal["nearest", "linear"] = align
         self.temporal = TemporalEncoder(
             bands + 2 * positions, temporal_width, temporal_layers, kernel_size, pooling, dropout
         )
@@ -210,16 +159,15 @@ class TemporalUnet(Network):
 
     def forward(self, batch: Batch) -> Tensor:
         """Score a normalised batch; shapes as in the class."""
-        series = on_one_axis(batch).values
-        if self.positions:
-            series = with_positions(series)
-        features = self.temporal(series).contiguous(memory_format=torch.channels_last)
+        series = on_axis(batch, self.align)
+        values = with_positions(series) if self.positions else series.values
+        features = self.temporal(values, gaps(series.valid)).contiguous(memory_format=torch.channels_last)
         scores: Tensor = self.spatial(features)
         return scores
 
 
 def build(settings: Settings, inputs: Inputs) -> TemporalUnet:
-    """The network of a config section; `periods` of all sensors must be as many."""
+    """The network of a config section."""
     return TemporalUnet(
         inputs.channels,
         inputs.outputs,
@@ -230,4 +178,5 @@ def build(settings: Settings, inputs: Inputs) -> TemporalUnet:
         pooling=settings.pooling,
         dropout=settings.dropout,
         positions=settings.positions,
+        align=settings.align,
     )

@@ -149,6 +149,37 @@ def test_a_parcel_across_two_folds_is_predicted_from_its_own_fold_alone(place, r
     np.testing.assert_allclose(table["probability"][:2], [0.6, 0.8])
 
 
+def test_models_of_parcels_map_parcels_alone_and_average_their_folds(place, run, predictor):
+    folder, crops = place.write_parcels()
+    models = [predictor(fold, (1, 2, 3), kind="pixel_sets") for fold in range(3)]
+    output, summary, parcels = run(models, parcels=folder, crops=crops)
+    expected = np.full((8, 12), 255)
+    expected[:, :4], expected[:, 6:] = 1, 2
+    np.testing.assert_array_equal(read(output / "a" / "crops.tif"), expected)
+    confidence = read(output / "a" / "confidence.tif")
+    assert (confidence[expected < 255] == 70).all() and (confidence[expected == 255] == 255).all()
+    assert summary["sites"]["a"]["outside_parcels"] == summary["sites"]["a"]["not_predicted"] == 16
+    assert summary["sites"]["b"]["outside_parcels"] == summary["sites"]["b"]["not_predicted"] == 48
+    assert parcels["predicted"].tolist() == [1, 2, -1]
+
+
+def test_models_of_parcels_map_each_block_out_of_fold(place, run, predictor):
+    models = [predictor(fold, (1, 2, 3), kind="pixel_sets") for fold in range(3)]
+    folder, crops = place.write_parcels()
+    output, _, _ = run(models, "plain/2022", folds=place.write_folds(), parcels=folder, crops=crops)
+    confidence = read(output / "a" / "confidence.tif")
+    spoken = np.broadcast_to(60 + 10 * fold_of_columns("a"), (8, 12))
+    inside = confidence != 255
+    np.testing.assert_array_equal(confidence[inside], spoken[inside])
+    assert inside.sum() == 80
+
+
+def test_models_of_parcels_need_parcels(run, predictor):
+    models = [predictor(fold, (1, 2, 3), kind="pixel_sets") for fold in range(3)]
+    with pytest.raises(CropflowError, match=r"\(pixel_sets\), and plain/2021 comes without parcels; expected"):
+        run(models)
+
+
 def test_parcels_without_declared_crops_are_never_doubtful(place, run, three_models):
     parcels, _ = place.write_parcels()
     _, summary, table = run(three_models, parcels=parcels)

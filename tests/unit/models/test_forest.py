@@ -15,6 +15,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from cropflow.errors import CropflowError
 from cropflow.models import load_predictor
+from cropflow.models.applying.series import days_of, stored_batch
 from cropflow.models.baselines.forest import draw_pixels, predict_pixels, to_features
 from cropflow.models.baselines.skops_files import read_skops, write_skops
 from cropflow.models.data.reading import read_samples
@@ -22,7 +23,6 @@ from cropflow.models.data.samples import Split
 from cropflow.models.data.survey import survey
 from cropflow.models.engine.fitting import Job, train_model
 from cropflow.samples.sensors import Layout
-from cropflow.samples.stack import Stack
 
 SETTINGS = json.dumps({"name": "random_forest", "trees": 5, "pixels_per_parcel": 4})
 
@@ -43,9 +43,10 @@ def test_a_forest_learns_the_toy(make_samples: Callable[..., Path], tmp_path: Pa
     assert split["what"] == "out-of-bag pixels: neighbours of the same parcel in training"
     predictor = load_predictor(tmp_path / "model")
     reflectance = np.array([[500, 800], [1500, 1800], [2500, 2800], [3500, 3800]], np.uint16)[..., None, None]
-    probability = predictor.probability(Stack({"sentinel2": reflectance}))
-    assert probability.shape == (2, 1, 1)
-    assert predictor.classes[int(probability[:, 0, 0].argmax())] == 3
+    series = stored_batch({"sentinel2": reflectance[None]}, days_of(predictor.layouts), None)
+    probability = predictor.probability(predictor.prepare(series))
+    assert probability.shape == (1, 2, 1, 1)
+    assert predictor.classes[int(probability[0, :, 0, 0].argmax())] == 3
 
 
 def test_equal_forests_give_equal_bytes_with_any_number_of_threads(

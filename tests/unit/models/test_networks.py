@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn import functional
 
 from cropflow.errors import CropflowError
 from cropflow.models import create
-from cropflow.models.batch import batch_of
+from cropflow.models.batch import Batch, batch_of
 from cropflow.models.networks.temporal_unet import SeriesConvolution, TemporalEncoder
 
 
@@ -46,6 +48,33 @@ def test_a_patch_does_not_depend_on_its_batch() -> None:
     network = create("temporal_unet", bands=3, outputs=4, temporal_width=4, widths=(4, 8, 8)).eval()
     series = torch.randn(3, 5, 3, 16, 16)
     torch.testing.assert_close(network(batch_of(series))[1:2], network(batch_of(series[1:2])), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("pooling", ["max", "mean"])
+@pytest.mark.parametrize("training", [True, False])
+def test_periods_that_are_missing_at_a_pixel_count_for_nothing(pooling: str, training: bool) -> None:
+    torch.manual_seed(0)
+    settings = {"temporal_width": 4, "widths": (4, 4), "dropout": 0.0, "pooling": pooling, "positions": True}
+    network = create("temporal_unet", bands=3, outputs=4, **settings).train(training)
+    batch = batch_of(torch.randn(2, 5, 3, 8, 8))
+    batch.only().valid[:, :, 2:5] &= torch.rand(2, 5, 3, 8) > 0.5
+    batch.only().valid[0, :, 2, 2] = False
+
+    def with_rubbish(value: float) -> Batch:
+        return batch.with_series(
+            lambda _, one: replace(one, values=one.values.masked_fill(~one.valid.unsqueeze(2), value))
+        )
+
+    assert torch.isfinite(network(batch)).all()
+    torch.testing.assert_close(network(with_rubbish(7.0)), network(with_rubbish(-3.0)))
+
+
+def test_a_complete_series_is_encoded_the_same_with_a_mask_and_without() -> None:
+    torch.manual_seed(0)
+    series, mask = torch.randn(2, 5, 3, 4, 4), torch.ones(2, 5, 4, 4, dtype=torch.bool)
+    for pooling in ("max", "mean"):
+        encoder = TemporalEncoder(3, 6, 2, 3, pooling, 0.0)  # type: ignore[arg-type]
+        torch.testing.assert_close(encoder(series, mask), encoder(series))
 
 
 @pytest.mark.parametrize("periods", [1, 2, 12])

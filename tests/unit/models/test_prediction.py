@@ -19,9 +19,9 @@ from cropflow.files.cubes import add_array, add_site, create_store, open_store
 from cropflow.files.rasters import write_cog
 from cropflow.models import load_predictor
 from cropflow.models.applying.prediction import check_series
+from cropflow.models.applying.series import days_of, stored_batch
 from cropflow.regions.grid import Grid
 from cropflow.samples.sensors import Layout
-from cropflow.samples.stack import Stack
 
 GRID = Grid(32631, 500_000.0, 5_000_000.0, 32, 32, 10.0)
 
@@ -50,7 +50,10 @@ def trained(
 
 def write_composites(path: Path, bands: tuple[str, ...] = ("B04", "B08"), periods: int = 4) -> Path:
     group = add_site(
-        create_store(path), "a", GRID, {"bands": list(bands), "periods": [f"2021-{n:02d}-01" for n in range(periods)]}
+        create_store(path),
+        "a",
+        GRID,
+        {"bands": list(bands), "periods": [f"2021-{n + 1:02d}-01" for n in range(periods)]},
     )
     shape = (periods, len(bands), *GRID.shape)
     array = add_array(group, "reflectance", ("period", "band", "y", "x"), shape, "uint16", chunks=shape)
@@ -160,10 +163,15 @@ def test_stores_of_other_sensors_than_the_models_are_refused(
 def test_windows_of_a_batch_equal_windows_alone(trained: Path) -> None:
     predictor = load_predictor(trained)
     windows = np.random.default_rng(0).integers(0, 4000, (3, 4, 2, 16, 16)).astype(np.uint16)
-    together = predictor.probability(Stack({"sentinel2": windows}))
+
+    def predict(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        batch = stored_batch({"sentinel2": values}, days_of(predictor.layouts), None)
+        return predictor.probability(predictor.prepare(batch))
+
+    together = predict(windows)
     assert together.shape == (3, 2, 16, 16)
     np.testing.assert_allclose(together.sum(1), 1, rtol=1e-5)
-    np.testing.assert_allclose(together[1], predictor.probability(Stack({"sentinel2": windows[1]})), atol=1e-5)
+    np.testing.assert_allclose(together[1:2], predict(windows[1:2]), atol=1e-5)
 
 
 def test_weights_that_do_not_fit_their_description_are_refused(trained: Path) -> None:

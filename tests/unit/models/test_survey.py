@@ -172,19 +172,6 @@ def test_a_pixel_with_an_empty_period_is_no_target_where_series_must_be_complete
     assert (dataset_of(samples, loose, SPLIT.training)[[2]].target[0][8] >= 0).all()
 
 
-def test_class_weights_have_a_mean_of_one_over_targets(make_samples: Callable[..., Path]) -> None:
-    def unequal(crops: Array) -> Array:
-        crops = crops.copy()
-        crops[2:12] = np.where(crops[2:12] == 3, 7, crops[2:12])
-        return crops
-
-    found = survey(read("patches", make_samples(crops=unequal)), SPLIT)
-    weights, pixels = found.class_weights("inverse_sqrt"), found.pixels[0]
-    assert (weights * pixels).sum() / pixels.sum() == pytest.approx(1)
-    assert weights[0] / weights[1] == pytest.approx(np.sqrt(pixels[1] / pixels[0]))
-    assert found.class_weights("none").tolist() == [1, 1]
-
-
 def test_a_patch_counts_for_the_rarest_class_that_it_holds(make_samples: Callable[..., Path]) -> None:
     def rare(crops: Array) -> Array:
         crops = crops.copy()

@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from engine_toy import DieAfter
 from lightning.pytorch import Callback
 
+from cropflow.config.base import dump
 from cropflow.config.models.patches import TemporalUnet
 from cropflow.errors import CropflowError
-from cropflow.models.checkpoints import read_weights
+from cropflow.models.checkpoints import describe, read_weights
 from cropflow.models.data.reading import read_samples
 from cropflow.models.data.samples import Split
 from cropflow.models.data.survey import survey
@@ -47,12 +49,14 @@ def history(folder: Path) -> list[dict[str, str]]:
 
 
 def network(folder: Path, settings: dict[str, Any], work: Path, callbacks: tuple[Callback, ...] = ()) -> Any:
-    samples, split = read_samples("patches", ("r/s",), (folder,)), Split(0, 5, False)
+    samples, split, section = read_samples("patches", ("r/s",), (folder,)), Split(0, 5, False), TemporalUnet(**settings)
+    found = survey(samples, split, complete=True)
     return train_network(
         samples,
-        survey(samples, split, complete=True),
+        found,
         split,
-        TemporalUnet(**settings),
+        section,
+        describe(section, samples, found, split),
         seed=1,
         threads=1,
         work=work,
@@ -67,17 +71,6 @@ def swap_validation(crops: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return crops
 
 
-class DieAfter(Callback):
-    """Dies when an epoch begins, after earlier ones were saved."""
-
-    def __init__(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        if trainer.current_epoch == self.epoch:
-            raise RuntimeError("the power fails")
-
-
 def test_a_separable_toy_is_learnt_and_written(
     make_samples: Callable[..., Path], narrow: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -90,6 +83,7 @@ def test_a_separable_toy_is_learnt_and_written(
     assert float(rows[best["best_epoch"] - 1]["validation_balanced_accuracy"]) > 0.95
     assert best["classes"] == [3, 7]
     assert best["stopped_by"] == "validation loss"
+    assert best["settings"] == dump(TemporalUnet(**settings))  # as the user wrote them, training changes none
     assert fitted.counts["pixels"]["training"] == {"3": 9 * 13 * 8, "7": 9 * 13 * 8}
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [
         "history.csv",
@@ -167,7 +161,7 @@ def test_the_epoch_of_the_best_balanced_accuracy_is_kept_where_that_is_watched(
     ("cutout", "message"),
     [
         (40, "cutout of the model is 40; expected at most .*, the patch_size of the sample set"),
-        (4, "Squares of 4 pixels halve fewer than the 3 times that widths asks for. Shorten widths or raise cutout"),
+        (4, "Squares of 4 pixels are too small for a network that halves .*; expected at least 8. Raise cutout,"),
     ],
 )
 def test_squares_that_do_not_fit_the_patches_or_the_network_are_refused(
@@ -178,9 +172,10 @@ def test_squares_that_do_not_fit_the_patches_or_the_network_are_refused(
 
 
 def test_kill_9_in_the_middle_of_an_epoch_changes_no_byte(
-    make_samples: Callable[..., Path], narrow: dict[str, Any], tmp_path: Path
+    make_fused: Callable[..., Path], narrow: dict[str, Any], tmp_path: Path
 ) -> None:
-    folder, settings = make_samples(), json.dumps(narrow)
+    drawn = {"optimiser": "adamw", "weight_decay": 0.1, "schedule": "one_cycle", "sensor_dropout": 0.5, "dropout": 0.3}
+    folder, settings = make_fused(), json.dumps(narrow | drawn)
     train_model(job(folder), settings, tmp_path / "calm/work", tmp_path / "calm/model")
     script = """
 import os, signal, sys
@@ -188,12 +183,12 @@ from pathlib import Path
 from cropflow.models.engine import learning
 from cropflow.models.engine.fitting import Job, train_model
 
-step = learning.PixelLearner.training_step
+step = learning.Learner.training_step
 def killed(self, batch, batch_idx):
     if self.current_epoch == 1 and batch_idx == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     return step(self, batch, batch_idx)
-learning.PixelLearner.training_step = killed
+learning.Learner.training_step = killed
 folder, settings, root = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 train_model(Job(("r/s",), (folder,), "turkoglu", False, 5, 0, 1, 1), settings, root / "work", root / "model")
 """
@@ -271,5 +266,5 @@ def test_without_a_validation_pixel_the_training_loss_decides(
 def test_a_unet_deeper_than_its_patches_is_refused(
     make_samples: Callable[..., Path], narrow: dict[str, Any], tmp_path: Path
 ) -> None:
-    with pytest.raises(CropflowError, match="Shorten widths"):
+    with pytest.raises(CropflowError, match=r"expected at least 32\. Raise patch_size"):
         network(make_samples(), {**narrow, "widths": [4] * 6}, tmp_path / "work")

@@ -10,11 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cropflow.config.models.drawing import Kind
 from cropflow.errors import CropflowError
 from cropflow.models import predict_site
 from cropflow.models.applying.windows import fade, window_starts
+from cropflow.models.batch import Batch
 from cropflow.samples.sensors import Layout
 from cropflow.samples.stack import Stack
+
+KINDS = st.sampled_from(["patches", "pixels"])
 
 
 @dataclass
@@ -22,27 +26,34 @@ class Constant:
     """Gives every pixel the same probabilities."""
 
     values: tuple[float, ...] = (0.75, 0.25)
-    pixelwise: bool = False
+    kind: Kind = "patches"
     classes: tuple[int, ...] = (3, 7)
     layouts: tuple[Layout, ...] = (Layout("sentinel2", ("B04",), (), ("2021-01-01", "2021-02-01")),)
     legend: str = "turkoglu"
     patch_size: int = 8
     batch: int = 3
+    minimum_dates: int | None = None
+    features: bool = False
+    lags: int = 0
     shapes: list[tuple[int, ...]] = field(default_factory=list)
 
-    def probability(self, series: Stack) -> np.ndarray[Any, Any]:
-        reflectance = series.values["sentinel2"]
-        self.shapes.append(reflectance.shape)
-        shape = (*reflectance.shape[:-4], len(self.values), *reflectance.shape[-2:])
-        return np.broadcast_to(np.array(self.values, np.float32)[:, None, None], shape)
+    def prepare(self, batch: Batch) -> Batch:
+        return batch
+
+    def probability(self, batch: Batch) -> np.ndarray[Any, Any]:
+        reflectance = batch.series["sentinel2"].values
+        self.shapes.append(tuple(reflectance.shape))
+        space = batch.space
+        values = np.array(self.values, np.float32).reshape(-1, *(1,) * len(space))
+        return np.broadcast_to(values, (len(batch), len(self.values), *space))
 
 
 class Pixel(Constant):
     """Probability from the pixel alone; windows must put it back where it came from."""
 
-    def probability(self, series: Stack) -> np.ndarray[Any, Any]:
-        first = series.values["sentinel2"][..., 0, 0, :, :] / np.float32(10000)
-        return np.stack([first, 1 - first], axis=-3)
+    def probability(self, batch: Batch) -> np.ndarray[Any, Any]:
+        first = batch.series["sentinel2"].values.numpy()[:, 0, 0] / np.float32(10000)
+        return np.stack([first, 1 - first], axis=1)
 
 
 def optics(reflectance: Any) -> Stack:
@@ -53,24 +64,24 @@ def site(height: int, width: int, seed: int = 0) -> np.ndarray[Any, Any]:
     return np.random.default_rng(seed).integers(1, 10001, (2, 1, height, width)).astype(np.uint16)
 
 
-@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([0.0, 0.25, 0.5, 0.7]), st.booleans())
+@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([0.0, 0.25, 0.5, 0.7]), KINDS)
 @settings(max_examples=40, deadline=None)
 def test_a_constant_predictor_gives_a_constant_without_seams(
-    height: int, width: int, overlap: float, pixelwise: bool
+    height: int, width: int, overlap: float, kind: Kind
 ) -> None:
-    found = predict_site(Constant(pixelwise=pixelwise), optics(site(height, width)), overlap=overlap)
+    found = predict_site(Constant(kind=kind), optics(site(height, width)), overlap=overlap)
     assert found.dtype == np.uint16
     assert (found[0] == 7500).all()
     assert (found[1] == 2500).all()
 
 
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**16), st.booleans())
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**16), KINDS)
 @settings(max_examples=40, deadline=None)
-def test_every_pixel_is_put_back_in_its_place(height: int, width: int, seed: int, pixelwise: bool) -> None:
+def test_every_pixel_is_put_back_in_its_place(height: int, width: int, seed: int, kind: Kind) -> None:
     reflectance = site(height, width, seed)
     where = np.random.default_rng(seed).random((height, width)) < 0.3
     reflectance[1, 0][np.random.default_rng(seed + 1).random((height, width)) < 0.1] = 0
-    found = predict_site(Pixel(pixelwise=pixelwise), optics(reflectance), where=where)
+    found = predict_site(Pixel(kind=kind), optics(reflectance), where=where)
     kept = where & (reflectance[1, 0] != 0)
     np.testing.assert_allclose(found[0][kept].astype(int), reflectance[0, 0][kept].astype(int), atol=1)
     assert (found[:, ~kept] == 65535).all()
@@ -93,32 +104,37 @@ def test_nodata_stays_not_predicted() -> None:
     assert (found == 65535).sum() == 2
 
 
-def test_only_the_rows_of_a_window_are_read_at_a_time() -> None:
+@pytest.mark.parametrize("kind", ["patches", "pixels"])
+def test_rows_are_read_once_and_a_strip_of_chunks_at_a_time(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cropflow.models.applying.series.STRIP", 6)
     whole = optics(site(30, 20))
 
     class Stored:
         shape = whole.shape
-        most = 0
+
+        def __init__(self) -> None:
+            self.read: list[int] = []
 
         def window(self, rows: slice, columns: slice = slice(None)) -> Stack:
             part = whole.window(rows, columns)
-            self.most = max(self.most, part.shape[0])
+            self.read += [part.shape[0]]
             return part
 
-    stored = Stored()
-    np.testing.assert_array_equal(predict_site(Pixel(), stored), predict_site(Pixel(), whole))
-    assert stored.most == Pixel().patch_size
+    stored, predictor = Stored(), Pixel(kind=kind)
+    np.testing.assert_array_equal(predict_site(predictor, stored), predict_site(predictor, whole))
+    assert sum(stored.read) == 30
+    assert max(stored.read) <= 12
 
 
-@pytest.mark.parametrize("pixelwise", [True, False])
-def test_a_pixel_needs_a_value_of_every_sensor(pixelwise: bool) -> None:
+@pytest.mark.parametrize("kind", ["patches", "pixels"])
+def test_a_pixel_needs_a_value_of_every_sensor(kind: Kind) -> None:
     periods = ("2021-01-01", "2021-02-01")
     layouts = (Layout("sentinel2", ("B04",), (), periods), Layout("sentinel1_ascending", ("VV",), (), periods))
     radar = np.full((2, 1, 10, 9), -1500, np.int16)
     radar[1, 0, 3, 4] = -32768
     radar[0, 0, 5, 5] = 0  # 0 dB is a value
     series = Stack({"sentinel1_ascending": radar, "sentinel2": site(10, 9)})
-    found = predict_site(Constant(layouts=layouts, pixelwise=pixelwise), series)
+    found = predict_site(Constant(layouts=layouts, kind=kind), series)
     assert (found[:, 3, 4] == 65535).all()
     assert (found == 65535).sum() == 2
     with pytest.raises(CropflowError, match="are of sentinel2; the model expects sentinel2, sentinel1_ascending"):

@@ -17,6 +17,8 @@ from cropflow.models.network import Network
 
 BANDS, CLASSES, SIDE, PIXELS = {"sentinel2": 3}, 3, 16, 6
 
+UTAE = {"encoder_widths": (8, 8), "decoder_widths": (8, 8), "heads": 2, "keys": 2, "model_width": 16}
+
 
 @dataclass(frozen=True)
 class Small:
@@ -44,6 +46,29 @@ TSA = {**PARCELS, "attention_dropout": 0.0, "heads": 2, "key_size": 4}
 
 SMALL: dict[str, Small] = {
     "temporal_unet": Small({"temporal_width": 8, "temporal_layers": 1, "widths": (8, 8), "dropout": 0.0}),
+    "temporal_unet:mean": Small(
+        {
+            "temporal_width": 8,
+            "temporal_layers": 1,
+            "widths": (8, 8),
+            "dropout": 0.0,
+            "pooling": "mean",
+            "positions": True,
+        },
+        SENSORS,
+    ),
+    "siamese_unet3d": Small({"width": 8, "halvings": 1}, SENSORS, periods=(4,)),
+    "siamese_unet3d:isrc": Small({"width": 8, "halvings": 1, "collapse": "mean", "head_kind": "isrc"}),
+    "conv_lstm": Small({"hidden": (8,), "days": True}, SENSORS),
+    "conv_star": Small({"hidden": 8, "layers": 2, "refinement": 8, "dropout": 0.0}, SENSORS, {"levels": ((0, 0, 1),)}),
+    "utae": Small({**UTAE, "dropout": 0.0, "attention_dropout": 0.0}, SENSORS),
+    "temp_cnn": Small({"width": 8, "dropout": 0.0}, periods=(4,)),
+    "temp_cnn:mean": Small({"width": 8, "dropout": 0.0, "pooling": "mean"}),
+    "temp_cnn:max": Small({"width": 8, "dropout": 0.0, "pooling": "max"}),
+    "lstm": Small({"width": 6, "layers": 2, "dropout": 0.0}),
+    "lstm:forwards": Small({"width": 6, "layers": 1, "bidirectional": False}),
+    "transformer": Small({"width": 8, "layers": 1, "inner": 8, "dropout": 0.0}),
+    "transformer:set": Small({"width": 8, "layers": 1, "inner": 8, "positions": False}),
     "pse_ltae": Small({**LTAE, "history": "ordered"}, inputs={"features": 4, "lags": 2}),
     "pse_ltae:published": Small(
         {**LTAE, "norm": "published", "length": 8, "history": "bag"}, inputs={"features": 4, "lags": 2}

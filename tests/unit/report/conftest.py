@@ -158,7 +158,15 @@ class World:
         write_json(
             self.samples / "summary.json",
             {
-                "pixels": {"total": 48, "in_parcels": 36, "reasons": reasons, "no_value_of": {}},
+                "pixels": {
+                    "total": 48,
+                    "in_parcels": 36,
+                    "reasons": reasons,
+                    "no_value_of": {},
+                    "lacking": {},
+                    "dates": {},
+                },
+                "set": {"minimum_dates": None},
                 "parcels": {
                     "total": 3,
                     "without_pixels": 1,
@@ -315,6 +323,7 @@ class World:
         from cropflow.report.inputs import ReportInputs, read_history, read_places
 
         return ReportInputs(
+            tuning=[],
             experiment="net",
             settings=self.settings,
             legend=self.legend,

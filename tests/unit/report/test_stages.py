@@ -175,6 +175,20 @@ def test_samples_tell_which_sensor_lacks_a_value(world):
     assert "1 pixel, otherwise usable, without a value of Sentinel-2 and Sentinel-1 ascending in a period." in summary
 
 
+def test_samples_of_a_minimum_of_dates_tell_which_sensors_pixels_are_learnt_without(world):
+    place = place_of(world)
+    place.counts["set"]["minimum_dates"] = 5
+    place.counts["pixels"] |= {
+        "no_value_of": {"sentinel2": 12},
+        "lacking": {"sentinel2": 1200},
+        "dates": {"sentinel2": {"lacking": 1200, "minimum_dates": 5, "median_dates": 31}},
+    }
+    summary = samples_stage(place).summary
+    assert "12 pixels, otherwise usable, without a value of Sentinel-2 on at least 5 dates." in summary
+    assert "1,200 usable pixels without a value of Sentinel-2 on at least 5 dates, learnt by the other" in summary
+    assert "Sentinel-2 sees usable pixels on 5 dates at least, 31 in the median." in summary
+
+
 def test_unscored_parcels_are_counted(world):
     stage = scoring_stage(world.inputs().own)
     assert ("test parcels without a prediction", "1", "10") in stage.rows

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +12,16 @@ import numpy as np
 import pandas
 import pytest
 import shapely
+from typer.testing import CliRunner
 
+from cropflow.config.base import dump
+from cropflow.config.sections import SampleSet
 from cropflow.files.atomic import atomic_folder
 from cropflow.files.cubes import add_array, add_site, create_store
 from cropflow.files.tables import write_table
 from cropflow.regions.grid import Grid
 from cropflow.regions.sites import sites_table
+from cropflow.samples.command import app
 
 GRID = Grid(32631, 500000.0, 4900000.0, 40, 40, 10.0)
 PERIODS = ["2018-01-01", "2018-02-01", "2018-03-01"]
@@ -24,13 +29,49 @@ PERIODS = ["2018-01-01", "2018-02-01", "2018-03-01"]
 
 @dataclass(frozen=True)
 class Region:
-    """Where the files of the region lie."""
+    """Where the files of the region lie, and the commands that are run on them."""
 
     sites: Path
     parcels: Path
     crops: Path
     composites: Path
     grids: dict[str, Grid]
+
+    def folds(self, folder: Path, settings: SampleSet, seasons: int = 1) -> Path:
+        """The table of folds."""
+        call(
+            "folds", "--sites", self.sites, *["--parcels", self.parcels, "--crops", self.crops] * seasons,
+            "--settings", json.dumps(dump(settings)),
+            "--output", folder / "folds.parquet", "--summary", folder / "folds.json",
+        )  # fmt: skip
+        return folder / "folds.parquet"
+
+    def build(self, folder: Path, settings: SampleSet, name: str = "samples", stores: Sequence[Path] = ()) -> Path:
+        """The folder of samples, of the region's composites or of the stores of several sensors."""
+        folds = self.folds(folder, settings)
+        call(
+            "build", *self._stores(stores), "--sites", self.sites, "--parcels", self.parcels, "--crops", self.crops,
+            "--folds", folds, "--settings", json.dumps(dump(settings)), "--output", folder / name,
+        )  # fmt: skip
+        return folder / name
+
+    def cut(self, samples: Path, verb: str, settings: SampleSet, *options: object, stores: Sequence[Path] = ()) -> Path:
+        """The folder of patches, pixel-sets or chips of samples."""
+        output = samples.with_name(f"{samples.name}-{verb}")
+        call(
+            verb, "--samples", samples, *self._stores(stores), "--sites", self.sites,
+            "--settings", json.dumps(dump(settings)), "--output", output, *options,
+        )  # fmt: skip
+        return output
+
+    def _stores(self, stores: Sequence[Path]) -> list[object]:
+        return [word for store in stores or [self.composites] for word in ("--composites", store)]
+
+
+def call(*arguments: object) -> None:
+    """Run a command of the room, which must succeed."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
 
 
 def make_table(geometries: list, cut: list[bool] | None = None, prefix: str = "p") -> geopandas.GeoDataFrame:

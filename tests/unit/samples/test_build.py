@@ -1,60 +1,29 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pandas
 import pytest
 import zarr
-from typer.testing import CliRunner
 
-from cropflow.config.base import dump
 from cropflow.config.sections import Folds, SampleSet
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import read_json
 from cropflow.files.rasters import read_raster
 from cropflow.files.tables import read_table, write_table
 from cropflow.samples import block_fold
-from cropflow.samples.command import app
 from cropflow.samples.labels import IGNORE, NO_FOLD, UNKNOWN
 
 SET = SampleSet(series="monthly", patch_size=16, inner_buffer_m=10, folds=Folds(count=3, block_m=130, ring_m=15))
 
 
-def call(*arguments: object) -> None:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-
-
 def make_folds(region, folder: Path, settings: SampleSet = SET, seasons: int = 1) -> Path:
-    places = ["--parcels", region.parcels, "--crops", region.crops] * seasons
-    call(
-        "folds", "--sites", region.sites, *places, "--settings", json.dumps(dump(settings)),
-        "--output", folder / "folds.parquet", "--summary", folder / "folds.json",
-    )  # fmt: skip
-    return folder / "folds.parquet"
+    return region.folds(folder, settings, seasons)
 
 
 def make_samples(region, folder: Path, settings: SampleSet = SET, name: str = "samples") -> Path:
-    folds = make_folds(region, folder, settings)
-    call(
-        "build", "--composites", region.composites, "--sites", region.sites, "--parcels", region.parcels,
-        "--crops", region.crops, "--folds", folds, "--settings", json.dumps(dump(settings)), "--output", folder / name,
-    )  # fmt: skip
-    return folder / name
-
-
-def cut(region, samples: Path, verb: str, settings: SampleSet = SET, *options: object) -> Path:
-    """Patches, pixel-sets or chips of samples."""
-    output = samples.with_name(f"{samples.name}-{verb}")
-    call(
-        verb, "--samples", samples, "--composites", region.composites, "--sites", region.sites,
-        "--settings", json.dumps(dump(settings)), "--output", output, *options,
-    )  # fmt: skip
-    return output
+    return region.build(folder, settings, name)
 
 
 def layers(samples: Path) -> dict[str, np.ndarray]:
@@ -144,7 +113,7 @@ def test_the_reasons_of_all_pixels_add_up(region, tmp_path: Path):
 
 def test_patches_are_cut_from_the_origin_and_padded_with_nodata(region, tmp_path: Path):
     samples = make_samples(region, tmp_path)
-    patches = cut(region, samples, "patches")
+    patches = region.cut(samples, "patches", SET)
     found, held = layers(samples), arrays(patches)
     index = read_table(patches / "index.parquet")
     here = zarr.open_group(str(region.composites), mode="r")["here"]
@@ -179,7 +148,7 @@ def test_patches_are_cut_from_the_origin_and_padded_with_nodata(region, tmp_path
 def test_a_pixel_without_a_whole_series_is_ignored_in_training_only(region, tmp_path: Path):
     settings = SET.model_copy(update={"inner_buffer_m": 0.0})
     samples = make_samples(region, tmp_path, settings)
-    patches = cut(region, samples, "patches", settings)
+    patches = region.cut(samples, "patches", settings)
     found, held = layers(samples), arrays(patches)
     index = read_table(patches / "index.parquet")
     assert found["crops"][8, 8] != IGNORE
@@ -193,7 +162,7 @@ def test_patches_without_a_usable_pixel_are_left_out(region, tmp_path: Path):
     table.loc[~table["parcel_id"].isin([f"p{number:03d}" for number in (0, 1, 4, 7, 32, 36, 60, 63)]), "crop"] = 0
     write_table(region.crops, table)
     samples = make_samples(region, tmp_path)
-    patches = cut(region, samples, "patches")
+    patches = region.cut(samples, "patches", SET)
     index = read_table(patches / "index.parquet")
     assert 0 < len(index) < 9
     usable = read_json(samples / "summary.json")["pixels"]["reasons"]["usable"]
@@ -237,7 +206,7 @@ def test_the_same_inputs_give_the_same_bytes(region, tmp_path: Path):
     make_samples(region, tmp_path, name="other")
     assert read_json(tmp_path / "one.manifest.json") == read_json(tmp_path / "other.manifest.json")
     for verb in ("patches", "pixel-sets", "chips"):
-        one, other = (cut(region, tmp_path / name, verb) for name in ("one", "other"))
+        one, other = (region.cut(tmp_path / name, verb, SET) for name in ("one", "other"))
         told = [read_json(folder.with_name(f"{folder.name}.manifest.json")) for folder in (one, other)]
         assert told[0] == told[1]
 
@@ -259,15 +228,12 @@ def test_nothing_left_to_learn_from_is_an_error_with_the_reasons(region, tmp_pat
     assert not (tmp_path / "samples").exists()
 
 
-def test_folds_of_another_block_size_are_refused(region, tmp_path: Path):
+def test_folds_of_another_block_size_are_refused(region, tmp_path: Path, monkeypatch):
     folds = make_folds(region, tmp_path)
     settings = SET.model_copy(update={"folds": Folds(count=3, block_m=100)})
+    monkeypatch.setattr(type(region), "folds", lambda *_: folds)
     with pytest.raises(CropflowError, match=r"blocks of 130 m; expected folds.block_m = 100 m"):
-        call(
-            "build", "--composites", region.composites, "--sites", region.sites, "--parcels", region.parcels,
-            "--crops", region.crops, "--folds", folds, "--settings", json.dumps(dump(settings)),
-            "--output", tmp_path / "samples",
-        )  # fmt: skip
+        make_samples(region, tmp_path, settings)
 
 
 def test_composites_on_another_grid_are_refused(region, tmp_path: Path):

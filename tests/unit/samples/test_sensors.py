@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +10,12 @@ import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from typer.testing import CliRunner
 
-from cropflow.config.base import dump
 from cropflow.config.sections import Folds, SampleSet
 from cropflow.errors import CropflowError
 from cropflow.files.atomic import read_json
 from cropflow.files.cubes import add_array, add_site, create_store
 from cropflow.files.tables import read_table
-from cropflow.samples.command import app
 from cropflow.samples.sensors import Layout, by_place, differences, join_indices, layout_of
 from cropflow.samples.sight import look
 from cropflow.samples.sources import read_composites
@@ -48,37 +44,24 @@ def write_radar(folder: Path, grid, periods=PERIODS, dtype="int16", radiometry="
 
 
 def make_samples(region, folder: Path, *stores: Path) -> Path:
-    settings = json.dumps(dump(SET))
-    places = ["--sites", region.sites, "--parcels", region.parcels, "--crops", region.crops, "--settings", settings]
-    for command in (
-        ["folds", *places, "--output", folder / "folds.parquet", "--summary", folder / "folds.json"],
-        [
-            "build", *places, *(word for store in stores for word in ("--composites", store)),
-            "--folds", folder / "folds.parquet", "--output", folder / "samples",
-        ],
-        [
-            "patches", "--samples", folder / "samples", "--sites", region.sites, "--settings", settings,
-            *(word for store in stores for word in ("--composites", store)), "--output", folder / "patches",
-        ],
-    ):  # fmt: skip
-        CliRunner().invoke(app, [str(word) for word in command], catch_exceptions=False)
-    return folder / "samples"
+    return region.build(folder, SET, stores=stores)
 
 
 def test_patches_of_each_sensor_lie_in_a_folder_of_its_own(region, tmp_path: Path):
     radar = write_radar(tmp_path / f"{RADAR}.zarr", region.grids["here"])
-    make_samples(region, tmp_path, region.composites, radar)
-    about = read_json(tmp_path / "patches" / "patches.json")
+    samples = make_samples(region, tmp_path, region.composites, radar)
+    patches = region.cut(samples, "patches", SET, stores=[region.composites, radar])
+    about = read_json(patches / "patches.json")
     assert [(one["sensor"], one["bands"], one["dtype"], one["nodata"], one["unit"]) for one in about["sensors"]] == [
         ("sentinel2", ["B04", "B08"], "uint16", 0, "reflectance x 10000"),
         (RADAR, ["VV", "VH"], "int16", -32768, "dB x 100"),
     ]
     stored = zarr.open_group(str(radar), mode="r")["here"]
-    for number, patch in enumerate(read_table(tmp_path / "patches" / "index.parquet").itertuples()):
+    for number, patch in enumerate(read_table(patches / "index.parquet").itertuples()):
         rows, columns = slice(patch.row, patch.row + 16), slice(patch.column, patch.column + 16)
         down, right = min(16, 40 - patch.row), min(16, 40 - patch.column)
         for name, source, nodata in (("values", "backscatter", -32768), ("observations", "observations", 0)):
-            own = np.load(tmp_path / "patches" / RADAR / f"{name}.npy", mmap_mode="r")[number]
+            own = np.load(patches / RADAR / f"{name}.npy", mmap_mode="r")[number]
             np.testing.assert_array_equal(own[..., :down, :right], stored[source][..., rows, columns])
             assert (own[..., down:, :] == nodata).all()
             assert (own[..., right:] == nodata).all()
@@ -152,8 +135,9 @@ def test_every_number_of_an_index_survives_and_nodata_stays_nodata(index):
 
 def test_the_radiometry_of_radar_travels_with_its_samples(region, tmp_path: Path):
     radar = write_radar(tmp_path / f"{RADAR}.zarr", region.grids["here"], radiometry="gamma0")
-    make_samples(region, tmp_path, region.composites, radar)
-    optical, of_radar = (layout_of(entry) for entry in read_json(tmp_path / "patches" / "patches.json")["sensors"])
+    samples = make_samples(region, tmp_path, region.composites, radar)
+    patches = region.cut(samples, "patches", SET, stores=[region.composites, radar])
+    optical, of_radar = (layout_of(entry) for entry in read_json(patches / "patches.json")["sensors"])
     assert (optical.radiometry, of_radar.radiometry) == ("", "gamma0")
     assert layout_of(of_radar.told()) == of_radar
 
@@ -180,6 +164,15 @@ def test_layouts_are_compared_by_sensors_bands_and_number_of_periods():
         (Layout("sentinel2", ("B04",), (), ("2018-01-01",)), "1 periods of sentinel2; expected 3"),
     ):
         assert differences([other], [layout]) == words
+
+
+def test_acquisitions_are_no_periods_and_may_be_as_many_as_were_seen():
+    periods = Layout("sentinel2", ("B04",), (), tuple(PERIODS))
+    dated, longer = (Layout("sentinel2", ("B04",), (), (), longest=dates) for dates in (40, 71))
+    assert differences([dated], [longer]) == ""
+    assert differences([dated], [periods]) == "acquisitions of sentinel2; expected periods"
+    assert differences([periods], [dated]) == "periods of sentinel2; expected acquisitions"
+    assert (longer.length, longer.features, periods.length) == (71, 71, 3)
 
 
 def test_stores_are_dealt_out_place_by_place_and_sensor_by_sensor():
