@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from cropflow.errors import CropflowError
 from cropflow.models.layers.positions import positions
-from cropflow.models.layers.rows import BatchNorm, Mlp, of_kept
+from cropflow.models.layers.rows import BatchNorm, Mlp, of_kept, precise
 
 
 def gaps_of(valid: Tensor) -> Tensor | None:
@@ -29,7 +29,7 @@ def weights_of(scores: Tensor, valid: Tensor | None) -> Tensor:
     if valid is None:
         return scores.softmax(1)
     there = valid.unsqueeze(-1)
-    masked = scores.float().masked_fill(~there, torch.finfo(torch.float32).min)
+    masked = precise(scores).masked_fill(~there, torch.finfo(torch.float32).min)
     return masked.softmax(1).mul(there).to(scores.dtype)
 
 
@@ -118,7 +118,7 @@ class Ltae(nn.Module):
                 "Set its length, or norm: date."
             )
         nothing: Tensor = self.widen(self.first_norm.bias)
-        there, wide = valid.unsqueeze(-1), wide.float()
+        there, wide = valid.unsqueeze(-1), precise(wide)
         blank = (length - valid.sum(1)).view(-1, 1, 1)
         size = length * wide.shape[-1]
         mean = ((wide * there).sum((1, 2), keepdim=True) + blank * nothing.sum()) / size

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from cropflow.models.layers.pooling import Pooling, Sets, by_name, where_positive
-from cropflow.models.layers.rows import BatchNorm
+from cropflow.models.layers.rows import BatchNorm, precise
 
 # Rows of a block: with 64 channels two megabytes, which stay in the caches of the cores. A GPU has no such need.
 CPU_ROWS, GPU_ROWS = 8192, 1 << 18
@@ -39,10 +39,10 @@ def rows_of(values: Tensor, valid: Tensor) -> Tensor:
         valid: bool, ``(n, S)``.
 
     Returns:
-        float32, ``(n, S, C + 1)``; zeros where not valid.
+        At least float32, ``(n, S, C + 1)``; zeros where not valid.
     """
-    there = valid.unsqueeze(-1)
-    return torch.cat([torch.where(there, values.transpose(1, 2).float(), 0.0), there.float()], -1)
+    there, values = valid.unsqueeze(-1), precise(values).transpose(1, 2)
+    return torch.cat([torch.where(there, values, 0.0), there.to(values.dtype)], -1)
 
 
 class PixelLayer(nn.Module):

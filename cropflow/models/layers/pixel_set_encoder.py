@@ -12,7 +12,7 @@ from cropflow.errors import refuse
 from cropflow.models.batch import Series
 from cropflow.models.layers.pixel_rows import PixelLayer, moments_of, pool_rows, rows_of, sets_of_a_block
 from cropflow.models.layers.pooling import Pooling, pool_relu
-from cropflow.models.layers.rows import BatchNorm, spread
+from cropflow.models.layers.rows import BatchNorm, precise, spread
 
 # Without gradients nothing has to be kept: blocks of this many times those of a layer bound the memory.
 BLOCKS = 16
@@ -101,13 +101,13 @@ class PixelSetEncoder(nn.Module):
 
     def in_layers(self, values: Tensor, valid: Tensor) -> Tensor:
         """Pool with torch's layers, one after the other."""
-        rows = values.float().transpose(1, 2)
+        rows = precise(values).transpose(1, 2)
         complete = bool(valid.all())
         rows = rows.flatten(0, 1) if complete else rows[valid]
         for place, layer in enumerate(self.pixels):
             assert isinstance(layer, PixelLayer)
             rows = layer.plain(rows.relu_() if place else rows)
-        there = None if complete else valid.unsqueeze(-1).float()
+        there = None if complete else valid.unsqueeze(-1).to(rows.dtype)
         return pool_relu(spread(rows, valid), there, self.pooling)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -62,6 +63,11 @@ class Decoder(nn.Sequential):
 
     def __init__(self, widths: Sequence[int], outputs: int) -> None:
         super().__init__(*Mlp(widths), nn.Linear(widths[-1], outputs))
+
+
+def precise(values: Tensor) -> Tensor:
+    """Values of at least 32 bits."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def of_kept(function: Callable[[Tensor], Tensor], values: Tensor, kept: Tensor | None) -> Tensor:
