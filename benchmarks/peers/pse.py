@@ -25,7 +25,7 @@ from cropflow.models.batch import Batch, Series
 from cropflow.models.network import Network
 
 PARCELS, PIXELS, CLASSES = 128, 64, 20
-COMPARED = 16
+COMPARED = 8
 RADAR, OPTICAL = "sentinel1_descending", "sentinel2"
 
 
@@ -199,8 +199,8 @@ PAIRS: dict[str, Callable[[int], Pair]] = {
 def make(name: str, parcels: int = PARCELS, device: str = "cpu") -> Pair:
     """A pair with the same weights, whose scores and gradients were compared.
 
-    They are compared on a few parcels: over hundreds of thousands of pixels, sums in 32 bits of the published layers
-    stray from those in 64 bits by some per cent of the smaller gradients.
+    They are compared in 64 bits: in 32, sums over the pixels of all parcels leave some per cent of the gradients of
+    the published layers open.
 
     Raises:
         AssertionError: If they differ.
@@ -216,26 +216,24 @@ def make(name: str, parcels: int = PARCELS, device: str = "cpu") -> Pair:
         # other: with running statistics both do the same.
         pair.ours.eval(), pair.plain.eval()
     few = _first(pair.batch, COMPARED)
-    torch.testing.assert_close(pair.ours(few), pair.plain(few), rtol=1e-3, atol=1e-3)
+    pair.ours.double(), pair.plain.double()
+    torch.testing.assert_close(pair.ours(few), pair.plain(few), rtol=1e-4, atol=1e-4)
     step(pair.ours, few)(), step(pair.plain, few)()
-    gradients = [
-        (own.grad, other.grad) for own, other in zip(pair.ours.parameters(), pair.plain.parameters(), strict=True)
-    ]
-    # Of biases before a batch norm, gradients are 0 but for rounding.
-    least = 5e-2 * max(float(other.abs().max()) for _, other in gradients)
-    for own, other in gradients:
-        scale = max(float(other.abs().max()), least)
-        torch.testing.assert_close(own / scale, other / scale, rtol=0, atol=1e-2)
+    for own, other in zip(pair.ours.parameters(), pair.plain.parameters(), strict=True):
+        torch.testing.assert_close(own.grad, other.grad, rtol=1e-2, atol=1e-5)
+    pair.ours.float(), pair.plain.float()
     pair.ours.train(), pair.plain.train()
     return pair
 
 
 def _first(batch: Batch, count: int) -> Batch:
+    """The first parcels, in 64 bits."""
+
     def cut(_: str, one: Series) -> Series:
-        return Series(one.values[:count], one.dates[:count], one.valid[:count])
+        return Series(one.values[:count].double(), one.dates[:count], one.valid[:count])
 
     assert batch.target is not None
-    features = None if batch.features is None else batch.features[:count]
+    features = None if batch.features is None else batch.features[:count].double()
     return Batch(batch.with_series(cut).series, batch.target[:count], features=features)
 
 

@@ -11,18 +11,25 @@ from torch.nn import functional
 
 from cropflow.errors import CropflowError
 from cropflow.models.layers.positions import positions
-from cropflow.models.layers.rows import BatchNorm, Mlp, of_kept
+from cropflow.models.layers.rows import BatchNorm, Mlp, of_kept, precise
 
 
-def weights_of(scores: Tensor, valid: Tensor) -> Tensor:
+def gaps_of(valid: Tensor) -> Tensor | None:
+    """The mask itself, or None where all dates of all samples are valid: masks are then not worth their time."""
+    return None if bool(valid.all()) else valid
+
+
+def weights_of(scores: Tensor, valid: Tensor | None) -> Tensor:
     """Softmax over the valid dates, ``(B, T, heads)``; zeros where a sample has none.
 
     Args:
         scores: ``(B, T, heads)``.
-        valid: bool, ``(B, T)``.
+        valid: bool, ``(B, T)``; None: all are.
     """
+    if valid is None:
+        return scores.softmax(1)
     there = valid.unsqueeze(-1)
-    masked = scores.float().masked_fill(~there, torch.finfo(torch.float32).min)
+    masked = precise(scores).masked_fill(~there, torch.finfo(torch.float32).min)
     return masked.softmax(1).mul(there).to(scores.dtype)
 
 
@@ -67,7 +74,6 @@ class Ltae(nn.Module):
         # The published start: scores of the heads differ from the first step on.
         self.query = nn.Parameter(torch.randn(heads, key_size) * math.sqrt(2 / key_size))
         self.key = nn.Linear(channels, heads * key_size)
-        nn.init.normal_(self.key.weight, std=math.sqrt(2 / key_size))
         self.attention_dropout = nn.Dropout(attention_dropout)
         self.embed = nn.Sequential(*Mlp((channels, outputs)), nn.Dropout(dropout), nn.LayerNorm(outputs))
 
@@ -93,9 +99,10 @@ class Ltae(nn.Module):
         # Every head sees the whole of the positions beside its share of the channels.
         seen = wide.view(*wide.shape[:2], self.heads, wide.shape[2] // self.heads)
         seen = seen + positions(dates, seen.shape[-1], self.period).unsqueeze(2).to(seen.dtype)
-        attention = self.attention_dropout(weights_of(self._scores(seen.flatten(2)), valid))
+        gaps = gaps_of(valid)
+        attention = self.attention_dropout(weights_of(self._scores(seen.flatten(2)), gaps))
         found = (attention.unsqueeze(-1) * seen).sum(1).flatten(1)
-        return of_kept(self.embed, found, valid.any(1))
+        return of_kept(self.embed, found, None if gaps is None else gaps.any(1))
 
     def _scores(self, seen: Tensor) -> Tensor:
         query = self.query / math.sqrt(self.query.shape[1])
@@ -111,7 +118,7 @@ class Ltae(nn.Module):
                 "Set its length, or norm: date."
             )
         nothing: Tensor = self.widen(self.first_norm.bias)
-        there, wide = valid.unsqueeze(-1), wide.float()
+        there, wide = valid.unsqueeze(-1), precise(wide)
         blank = (length - valid.sum(1)).view(-1, 1, 1)
         size = length * wide.shape[-1]
         mean = ((wide * there).sum((1, 2), keepdim=True) + blank * nothing.sum()) / size
@@ -158,8 +165,6 @@ class Tae(nn.Module):
         self.first_norm = nn.LayerNorm(inputs)
         self.mean_query = nn.Linear(inputs, size)
         self.key = nn.Linear(inputs, size)
-        for layer in (self.mean_query, self.key):
-            nn.init.normal_(layer.weight, std=math.sqrt(2 / key_size))
         self.query = nn.Sequential(BatchNorm(size), nn.Linear(size, size))
         self.attention_dropout = nn.Dropout(attention_dropout)
         self.embed = nn.Sequential(*Mlp((heads * inputs, *hidden, outputs)), nn.Dropout(dropout), nn.LayerNorm(outputs))
@@ -168,12 +173,12 @@ class Tae(nn.Module):
         """Embed series; shapes as of :class:`Ltae`."""
         seen = self.first_norm(frames)
         seen = seen + positions(dates, seen.shape[-1], self.period).to(seen.dtype)
-        there = valid.unsqueeze(-1)
-        mean = (seen * there).sum(1) / there.sum(1).clamp(min=1)
-        query = of_kept(lambda rows: self.query(self.mean_query(rows)), mean, valid.any(1))
-        attention = self.attention_dropout(weights_of(self._scores(seen, query), valid))
+        gaps = gaps_of(valid)
+        kept = None if gaps is None else gaps.any(1)
+        query = of_kept(lambda rows: self.query(self.mean_query(rows)), _mean(seen, gaps), kept)
+        attention = self.attention_dropout(weights_of(self._scores(seen, query), gaps))
         found = (attention.transpose(1, 2) @ seen).flatten(1)
-        return of_kept(self.embed, found, valid.any(1))
+        return of_kept(self.embed, found, kept)
 
     def _scores(self, seen: Tensor, query: Tensor) -> Tensor:
         size = self.key.out_features // self.heads
@@ -181,5 +186,12 @@ class Tae(nn.Module):
         weights = query @ self.key.weight.view(self.heads, size, -1)
         # The bias adds the same to all dates, so that softmax leaves it out.
         bias = (query * self.key.bias.view(self.heads, 1, size)).sum(-1)
-        found: Tensor = seen @ weights.permute(1, 2, 0) + bias.t().unsqueeze(1)
-        return found
+        return torch.baddbmm(bias.t().unsqueeze(1), seen, weights.permute(1, 2, 0))
+
+
+def _mean(seen: Tensor, valid: Tensor | None) -> Tensor:
+    """Mean over the valid dates, ``(B, C)``."""
+    if valid is None:
+        return seen.mean(1)
+    there = valid.unsqueeze(-1)
+    return (seen * there).sum(1) / there.sum(1).clamp(min=1)

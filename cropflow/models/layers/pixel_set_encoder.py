@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from cropflow.config.models.parcels import PixelSetEncoding
 from cropflow.errors import refuse
 from cropflow.models.batch import Series
-from cropflow.models.layers.pixel_rows import PixelLayer, Pooling, moments_of, pool_rows, rows_of, sets_of_a_block
-from cropflow.models.layers.rows import BatchNorm, spread
+from cropflow.models.layers.pixel_rows import PixelLayer, moments_of, pool_rows, rows_of, sets_of_a_block
+from cropflow.models.layers.pooling import Pooling, pool_relu
+from cropflow.models.layers.rows import BatchNorm, precise, spread
 
 # Without gradients nothing has to be kept: blocks of this many times those of a layer bound the memory.
 BLOCKS = 16
@@ -61,33 +62,53 @@ class PixelSetEncoder(nn.Module):
         Returns:
             ``(B, T, outputs)``; zeros on dates without a valid pixel.
         """
-        kept = series.frames
-        values, valid = series.values, series.valid
-        values, valid = (values.flatten(0, 1), valid.flatten(0, 1)) if kept.all() else (values[kept], valid[kept])
+        kept, values, valid = series.frames, series.values, series.valid
+        if features is not None:
+            features = features.unsqueeze(1).expand(*kept.shape, -1)
+        if kept.all():
+            values, valid = values.flatten(0, 1), valid.flatten(0, 1)
+            features = None if features is None else features.flatten(0, 1)
+        else:
+            values, valid = values[kept], valid[kept]
+            features = None if features is None else features[kept]
         pooled = self.pool(values, valid)
         if self.features:
             assert features is not None
-            pooled = torch.cat([pooled, features.unsqueeze(1).expand(*kept.shape, -1)[kept]], 1)
+            pooled = torch.cat([pooled, features], 1)
         return spread(self.norm(self.linear(pooled)), kept)
 
     def pool(self, values: Tensor, valid: Tensor) -> Tensor:
         """Pixels of some dates, ``(n, C, S)`` and bool ``(n, S)``, to what is pooled of them ``(n, pooled)``."""
+        # On a GPU the number of launches matters more than that of passes over memory.
+        pool = self.in_layers if values.is_cuda else self.in_blocks
         # Half precision would spoil the moments, and time goes into memory and not into arithmetic.
         with torch.autocast(values.device.type, enabled=False):
             if self.training or torch.is_grad_enabled():
-                return self._pool(values, valid)
+                return pool(values, valid)
             size = BLOCKS * sets_of_a_block(valid)
             parts = zip(torch.split(values, size), torch.split(valid, size), strict=True)
-            return torch.cat([self._pool(*part) for part in parts])
+            return torch.cat([pool(*part) for part in parts])
 
-    def _pool(self, values: Tensor, valid: Tensor) -> Tensor:
+    def in_blocks(self, values: Tensor, valid: Tensor) -> Tensor:
+        """Pool with as few passes over memory as there can be."""
         rows = rows_of(values, valid)
         moments = moments_of(rows) if self.training else None
         *first, last = self.pixels
         for layer in first:
             rows, moments = layer(rows, moments)
         assert isinstance(last, PixelLayer)
-        return pool_rows(rows, last.folded(moments), self.pooling)
+        return pool_rows(rows, last.folded(moments), self.pooling, complete=bool(valid.all()))
+
+    def in_layers(self, values: Tensor, valid: Tensor) -> Tensor:
+        """Pool with torch's layers, one after the other."""
+        rows = precise(values).transpose(1, 2)
+        complete = bool(valid.all())
+        rows = rows.flatten(0, 1) if complete else rows[valid]
+        for place, layer in enumerate(self.pixels):
+            assert isinstance(layer, PixelLayer)
+            rows = layer.plain(rows.relu_() if place else rows)
+        there = None if complete else valid.unsqueeze(-1).to(rows.dtype)
+        return pool_relu(spread(rows, valid), there, self.pooling)
 
 
 def pixel_set_encoder(settings: PixelSetEncoding, bands: int, features: int) -> PixelSetEncoder:

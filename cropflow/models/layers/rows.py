@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -22,6 +23,20 @@ class BatchNorm(nn.BatchNorm1d):
                 rows, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
             )
         return super().forward(rows)
+
+
+def start(module: nn.Module) -> None:
+    """Fresh weights of a linear layer, for :meth:`torch.nn.Module.apply`: Xavier's, and biases of 0.
+
+    Networks of parcels learn faster from these than from torch's own, and slower from the published ones, whose
+    biases and scales of batch norm are normal numbers.
+
+    Source:
+        Glorot and Bengio (2010), https://proceedings.mlr.press/v9/glorot10a.html.
+    """
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_normal_(module.weight)
+        nn.init.zeros_(module.bias)
 
 
 class Mlp(nn.Sequential):
@@ -50,20 +65,24 @@ class Decoder(nn.Sequential):
         super().__init__(*Mlp(widths), nn.Linear(widths[-1], outputs))
 
 
-def of_kept(function: Callable[[Tensor], Tensor], values: Tensor, kept: Tensor) -> Tensor:
+def precise(values: Tensor) -> Tensor:
+    """Values of at least 32 bits."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def of_kept(function: Callable[[Tensor], Tensor], values: Tensor, kept: Tensor | None) -> Tensor:
     """Apply a function of rows to those that are there, so that the others count in no batch norm.
 
     Args:
         function: Of ``(n, C)`` to ``(n, D)``.
         values: ``(*shape, C)``.
-        kept: True where a row is there, bool, ``shape``.
+        kept: True where a row is there, bool, ``shape``; None: everywhere.
 
     Returns:
         ``(*shape, D)``, zeros where no row is there.
     """
-    if kept.all():
-        found = function(values.flatten(0, -2))
-        return found.view(*kept.shape, -1)
+    if kept is None or bool(kept.all()):
+        return function(values.flatten(0, -2)).view(*values.shape[:-1], -1)
     return spread(function(values[kept]), kept)
 
 

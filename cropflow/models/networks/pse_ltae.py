@@ -14,7 +14,7 @@ from cropflow.models.batch import Batch
 from cropflow.models.data.alignment import on_one_axis
 from cropflow.models.layers.attention import Ltae, Tae
 from cropflow.models.layers.pixel_set_encoder import pixel_set_encoder
-from cropflow.models.layers.rows import Decoder
+from cropflow.models.layers.rows import Decoder, start
 from cropflow.models.layers.sequences import Convolutions, Gru
 from cropflow.models.network import Inputs, Network
 
@@ -58,12 +58,15 @@ class PseLtae(Network):
         self.temporal = _temporal_encoder(settings)
         self.head: Decoder
         self.replace_head(inputs.outputs)
+        self.apply(start)
 
     def replace_head(self, outputs: int) -> None:
         """Put a fresh decoder in the place of the old one; a history is then of the new classes."""
         history = {"none": 0, "bag": outputs, "ordered": self.lags * (outputs + 1)}[self.settings.history]
         device = self.pixel_set.linear.weight.device
-        self.head = Decoder((self.settings.width + history, *self.settings.decoder_widths), outputs).to(device)
+        self.head = (
+            Decoder((self.settings.width + history, *self.settings.decoder_widths), outputs).apply(start).to(device)
+        )
 
     def forward(self, batch: Batch) -> Tensor:
         """Score a normalised batch; shapes as in the class."""

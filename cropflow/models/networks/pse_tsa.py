@@ -13,7 +13,7 @@ from cropflow.models.batch import Batch, Series
 from cropflow.models.data.alignment import on_one_axis
 from cropflow.models.layers.attention import Tae
 from cropflow.models.layers.pixel_set_encoder import pixel_set_encoder
-from cropflow.models.layers.rows import Decoder, of_kept
+from cropflow.models.layers.rows import Decoder, of_kept, precise, start
 from cropflow.models.network import Inputs, Network
 
 # The branch of sensors that have met.
@@ -63,11 +63,12 @@ class PseTsa(Network):
         self.embedding = several * width if self.fusion in ("pse", "tsa") else width
         self.head: Decoder
         self.replace_head(inputs.outputs)
+        self.apply(start)
 
     def replace_head(self, outputs: int) -> None:
         """Put a fresh decoder in the place of the old one."""
         device = next(self.temporal.parameters()).device
-        self.head = Decoder((self.embedding, *self.settings.decoder_widths), outputs).to(device)
+        self.head = Decoder((self.embedding, *self.settings.decoder_widths), outputs).apply(start).to(device)
 
     def forward(self, batch: Batch) -> Tensor:
         """Score a normalised batch; shapes as in the class."""
@@ -121,9 +122,9 @@ def fused(scores: Tensor, present: Tensor, *, average: bool) -> Tensor:
         average: Take the mean of the probabilities; otherwise their product, which is then made to add up to 1.
 
     Returns:
-        Logarithms of the probabilities, float32, ``(B, class)``.
+        Logarithms of the probabilities, at least float32, ``(B, class)``.
     """
-    logarithms, there = scores.float().log_softmax(2), present.unsqueeze(2)
+    logarithms, there = precise(scores).log_softmax(2), present.unsqueeze(2)
     if average:
         return logarithms.masked_fill(~there, -torch.inf).logsumexp(1) - present.sum(1, keepdim=True).log()
     return torch.where(there, logarithms, 0.0).sum(1).log_softmax(1)

@@ -77,8 +77,8 @@ def load(state: Mapping[str, Tensor]) -> PseLtae:
 
 def _shape(state: Mapping[str, Tensor]) -> tuple[Settings, Inputs]:
     """Settings and inputs of a checkpoint, from the shapes of its tensors."""
-    pixels = _linear(state, r"spatial_encoder\.mlp1\.\d+\.lin\.weight")
-    decoder = _linear(state, r"decoder\.\d+\.weight")
+    pixels = _linear(state, r"spatial_encoder\.mlp1\.(\d+)\.lin\.weight")
+    decoder = _linear(state, r"decoder\.(\d+)\.weight")
     wide, date_width, _ = state["temporal_encoder.inconv.0.weight"].shape
     heads, key_size = state["temporal_encoder.attention_heads.Q"].shape
     width, outputs = state["temporal_encoder.mlp.0.weight"].shape[0], decoder[-1][0]
@@ -108,9 +108,13 @@ def _shape(state: Mapping[str, Tensor]) -> tuple[Settings, Inputs]:
 
 
 def _linear(state: Mapping[str, Tensor], pattern: str) -> list[tuple[int, int]]:
-    """Rows and columns of the linear layers of a part, in their order."""
-    found = [tuple(state[key].shape) for key in state if re.fullmatch(pattern, key) and state[key].ndim == 2]
-    return [(int(rows), int(columns)) for rows, columns in found]
+    """Rows and columns of the linear layers of a part, in the order of their numbers."""
+    found = {}
+    for key, value in state.items():
+        match = re.fullmatch(pattern, key)
+        if match and value.ndim == 2:
+            found[int(match[1])] = (int(value.shape[0]), int(value.shape[1]))
+    return [found[number] for number in sorted(found)]
 
 
 def save(settings: Settings, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

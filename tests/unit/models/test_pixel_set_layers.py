@@ -41,8 +41,9 @@ def plainly(encoder: PixelSetEncoder, values: Tensor, valid: Tensor) -> Tensor:
     return torch.stack([torch.cat([pooled[each](one) for each in encoder.pooling]) for one in sets])
 
 
+@pytest.mark.parametrize("way", ["in_blocks", "in_layers"])
 @pytest.mark.parametrize("training", [True, False])
-def test_masked_pixels_are_pooled_as_if_they_were_not_there(training: bool) -> None:
+def test_masked_pixels_are_pooled_as_if_they_were_not_there(training: bool, way: str) -> None:
     torch.manual_seed(0)
     encoder = PixelSetEncoder(2, 4, widths=(5, 6), pooling=("mean", "std", "max", "min")).train(training)
     twin = PixelSetEncoder(2, 4, widths=(5, 6), pooling=encoder.pooling).train(training)
@@ -51,7 +52,7 @@ def test_masked_pixels_are_pooled_as_if_they_were_not_there(training: bool) -> N
     valid = valid[valid.any(1)]
     values = torch.randn(len(valid), 2, 5)
     rubbish = torch.where(valid.unsqueeze(1), values, torch.nan)
-    found, expected = encoder.pool(rubbish, valid), plainly(twin, values, valid)
+    found, expected = getattr(encoder, way)(rubbish, valid), plainly(twin, values, valid)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     weights = torch.randn_like(found)
     (found * weights).sum().backward()
@@ -64,15 +65,17 @@ def test_masked_pixels_are_pooled_as_if_they_were_not_there(training: bool) -> N
         torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-5, msg=lambda text, key=key: f"{key}: {text}")
 
 
-def test_the_way_back_through_layers_and_pooling_is_that_of_their_functions() -> None:
+@pytest.mark.parametrize("complete", [True, False])
+def test_the_way_back_through_layers_and_pooling_is_that_of_their_functions(complete: bool) -> None:
     torch.manual_seed(0)
     values = torch.randn(6, 4, 2, dtype=torch.float64, requires_grad=True)
-    there = (torch.arange(24).view(6, 4, 1) % 5 > 0).double()
+    there = (torch.arange(24).view(6, 4, 1) % 5 > -complete).double()
     weight = torch.randn(3, 5, dtype=torch.float64, requires_grad=True)
     layer = PixelLayer(2, 3).double().train()
 
     def pooled(values: Tensor, weight: Tensor) -> Tensor:
-        return pool_rows(torch.cat([values * there, there], -1), weight, ("mean", "std", "max", "min"))
+        rows = torch.cat([values * there, there], -1)
+        return pool_rows(rows, weight, ("mean", "std", "max", "min"), complete=complete)
 
     def through_layer(values: Tensor) -> tuple[Tensor, Tensor | None]:
         rows = torch.cat([values * there, there], -1)
