@@ -6,7 +6,7 @@ import json
 import statistics
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,23 @@ def peak_mb(function: Callable[[], object]) -> float:
     return round(peak / 1e6, 1)
 
 
+def time_in_turn(functions: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+    """Seconds of each run; the contestants take turns, so that what slows the machine down slows all of them."""
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(repeats):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write the result of a benchmark."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
 def compare(workload: str, contestants: Contestants, repeats: int, output: Path) -> None:
     """Time all in turn, print a table with the medians and write the JSON; that they agree was checked before.
 
@@ -33,12 +50,7 @@ def compare(workload: str, contestants: Contestants, repeats: int, output: Path)
         repeats: Timed runs of each.
         output: JSON to write.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(repeats):
-        for name, (function, _) in contestants.items():
-            start = time.perf_counter()
-            function()
-            seconds[name].append(time.perf_counter() - start)
+    seconds = time_in_turn({name: function for name, (function, _) in contestants.items()}, repeats)
     rows = {
         name: {"seconds": round(statistics.median(seconds[name]), 4), "peak_mb": peak_mb(function)}
         for name, (function, _) in contestants.items()
@@ -58,5 +70,4 @@ def compare(workload: str, contestants: Contestants, repeats: int, output: Path)
         "ratio_to_fastest": round(min(row["seconds"] for row in peers.values()) / ours, 2),
         "equal": True,
     }
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_json(output, content)

@@ -93,7 +93,13 @@ def constraints():
     }
     names = {key: "|".join(map(str, config[kind])) or "none" for key, kind in kinds.items()}
     names["sensor"] = "sentinel2|sentinel1_ascending|sentinel1_descending"
-    return {**names, "earlier": names["season"], "fold": r"\d+", "legend": r"[A-Za-z0-9_-]+"}
+    return {
+        **names,
+        "earlier": names["season"],
+        "fold": r"\d+",
+        "trial": r"\d+",
+        "legend": r"[A-Za-z0-9_-]+",
+    }
 
 
 def room_code(*rooms):

@@ -43,6 +43,52 @@ def training_gpus(wildcards):
     return 0 if model["name"] in UNITS_OF else model["devices"] or 1
 
 
+def tuned_experiments():
+    """Experiments that search for settings of their model."""
+    return [name for name, found in config["experiments"].items() if found["tuning"]]
+
+
+def trial_numbers(experiment):
+    """Trials of the search of an experiment."""
+    search = config["experiments"][experiment]["tuning"]
+    if search["trials"] is not None:
+        return range(search["trials"])
+    count = 1
+    for values in search["parameters"].values():
+        count *= len(values)
+    return range(count)
+
+
+def trials_before(wildcards):
+    """Trials that one learns from: none in a grid, all of earlier rounds otherwise."""
+    search = config["experiments"][wildcards.experiment]["tuning"]
+    if search["search"] == "grid":
+        return range(0)
+    return range(int(wildcards.trial) // search["at_once"] * search["at_once"])
+
+
+def trial_files(wildcards, numbers, name):
+    """A file or folder of some trials of a fold, in their order."""
+    return [
+        f"<results>/models/{wildcards.experiment}/{wildcards.fold}/trials/{number}/{name}"
+        for number in numbers
+    ]
+
+
+def tuning_settings(wildcards):
+    """The search of an experiment."""
+    return as_json(config["experiments"][wildcards.experiment]["tuning"])
+
+
+def tuning_tables(experiment):
+    """What the trials of each fold tried and scored, where an experiment searches."""
+    if not config["experiments"][experiment]["tuning"]:
+        return []
+    return [
+        f"<results>/models/{experiment}/{fold}/tuning.json" for fold in fold_numbers(experiment)
+    ]
+
+
 def training_places(experiment):
     """Regions and seasons that an experiment trains on, in order."""
     return [

@@ -10,6 +10,10 @@ rule models:
         "<logs>/models/{experiment}/{fold}/train.log",
     benchmark:
         "<benchmarks>/models/{experiment}/{fold}/train.tsv"
+    wildcard_constraints:
+        experiment="|".join(
+            sorted(set(config["experiments"]) - set(tuned_experiments())) or ["none"]
+        ),
     conda:
         "../envs/torch.yaml"
     threads: training_threads
@@ -30,6 +34,7 @@ rule models:
         folds=lambda wildcards: sample_set(wildcards.experiment)[1]["folds"]["count"],
         seed=lambda wildcards: config["experiments"][wildcards.experiment]["seed"],
         start=start_options,
+        work="results/.work/models/{experiment}/{fold}",
         code=room_code("models", "samples", "regions", "labels"),
     shell:
         r"""
@@ -37,9 +42,87 @@ rule models:
             {params.places} {params.samples} \
             --settings {params.settings:q} --legend {params.legend:q} {params.background} \
             --folds {params.folds} --fold {wildcards.fold} --seed {params.seed} \
-            {params.start} \
-            --threads {threads} --work results/.work/models/{wildcards.experiment}/{wildcards.fold} \
+            {params.start} --threads {threads} --work {params.work:q} \
             --output {output:q} 2>{log:q}
+        """
+
+
+use rule models as models_trial with:
+    input:
+        samples=lambda wildcards: kind_folders(wildcards.experiment),
+        legend=experiment_legend,
+        start=start_model,
+        settings="<results>/models/{experiment}/{fold}/trials/{trial}/settings.json",
+    output:
+        directory("<results>/models/{experiment}/{fold}/trials/{trial}/model"),
+    log:
+        "<logs>/models/{experiment}/{fold}/trials/{trial}.log",
+    benchmark:
+        "<benchmarks>/models/{experiment}/{fold}/trials/{trial}.tsv"
+    wildcard_constraints:
+        experiment="|".join(tuned_experiments() or ["none"]),
+    params:
+        settings=lambda wildcards, input: f"@{input.settings}",
+        work="results/.work/models/{experiment}/{fold}/trials/{trial}",
+
+
+rule models_propose:
+    """Say what a trial of a fold's search tries."""
+    input:
+        settings=lambda wildcards: trial_files(wildcards, trials_before(wildcards), "settings.json"),
+        models=lambda wildcards: trial_files(wildcards, trials_before(wildcards), "model"),
+    output:
+        "<results>/models/{experiment}/{fold}/trials/{trial}/settings.json",
+    log:
+        "<logs>/models/{experiment}/{fold}/trials/{trial}.propose.log",
+    localrule: True
+    conda:
+        "../envs/torch.yaml"
+    params:
+        model=lambda wildcards: as_json(config["experiments"][wildcards.experiment]["model"]),
+        tuning=tuning_settings,
+        seed=lambda wildcards: config["experiments"][wildcards.experiment]["seed"],
+        settings=lambda wildcards, input: options("--trial-settings", input.settings),
+        models=lambda wildcards, input: options("--trial-model", input.models),
+        code=room_code("models", "samples", "regions", "labels"),
+    shell:
+        r"""
+        python -m cropflow models tune propose \
+            --settings {params.model:q} --tuning {params.tuning:q} --seed {params.seed} \
+            --trial {wildcards.trial} {params.settings} {params.models} \
+            --output {output:q} 2>{log:q}
+        """
+
+
+rule models_choose:
+    input:
+        settings=lambda wildcards: trial_files(
+            wildcards, trial_numbers(wildcards.experiment), "settings.json"
+        ),
+        models=lambda wildcards: trial_files(
+            wildcards, trial_numbers(wildcards.experiment), "model"
+        ),
+    output:
+        model=directory("<results>/models/{experiment}/{fold}/model"),
+        table="<results>/models/{experiment}/{fold}/tuning.json",
+    log:
+        "<logs>/models/{experiment}/{fold}/choose.log",
+    """Keep the trial of a fold that is best on its validation fold."""
+    wildcard_constraints:
+        experiment="|".join(tuned_experiments() or ["none"]),
+    localrule: True
+    conda:
+        "../envs/torch.yaml"
+    params:
+        tuning=tuning_settings,
+        settings=lambda wildcards, input: options("--trial-settings", input.settings),
+        models=lambda wildcards, input: options("--trial-model", input.models),
+        code=room_code("models", "samples", "regions", "labels"),
+    shell:
+        r"""
+        python -m cropflow models tune choose \
+            --tuning {params.tuning:q} {params.settings} {params.models} \
+            --output {output.model:q} --table {output.table:q} 2>{log:q}
         """
 
 

@@ -31,6 +31,7 @@ rule report:
             f"<results>/maps/{wildcards.experiment}/{region}/{season}"
             for region, season in mapped_places(wildcards.experiment)
         ],
+        tuning=lambda wildcards: tuning_tables(wildcards.experiment),
         truth=simulations_of,
     output:
         report(
@@ -61,6 +62,7 @@ rule report:
         ),
         evaluations=lambda wildcards, input: options("--evaluation", input.evaluations),
         maps=lambda wildcards, input: options("--map", input.maps),
+        tuning=lambda wildcards, input: options("--tuning", input.tuning),
         truth=lambda wildcards, input: options("--truth", input.truth),
         settings=report_settings,
         code=room_code("report", "samples", "regions", "labels"),
@@ -70,6 +72,6 @@ rule report:
             --experiment {wildcards.experiment:q} --settings {params.settings:q} {params.places} \
             {params.samples} {params.folds} {params.composites} {params.scenes} {params.labels} \
             {params.crops} {params.parcels} {params.models} {params.compared} {params.evaluations} \
-            --confusion {input.confusion:q} {params.maps} {params.truth} \
+            --confusion {input.confusion:q} {params.maps} {params.tuning} {params.truth} \
             --output {output:q} 2>{log:q}
         """

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from cropflow.config.base import Section
 from cropflow.config.imagery import Budget, HarvestWindow, Imagery, Mask, Radar, Series
+from cropflow.config.layouts import LAYOUT_SETTINGS, ImportFolds, PlacelessFolds
 from cropflow.config.models import BASELINES, NETWORKS
 from cropflow.config.models.transfer import Transfer
 from cropflow.config.regions import Box, Clusters, Cropland, Frame, Region, Sample, Square, Strata
@@ -27,6 +28,7 @@ from cropflow.config.registers import (
 from cropflow.config.root import Config
 from cropflow.config.sections import Experiment, Folds, Place, SampleSet, Season
 from cropflow.config.simulation import Difficulty, Landscape, Simulation
+from cropflow.config.tuning import Span, Tuning
 
 # Heading -> model, in the order of the rooms.
 PAGES: dict[str, type[Section]] = {
@@ -64,8 +66,14 @@ PAGES: dict[str, type[Section]] = {
     "sets.<name>.folds": Folds,
     "experiments.<name>": Experiment,
     "experiments.<name>.train[] and map[]": Place,
+    "experiments.<name>.tuning": Tuning,
+    "experiments.<name>.tuning.parameters.<name> (numbers)": Span,
     "experiments.<name>.transfer": Transfer,
     **{f"experiments.<name>.model ({name})": section for name, section in (NETWORKS | BASELINES).items()},
+    # No part of the config, but settings of a command that is run by hand.
+    **{f"cropflow samples import --layout {name}": section for name, section in LAYOUT_SETTINGS.items()},
+    "cropflow samples import: folds": ImportFolds,
+    "cropflow samples import --layout deep_crop_rotation: folds": PlacelessFolds,
 }
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from cropflow.config.base import Name, Section
 from cropflow.config.imagery import Sensor
 from cropflow.config.models import Model
 from cropflow.config.models.transfer import Transfer
 from cropflow.config.shipped import check_legend_key
+from cropflow.config.tuning import Tuning
 
 
 class Season(Section):
@@ -93,6 +94,7 @@ class Experiment(Section):
 
     set_: Name = Field(alias="set", description="Entry of sets.")
     model: Model = Field(description="name, and the settings of that model.")
+    tuning: Tuning | None = Field(default=None, description="Search for settings of the model; none where absent.")
     transfer: Transfer | None = Field(default=None, description="A network that starts from another experiment's.")
     train: tuple[Place, ...] = Field(min_length=1, description="Where to learn and to be tested, by folds.")
     map: tuple[Place, ...] = Field(default=(), description="What to map; may have no labels.")
@@ -101,3 +103,24 @@ class Experiment(Section):
     minimum_test_parcels: int = Field(
         default=100, ge=1, description="The report warns where a test fold has fewer parcels."
     )
+
+    @model_validator(mode="after")
+    def _tunes_what_there_is(self) -> Self:
+        if self.tuning is None:
+            return self
+        section, given = type(self.model), self.model.model_dump()
+        for key, choice in self.tuning.parameters.items():
+            if key not in section.model_fields or key == "name":
+                raise ValueError(
+                    f"tuning.parameters names {key!r}; {self.model.name} has: "
+                    f"{', '.join(sorted(set(section.model_fields) - {'name'}))}"
+                )
+            values = choice if isinstance(choice, tuple) else (choice.low, choice.high)
+            for value in values:
+                number = int(value) if not isinstance(choice, tuple) and choice.whole else value
+                try:
+                    section.model_validate(given | {key: number})
+                except ValidationError as error:
+                    why = error.errors()[0]["msg"]
+                    raise ValueError(f"tuning.parameters.{key} holds {value!r}: {why[0].lower()}{why[1:]}") from None
+        return self

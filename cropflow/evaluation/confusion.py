@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cropflow.errors import CropflowError
+from cropflow.evaluation.kernels import count_pairs
 from cropflow.samples.labels import BACKGROUND
 
 if TYPE_CHECKING:
@@ -45,12 +46,13 @@ def tally(
     Raises:
         ValueError: If a position lies outside the classes.
     """
-    for name, values in (("truth", truth), ("predicted", predicted)):
-        if values.size and (int(values.min()) < 0 or int(values.max()) >= classes):
+    if truth.shape != predicted.shape:
+        raise ValueError(f"truth has the shape {truth.shape}, predicted {predicted.shape}")
+    counts, strange = count_pairs(truth.ravel(), predicted.ravel(), classes, weights)
+    for name, values in (("truth", truth), ("predicted", predicted)) if strange >= 0 else ():
+        if int(values.min()) < 0 or int(values.max()) >= classes:
             raise ValueError(f"{name} spans {values.min()} to {values.max()}; expected 0 to {classes - 1}")
-    cells = truth.astype(np.int64) * classes + predicted
-    counts = np.bincount(cells, weights=weights, minlength=classes * classes)
-    return counts.reshape(classes, classes).astype(np.float64)
+    return counts
 
 
 def coarsen(confusion: NDArray[np.float64], groups: NDArray[np.integer[Any]], classes: int) -> NDArray[np.float64]:

@@ -15,14 +15,20 @@ from cropflow.errors import CropflowError, refuse
 from cropflow.models.registry import NAMES, create
 from cropflow.samples.sensors import KINDS as SENSORS
 
+# What baselines learn from, by their unit.
+_BY_UNIT = "patches or pixel_sets"
 KINDS = {
     "patches": "patches: a class for each pixel",
     "pixel_sets": "pixel sets: a class for the pixels of a parcel",
     "chips": "chips: a class for the square around a parcel",
     "pixels": "pixels: a class for each pixel, from its own series",
+    _BY_UNIT: "flattened series of pixels, or of parcels where unit is parcel",
 }
-_FLATTENED = "pixels or parcels: flattened series, one class each"
 _ONE, _TWO = "sentinel2", ("sentinel2", "sentinel1_ascending")
+
+
+# Name, type, default and meaning of a setting.
+Key = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class Line:
 
     Attributes:
         name: Its name in the config.
-        kind: What it learns from; of baselines ``pixels, pixel_sets``, by their unit.
+        kind: What it learns from; of baselines both that they can, by their unit.
         parameters: Weights at default settings; None of baselines, whose trees grow with the data.
         sensors: How many it takes: ``one``, ``two`` or ``any``.
         what: What it is, in a line.
@@ -58,7 +64,8 @@ class Card:
         source: Where it was published; empty where nothing is cited.
         masked: Whether it leaves out dates and pixels without a value; None of baselines.
         parts: Part -> parameters, for the given inputs; empty of baselines.
-        keys: Name, type, default and meaning of each setting of its own, then of those of training.
+        keys: Name, type, default and meaning of each setting of its own.
+        training: The same of those that all networks share; empty of baselines.
     """
 
     line: Line
@@ -66,12 +73,13 @@ class Card:
     source: str
     masked: bool | None
     parts: dict[str, int]
-    keys: tuple[tuple[str, str, str, str], ...]
+    keys: tuple[Key, ...]
+    training: tuple[Key, ...]
 
     def told(self) -> dict[str, Any]:
         """The content of a JSON file."""
         names = ("key", "type", "default", "meaning")
-        settings = [dict(zip(names, key, strict=True)) for key in self.keys]
+        settings = [dict(zip(names, key, strict=True)) for key in (*self.keys, *self.training)]
         card = {"about": list(self.about), "source": self.source, "masked": self.masked, "parts": self.parts}
         return {**self.line.told(), **card, "settings": settings}
 
@@ -90,7 +98,7 @@ def list_models(bands: int, outputs: int, periods: int) -> list[Line]:
 def _line(name: str, bands: int, outputs: int, periods: int) -> Line:
     what = _summary(BASELINES.get(name) or NETWORKS[name])
     if name in BASELINES:
-        return Line(name, "pixels, pixel_sets", None, "any", what)
+        return Line(name, _BY_UNIT, None, "any", what)
     inputs = {"outputs": outputs, "periods": periods}
     one, two = (_try(name, dict.fromkeys(sensors, bands), inputs) for sensors in ((_ONE,), _TWO))
     network = one if one is not None else two
@@ -124,8 +132,8 @@ def describe_model(
     section: type[Section] = BASELINES.get(name) or NETWORKS[name]
     chosen = parse_json(section, settings).model_dump(exclude_unset=True, exclude={"name"})
     if name in BASELINES:
-        line = Line(name, "pixels, pixel_sets", None, "any", _summary(section))
-        return Card(line, (_FLATTENED + ".",), "", None, {}, tuple(keys_of(section)))
+        line = Line(name, _BY_UNIT, None, "any", _summary(section))
+        return Card(line, (), "", None, {}, tuple(keys_of(section)), ())
     network = _build(name, bands, {"outputs": outputs, "periods": periods, **chosen})
     about, source = _documented(type(network))
     line = _line(name, 10, outputs, periods or 12)
@@ -134,9 +142,10 @@ def describe_model(
     loose = _count(network) - sum(parts.values())
     if loose:
         parts["(the network itself)"] = loose
-    own, shared = keys_of(section), {key for key, *_ in keys_of(Training)}
-    keys = sorted(own, key=lambda key: key[0] in shared)
-    return Card(line, about, source, network.masked, parts, tuple(keys))
+    shared = {key for key, *_ in keys_of(Training)}
+    keys = keys_of(section)
+    own, training = (tuple(key for key in keys if (key[0] in shared) is common) for common in (False, True))
+    return Card(line, about, source, network.masked, parts, own, training)
 
 
 def parse_bands(text: str) -> int | dict[str, int]:
@@ -169,9 +178,11 @@ def _try(name: str, bands: Mapping[str, int], inputs: Mapping[str, Any]) -> Any:
 def _build(name: str, bands: int | Mapping[str, int], inputs: Mapping[str, Any]) -> Any:
     import torch
 
+    # Pixel sets come with the features of their parcels.
+    features = {"features": 4} if NETWORKS[name].kind == "pixel_sets" else {}
     # Without memory for weights, hence without their draw: what counts is their number.
     with torch.device("meta"):
-        return create(name, bands=bands, **inputs)
+        return create(name, bands=bands, **features, **inputs)
 
 
 def _count(module: Any) -> int:

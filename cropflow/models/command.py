@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import typer
 
 from cropflow.errors import CropflowError
 from cropflow.models.apply_command import apply
+from cropflow.models.tuning.command import app as tune
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -16,6 +18,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Train a model on a fold and predict its test blocks.",
 )
+
+app.add_typer(tune, name="tune")
 
 _PLACE = typer.Option(..., help="Place as region/season; repeated in the order of the other inputs.")
 _SAMPLES = typer.Option(..., help="Folder of samples of each place (rasters and patches).")
@@ -26,7 +30,7 @@ _THREADS = typer.Option(1, min=1, help="CPU threads.")
 def train(
     place: list[str] = _PLACE,
     samples: list[Path] = _SAMPLES,
-    settings: str = typer.Option(..., help="JSON of an experiment's model entry."),
+    settings: str = typer.Option(..., help="JSON of an experiment's model entry, or @FILE: settings.json of a trial."),
     legend: str = typer.Option(..., help="Legend of the labels."),
     background: bool = typer.Option(False, help="Learn crop 0 as a class; it is ignored otherwise."),
     folds: int = typer.Option(..., help="Number of folds of the sample set."),
@@ -51,7 +55,7 @@ def train(
     from cropflow.models.engine.fitting import Job, train_model
 
     job = Job(tuple(place), tuple(samples), legend, background, folds, fold, seed, threads)
-    fitted = train_model(job, settings, work, output, start=start, transfer=transfer)
+    fitted = train_model(job, _settings(settings), work, output, start=start, transfer=transfer)
     if fitted is None:
         return
     roles = {f"samples {name}": folder for name, folder in zip(place, samples, strict=True)}
@@ -60,6 +64,39 @@ def train(
     write_manifest(output, roles, fitted.settings, fitted.counts)
     for leftover in fitted.resume_files:
         leftover.unlink(missing_ok=True)
+
+
+def _settings(given: str) -> str:
+    """The JSON of a model's entry, given as it is or in the file of a trial."""
+    from cropflow.files.atomic import read_json
+
+    if not given.startswith("@"):
+        return given
+    path = Path(given[1:])
+    if not path.is_file():
+        raise CropflowError(f"--settings names {path}, which is missing; expected settings.json of a trial.")
+    return json.dumps(read_json(path)["model"])
+
+
+@app.command()
+def export(
+    model: Path = typer.Option(..., help="Folder of the trained model."),
+    form: str = typer.Option("published", "--format", help="published: the names of the network's published weights."),
+    output: Path = typer.Option(..., help="File to write, such as weights.pth."),
+) -> None:
+    """Write a trained model as a checkpoint that the original program of its network loads.
+
+    Of pse_ltae (norm published) and conv_lstm. The file holds tensors alone; a JSON file beside it says classes, bands
+    and normalisation (mean and spread in stored units: reflectance x 10000, dB x 100).
+    """
+    from cropflow.errors import refuse
+    from cropflow.files.manifest import write_manifest
+    from cropflow.models.published.saving import save_published
+
+    if form != "published":
+        refuse("--format", form, "published")
+    counts = save_published(model, output)
+    write_manifest(output, {"model": model}, {"format": form}, counts)
 
 
 @app.command()

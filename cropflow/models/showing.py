@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from cropflow.models.catalogue import KINDS, Card, Line
+from cropflow.models.catalogue import KINDS, Card, Key, Line
 
 _WIDTH = 100
 
@@ -53,8 +53,8 @@ def card_text(card: Card, inputs: str) -> str:
         inputs: What parameters are counted for.
     """
     parts = [f"{card.line.name}: {card.line.what}"]
-    parts += [textwrap.fill(paragraph, _WIDTH) for paragraph in card.about]
-    facts = [("learns from", KINDS.get(card.line.kind, card.line.kind)), ("sensors", card.line.sensors)]
+    parts += [textwrap.fill(paragraph.replace("``", ""), _WIDTH) for paragraph in card.about]
+    facts = [("learns from", KINDS[card.line.kind]), ("sensors", card.line.sensors)]
     if card.masked is not None:
         told = "left out" if card.masked else "not learnt from: series must be complete"
         facts.append(("gaps", told))
@@ -70,15 +70,16 @@ def card_text(card: Card, inputs: str) -> str:
     if card.line.parameters is not None:
         rows = [(part, f"{count:,}") for part, count in [*card.parts.items(), ("total", card.line.parameters)]]
         parts.append(table(("part", "parameters"), rows, right=(1,)) + f"\n\nCounted for {inputs}.")
-    parts.append(_settings(card))
+    parts.append(_settings("settings", card.keys))
+    if card.training:
+        parts.append(_settings("settings of training, which all networks have", card.training))
     return "\n\n".join(parts)
 
 
-def _settings(card: Card) -> str:
-    lines = ["settings"]
-    for key, kind, default, meaning in card.keys:
+def _settings(title: str, keys: Sequence[Key]) -> str:
+    lines = [title]
+    for key, kind, default, meaning in keys:
         if key != "name":
-            about = f"{kind}; {default}" if default == "required" else f"{kind}; default {default}"
-            lines.append(f"  {key} ({about})")
+            lines.append(f"  {key} ({kind}; default {default})")
             lines.append(textwrap.fill(meaning, _WIDTH, initial_indent="      ", subsequent_indent="      "))
     return "\n".join(lines)

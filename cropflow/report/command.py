@@ -46,6 +46,9 @@ def report(
         list[str] | None,
         typer.Option(help="name=FOLDER: a model of a compared experiment; once per experiment and fold."),
     ] = None,
+    tuning: Annotated[
+        list[Path] | None, typer.Option(help="tuning.json, per fold, where the experiment searches.", exists=True)
+    ] = None,
     truth: Annotated[list[Path] | None, typer.Option(help="Truth folder of a simulation; may be repeated.")] = None,
 ) -> None:
     """Write the report of an experiment: one HTML file that opens offline."""
@@ -98,6 +101,7 @@ def report(
         confusion=read_table(confusion),
         maps=maps,
         oracles={folder.parent.name: read_json(folder / "oracle.json") for folder in truth or []},
+        tuning=[read_json(file) for file in tuning or []],
         compared_models={
             name: [read_json(folder / "model.json") for folder in folders] for name, folders in others.items()
         },
@@ -113,6 +117,7 @@ def report(
         **{f"scenes {file.parent.parent.name}/{file.parent.name}/{file.stem}": file for file in scenes},
         **{f"model {fold}": folder for fold, folder in enumerate(model)},
         **{f"model {index} of {name}": path for name, paths in others.items() for index, path in enumerate(paths)},
+        **{f"tuning {fold}": file for fold, file in enumerate(tuning or [])},
         **{f"map {name}": folder for name, folder in maps.items()},
         **{f"truth of {folder.parent.name}": folder for folder in truth or []},
         **{f"composites {found.name} {sensor}": path for found in places for sensor, path in found.composites.items()},

@@ -63,6 +63,7 @@ class ReportInputs:
         maps: ``region/season`` -> folder of its map.
         oracles: Simulation -> content of ``oracle.json``.
         compared_models: Other experiment -> ``model.json`` of its folds, where they were given.
+        tuning: ``tuning.json`` per fold, where the experiment searches for settings.
     """
 
     experiment: str
@@ -76,6 +77,7 @@ class ReportInputs:
     maps: dict[str, Path]
     oracles: dict[str, dict[str, Any]]
     compared_models: dict[str, list[dict[str, Any]]]
+    tuning: list[dict[str, Any]]
 
     @property
     def own(self) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from cropflow.report.stage import Stage
 from cropflow.report.stages import map_stage, place_stages, scoring_stage
 from cropflow.report.strips import season_strip
 from cropflow.report.texts import listed, number, period_title, readable, score
+from cropflow.report.tuning import tuning_rows
 from cropflow.samples.sensors import TITLES
 
 # Observations of every sensor of every place.
@@ -76,6 +77,8 @@ def render(inputs: ReportInputs) -> str:
         "class_rows": classes.class_rows(inputs),
         "confusions": classes.confusion_tables(inputs),
         "learning": _learning(inputs),
+        "tuning": tuning_rows(inputs.tuning),
+        "tuned_by": readable(inputs.tuning[0]["metric"]) if inputs.tuning else "",
         "strips": _strips(inputs, seen),
         "strips_note": _shown(MOST_STRIPS, len(inputs.places), "places"),
         **_ndvi(inputs),

@@ -14,9 +14,9 @@ import pandas
 from cropflow.files.atomic import write_json
 from cropflow.files.tables import write_table
 from cropflow.samples.arrays import SensorArrays, create_arrays, flush
-from cropflow.samples.place import Place, gigabytes, read_window
+from cropflow.samples.place import Place, megabytes, read_window
 from cropflow.samples.sources import STRIP
-from cropflow.samples.tallies import PARCEL_REASONS, DateTally, parcel_reasons, tally_parcels, tell_dates
+from cropflow.samples.tallies import PARCEL_REASONS, DateTally, check_any, parcel_reasons, tally_parcels, tell_dates
 
 log = logging.getLogger(__name__)
 
@@ -72,16 +72,18 @@ def write_chips(place: Place, folder: Path) -> dict[str, Any]:
         What ``chips.json`` says.
 
     Raises:
+        CropflowError: If no parcel has a pixel to learn from.
         RuntimeError: If counts do not add up.
     """
     settings, composites = place.settings, place.composites
     size, layouts = settings.chip_size, composites.layouts
     chips = choose_chips(place.parcels, settings.background, size, settings.chips_per_crop)
     reasons = tally_parcels(place.parcels, settings.background)
+    check_any(reasons)
     per_crop = "all" if settings.chips_per_crop is None else f"at most {settings.chips_per_crop} of a crop and fold"
     log.info(
-        "%d chips (%s) of %d parcels take %.2f GB",
-        len(chips), per_crop, reasons["usable"], gigabytes(layouts, len(chips) * size**2),
+        "%d chips (%s) of %d parcels take %.1f MB",
+        len(chips), per_crop, reasons["usable"], megabytes(layouts, len(chips) * size**2),
     )  # fmt: skip
     arrays = create_arrays(folder, layouts, len(chips), space=(size, size))
     tally = DateTally(layouts, len(chips))

@@ -10,6 +10,7 @@ import typer
 
 from cropflow.errors import CropflowError
 from cropflow.samples.kinds_command import app as kinds_app
+from cropflow.samples.layouts.command import app as layouts_app
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -18,6 +19,7 @@ app = typer.Typer(
     help="Assign folds, rasterise parcels, and cut patches, pixel sets and chips.",
 )
 app.add_typer(kinds_app)
+app.add_typer(layouts_app)
 log = logging.getLogger(__name__)
 
 Sites = Annotated[Path, typer.Option(help="Input: parquet table of the sites of a region.")]

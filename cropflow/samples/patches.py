@@ -15,7 +15,7 @@ from cropflow.files.atomic import write_json
 from cropflow.files.tables import write_table
 from cropflow.samples.arrays import COUNTS, create_array, create_arrays, flush
 from cropflow.samples.labels import IGNORE, NO_FOLD
-from cropflow.samples.place import Place, SiteLayers, Window, gigabytes, has_target, read_window
+from cropflow.samples.place import Place, SiteLayers, Window, has_target, megabytes, read_window
 from cropflow.samples.sources import STRIP
 from cropflow.samples.tallies import DateTally, tell_dates
 
@@ -103,8 +103,8 @@ def write_patches(place: Place, folder: Path) -> dict[str, Any]:
     settings, sites = place.settings, place.composites.sites
     layers = {site: place.layers(site) for site in sites}
     index = build_index({site: draw_patches(found, settings.patch_size) for site, found in layers.items()})
-    size = gigabytes(place.composites.layouts, len(index) * settings.patch_size**2, len(COUNTS))
-    log.info("%d patches of %d sites take %.2f GB", len(index), len(sites), size)
+    size = megabytes(place.composites.layouts, len(index) * settings.patch_size**2, len(COUNTS))
+    log.info("%d patches of %d sites take %.1f MB", len(index), len(sites), size)
     arrays = PatchArrays(folder, len(index), place)
     for site, found in layers.items():
         arrays.add_site(site, index[index["site"] == site], found)

@@ -19,10 +19,11 @@ from cropflow.files.atomic import write_json
 from cropflow.files.tables import write_table
 from cropflow.samples.arrays import SensorArrays, create_arrays, flush
 from cropflow.samples.histories import read_history
+from cropflow.samples.kernels.gather import gather
 from cropflow.samples.labels import BACKGROUND
-from cropflow.samples.place import Place, SiteLayers, gigabytes, read_window
+from cropflow.samples.place import Place, SiteLayers, megabytes, read_window
 from cropflow.samples.sources import SiteComposites
-from cropflow.samples.tallies import DateTally, tally_parcels, tell_dates
+from cropflow.samples.tallies import DateTally, check_any, tally_parcels, tell_dates
 
 log = logging.getLogger(__name__)
 
@@ -95,14 +96,10 @@ def write_pixel_sets(place: Place, folder: Path, history: Path | None = None) ->
     layers = {site: place.layers(site) for site in composites.sites}
     orders = {site: order_pixels(np.where(found.usable, found.parcels, 0)) for site, found in layers.items()}
     table = describe_samples(place.parcels, orders)
-    if table.empty:
-        raise CropflowError(
-            f"No parcel of {len(orders)} sites has a pixel to learn from; expected at least one. "
-            "Lower folds.ring_m or inner_buffer_m, or take a model of patches, which learn the background outside too."
-        )
     counts = _account(place, table)
+    check_any(counts["parcels"])
     total = int(table["pixels"].sum())
-    log.info("%d parcels of %d pixels take %.2f GB", len(table), total, gigabytes(composites.layouts, total))
+    log.info("%d parcels of %d pixels take %.1f MB", len(table), total, megabytes(composites.layouts, total))
     arrays = create_arrays(folder, composites.layouts, len(table), items=total)
     tally = DateTally(composites.layouts, len(table))
     sample = pixel = 0
@@ -225,15 +222,10 @@ def extract(
         window = read_window(site, layers, settings, rows, columns)
         for sensor, found in frames.items():
             for name, array in arrays[sensor].series.items():
-                taken = _take(window.part(name, sensor), pixels)
-                array[first + to, : len(taken[0])] = taken
-            found[parcel[runs]] |= np.logical_or.reduceat(_take(window.valid(sensor), pixels), runs, axis=0)
+                gather(window.part(name, sensor), pixels, array, first + to)
+            valid = window.valid(sensor).reshape(len(found[0]), -1)[:, pixels]
+            found[parcel[runs]] |= np.logical_or.reduceat(valid, runs, axis=1).T
     return frames
-
-
-def _take(values: NDArray[Any], pixels: NDArray[np.int64]) -> NDArray[Any]:
-    """Chosen pixels of a window: ``(T, ..., y, x)`` to ``(n, T, ...)``."""
-    return np.moveaxis(values.reshape(*values.shape[:-2], -1).take(pixels, axis=-1), -1, 0)
 
 
 def _write_history(place: Place, table: pandas.DataFrame, history: Path | None, path: Path) -> list[int]:

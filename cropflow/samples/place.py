@@ -210,13 +210,13 @@ def read_window(
     return window
 
 
-def gigabytes(layouts: tuple[Layout, ...], pixels: int, extra: int = 1) -> float:
-    """Size of the series of some pixels on disk, GB.
+def megabytes(layouts: tuple[Layout, ...], pixels: int, counts: int = 1) -> float:
+    """Size of the series of some pixels on disk, MB.
 
     Args:
         layouts: Axes of each sensor's series.
         pixels: Pixels of all samples.
-        extra: Bytes per pixel and date beside the values: observations, filled.
+        counts: Bytes per pixel and date beside the values: observations, filled.
     """
-    each = sum(layout.length * (len(layout.bands) * np.dtype(layout.kind.dtype).itemsize + extra) for layout in layouts)
-    return pixels * each / 1e9
+    each = sum(one.length * (len(one.bands) * np.dtype(one.kind.dtype).itemsize + counts) for one in layouts)
+    return pixels * each / 1e6

@@ -8,9 +8,9 @@ import geopandas
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from rasterio.features import rasterize
 
 from cropflow.regions.grid import Grid
+from cropflow.samples.kernels.rasterise import burn
 from cropflow.samples.labels import IGNORE
 
 # A parcel's edge this close to the site's border was cut there and is no true edge, metres.
@@ -53,16 +53,8 @@ def _burn(
 ) -> NDArray[np.uint32]:
     """Burn geometries, the largest first; empty ones are skipped."""
     order = np.lexsort((-index.astype(np.int64), -area))
-    order = order[~shapely.is_empty(geometries[order])]
-    if not len(order):
-        return np.zeros(grid.shape, dtype=np.uint32)
-    burnt: NDArray[np.uint32] = rasterize(
-        zip(geometries[order], index[order].tolist(), strict=True),
-        out_shape=grid.shape,
-        transform=grid.transform,
-        fill=0,
-        dtype="uint32",
-    )
+    burnt = np.zeros(grid.shape, dtype=np.uint32)
+    burn(geometries[order], index[order].astype(np.uint32), burnt, (grid.xmin, grid.ymax), grid.pixel_m)
     return burnt
 
 

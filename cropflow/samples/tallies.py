@@ -10,6 +10,7 @@ import numpy as np
 import pandas
 from numpy.typing import NDArray
 
+from cropflow.errors import CropflowError
 from cropflow.samples.labels import BACKGROUND, UNKNOWN
 from cropflow.samples.sensors import Layout
 
@@ -46,6 +47,23 @@ def tally_parcels(parcels: pandas.DataFrame, background: bool) -> dict[str, int]
     """
     counts = np.bincount(parcel_reasons(parcels, background), minlength=len(PARCEL_REASONS))
     return dict(zip(PARCEL_REASONS, counts.tolist(), strict=True))
+
+
+def check_any(reasons: Mapping[str, int]) -> None:
+    """Refuse a place without a parcel to learn from.
+
+    Args:
+        reasons: Counts of :func:`tally_parcels`.
+
+    Raises:
+        CropflowError: If there is none.
+    """
+    if not reasons["usable"]:
+        raise CropflowError(
+            f"None of {sum(reasons.values())} parcels has a pixel to learn from; expected at least one. Parcels by "
+            "reason: " + ", ".join(f"{name} {number}" for name, number in reasons.items()) + ". Lower folds.ring_m or "
+            "inner_buffer_m, or take a model of patches, which learn what lies outside too."
+        )
 
 
 class DateTally:

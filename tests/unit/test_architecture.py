@@ -19,10 +19,10 @@ ROOMS = ["labels", "regions", "imagery", "composites", "samples", "models", "eva
 GROUND = ["config", "errors", "files", "lazy"]
 COMMAND_ENTRIES = {
     "labels.command": {"labels.history_command", "labels.legend_command"},
-    "samples.command": {"samples.kinds_command"},
-    "models.command": {"models.apply_command"},
+    "samples.command": {"samples.kinds_command", "samples.layouts.command"},
     "imagery.command": {"imagery.preview.command"},
     "composites.command": {"composites.server.command"},
+    "models.command": {"models.tuning.command", "models.apply_command"},
 }
 # What draws the preview is an extra: heavy, and nothing else needs it.
 EXTRA = {"geemap", "folium"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -14,8 +14,6 @@ _PIXELS = ("pixels_per_parcel", "maximum_pixels")
 class Flattened(Section):
     """What classifiers on flattened series share: what they classify, and how much of it they learn from."""
 
-    any_dates: ClassVar[bool] = False
-
     unit: Literal["pixel", "parcel"] = Field(
         default="pixel",
         description="What is classified: each pixel by its series, or each parcel by the mean series of its pixels.",
@@ -24,6 +22,11 @@ class Flattened(Section):
         default=16, ge=1, description="Unit pixel: pixels drawn from each training parcel, at most."
     )
     maximum_pixels: int = Field(default=200_000, ge=100, description="Unit pixel: training pixels, at most.")
+
+    @property
+    def any_dates(self) -> bool:
+        """Whether series may have other dates at each site: never, since each date is a feature of its own."""
+        return False
 
     @model_validator(mode="after")
     def _parcels_are_not_drawn(self) -> Self:

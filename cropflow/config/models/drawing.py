@@ -16,8 +16,6 @@ Kind = Literal["patches", "pixel_sets", "chips", "pixels"]
 class Drawing(Section):
     """How batches are drawn."""
 
-    # Whether series may have other dates at each site, as acquisitions do.
-    any_dates: ClassVar[bool] = True
     kind: ClassVar[Kind]
 
     batch_size: int = Field(
@@ -40,6 +38,11 @@ class Drawing(Section):
         ge=1,
         description="Dates drawn of each sensor of a training sample, at random and in order; all where absent.",
     )
+
+    @property
+    def any_dates(self) -> bool:
+        """Whether series may have other dates at each site, as acquisitions do."""
+        return True
 
 
 class PatchDrawing(Drawing):

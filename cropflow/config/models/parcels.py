@@ -131,3 +131,12 @@ class PseTsa(PixelSetEncoding, PixelSetDrawing, Training):
     parcel_features: bool = Field(
         default=False, description="Join perimeter, pixel count, fill ratio and perimeter over area."
     )
+
+    @model_validator(mode="after")
+    def _probabilities_are_of_one_choice(self) -> Self:
+        if self.loss == "binary" and self.fusion.startswith("softmax"):
+            raise ValueError(
+                f"fusion {self.fusion!r} gives the chances of one choice, and loss 'binary' asks each class by itself; "
+                "expected another fusion, or another loss"
+            )
+        return self

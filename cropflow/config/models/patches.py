@@ -13,10 +13,19 @@ Align = Literal["nearest", "linear"]
 _ALIGN = "How sensors on other dates than the first come to its dates: the nearest one, or a line between two."
 
 
-class TemporalUnet(CutoutDrawing, Training):
-    """The pixel-wise temporal CNN followed by a 2-D U-Net, and its training."""
+class _Patches(CutoutDrawing, Training):
+    """What networks of patches share."""
 
     kind: ClassVar[Kind] = "patches"
+
+    @property
+    def smallest_side(self) -> int:
+        """Side of the smallest square that the network takes, pixels."""
+        return 1
+
+
+class TemporalUnet(_Patches):
+    """The pixel-wise temporal CNN followed by a 2-D U-Net, and its training."""
 
     name: Literal["temporal_unet"] = "temporal_unet"
     kernel_size: Literal[3, 5, 7] = Field(default=3, description="Temporal kernel, periods.")
@@ -34,11 +43,14 @@ class TemporalUnet(CutoutDrawing, Training):
     )
     align: Align = Field(default="nearest", description=_ALIGN)
 
+    @property
+    def smallest_side(self) -> int:
+        """As often as the U-Net halves it."""
+        return 1 << (len(self.widths) - 1)
 
-class SiameseUnet3d(CutoutDrawing, Training):
+
+class SiameseUnet3d(_Patches):
     """A branch per sensor, with weights of its own: a 3-D stem over time, then a U-Net; joined before the head."""
-
-    kind: ClassVar[Kind] = "patches"
 
     name: Literal["siamese_unet3d"] = "siamese_unet3d"
     width: int = Field(
@@ -55,6 +67,16 @@ class SiameseUnet3d(CutoutDrawing, Training):
         description="From the joined features to classes: one 1 x 1 convolution, or a 3 x 3 convolution before it.",
     )
 
+    @property
+    def smallest_side(self) -> int:
+        """As often as the U-Nets halve it."""
+        return 1 << self.halvings
+
+    @property
+    def any_dates(self) -> bool:
+        """Whether series may have other dates at each site: not where each period has a weight of its own."""
+        return self.collapse != "kernel"
+
 
 class ConvLstm(PatchDrawing, Training):
     """A convolutional LSTM over chips with one label."""
@@ -68,10 +90,8 @@ class ConvLstm(PatchDrawing, Training):
     align: Align = Field(default="nearest", description=_ALIGN)
 
 
-class ConvStar(CutoutDrawing, Training):
+class ConvStar(_Patches):
     """The multi-stage convSTAR network with label refinement over the levels of the legend."""
-
-    kind: ClassVar[Kind] = "patches"
 
     name: Literal["conv_star"] = "conv_star"
     hidden: int = Field(default=64, ge=1, description="Channels of the state of each layer.")
@@ -83,10 +103,8 @@ class ConvStar(CutoutDrawing, Training):
     align: Align = Field(default="nearest", description=_ALIGN)
 
 
-class Utae(CutoutDrawing, Training):
+class Utae(_Patches):
     """A U-Net with temporal attention at its coarsest level."""
-
-    kind: ClassVar[Kind] = "patches"
 
     name: Literal["utae"] = "utae"
     encoder_widths: tuple[int, ...] = Field(
@@ -99,12 +117,15 @@ class Utae(CutoutDrawing, Training):
     )
     heads: int = Field(default=16, ge=1, description="Heads of the attention; they divide every encoder width.")
     keys: int = Field(default=4, ge=1, description="Length of the keys of the attention.")
-    model_width: int = Field(
-        default=256, ge=2, description="Channels that the attention weighs; twice heads divide it."
-    )
+    model_width: int = Field(default=256, ge=2, description="Channels under attention; twice heads divide it.")
     dropout: float = Field(default=0.2, ge=0, lt=1, description="Share dropped after the attention, in training.")
     attention_dropout: float = Field(default=0.1, ge=0, lt=1, description="Share of dates dropped, in training.")
     align: Align = Field(default="nearest", description=_ALIGN)
+
+    @property
+    def smallest_side(self) -> int:
+        """As often as the encoder halves it; the reflected edge of the coarsest map needs a second pixel."""
+        return 2 << (len(self.encoder_widths) - 1)
 
     @model_validator(mode="after")
     def _divisible(self) -> Self:

@@ -31,6 +31,11 @@ class TempCnn(PixelDrawing, Training):
     )
     align: Align = "nearest"
 
+    @property
+    def any_dates(self) -> bool:
+        """Whether series may have other dates at each site: not where each date has a weight of its own."""
+        return self.pooling != "flatten"
+
 
 class Lstm(PixelDrawing, Training):
     """An LSTM over the series of a pixel."""

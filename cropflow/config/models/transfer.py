@@ -39,12 +39,16 @@ class Transfer(Section):
 
 
 def architecture(model: Training) -> dict[str, Any]:
-    """The settings of a network that its weights depend on: neither how it is trained nor what training drops."""
+    """The settings that the weights below the head depend on: neither how it is trained nor what training drops."""
     shared = {
         key
         for base in type(model).__mro__
         if issubclass(base, Drawing) and base.__module__ in (Drawing.__module__, Training.__module__)
         for key in base.model_fields
     }
-    own = [key for key in type(model).model_fields if key not in shared and "dropout" not in key]
+    own = [
+        key
+        for key in type(model).model_fields
+        if key not in shared and "dropout" not in key and not key.startswith("head_")
+    ]
     return {key: getattr(model, key) for key in own}

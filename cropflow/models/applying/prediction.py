@@ -246,12 +246,6 @@ def _load_forest(folder: Path, description: Description, threads: int) -> Forest
             f"{folder / FOREST_FILE} expects {forest.n_features_in_} features; its model.json says {expected} of "
             f"{len(description.classes)} classes. Train the model again."
         )
-    if isinstance(description.settings, GradientBoosting):
-        from cropflow.models.baselines.boosting import limit_openmp
-
-        # Boosted trees take the threads of OpenMP; pixels are then not dealt out besides.
-        limit_openmp(threads)
-        threads = 1
     kind: Kind = "pixel_sets" if kind_of(description.settings) == "pixel_sets" else "pixels"
     return ForestPredictor(description, forest, threads, kind)
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from cropflow.models.baselines.boosting import fit_boosted, limit_openmp
 from cropflow.models.baselines.random_split import RandomSplit, fit_scored
 from cropflow.models.data.patches import PatchSamples, PlacePatches
 from cropflow.models.data.pixel_sets import PixelSetSamples
-from cropflow.models.data.samples import Split
+from cropflow.models.data.samples import Samples, Split
 from cropflow.models.data.survey import Survey
 from cropflow.samples.sensors import Layout
 
@@ -47,6 +47,7 @@ class TrainedForest:
     """A fitted forest, or boosted trees, and how they do on the validation fold.
 
     Attributes:
+        unit: What is classified.
         forest: The scikit-learn classifier; its classes are positions.
         training: Pixels or parcels it learnt from.
         validation_pixels: Pixels or parcels it was checked on.
@@ -56,6 +57,7 @@ class TrainedForest:
             boosted trees and of parcels.
     """
 
+    unit: Literal["pixel", "parcel"]
     forest: Any
     training: Pixels
     validation_pixels: int
@@ -65,6 +67,17 @@ class TrainedForest:
     def outcome(self) -> dict[str, Any]:
         """Entries of ``model.json``."""
         return {} if self.random_split is None else {"random_split": self.random_split.told()}
+
+    def counts(self) -> dict[str, Any]:
+        """Numbers for a manifest."""
+        trained, validated = len(self.training.classes), self.validation_pixels
+        if self.unit == "parcel":
+            return {"averaged_training_parcels": trained, "averaged_validation_parcels": validated}
+        return {
+            "drawn_training_pixels": trained,
+            "drawn_from_parcels": self.training.parcels,
+            "drawn_validation_pixels": validated,
+        }
 
 
 def to_features(series: Mapping[str, NDArray[Any]], layouts: Sequence[Layout]) -> NDArray[np.float32]:
@@ -179,7 +192,7 @@ def _smallest(group: NDArray[np.int64], key: NDArray[np.float64], count: int) ->
 
 
 def train_forest(
-    samples: PatchSamples | PixelSetSamples,
+    samples: Samples,
     survey: Survey,
     split: Split,
     settings: RandomForest | GradientBoosting,
@@ -197,16 +210,17 @@ def train_forest(
         seed: Seed of the draw and the trees.
         threads: Threads; a forest does not depend on them, boosted trees do in their last digits.
     """
-    if settings.unit == "parcel":
+    if isinstance(samples, PixelSetSamples):
         from cropflow.models.baselines.parcels import average_parcels
 
-        assert isinstance(samples, PixelSetSamples)  # the unit says so
-        training, validation = (average_parcels(samples, survey, role) for role in ("training", "validation"))
-    else:
-        assert isinstance(samples, PatchSamples)
+        training = average_parcels(samples, survey, survey.training)
+        validation = average_parcels(samples, survey, survey.validation)
+    elif isinstance(samples, PatchSamples):
         draw = (settings.pixels_per_parcel, settings.maximum_pixels, seed)
         training = draw_pixels(samples, survey, split, split.training, *draw)
         validation = draw_pixels(samples, survey, split, (split.validation,), *draw)
+    else:
+        raise TypeError(f"{settings.name} learns from patches or pixel sets, not from {samples.kind}")
     log.info("%s on %d %ss of %d parcels", settings.name, len(training.classes), settings.unit, training.parcels)
     model, random_split, rounds = build_baseline(settings, seed, threads), None, 1
     if isinstance(settings, GradientBoosting):
@@ -223,7 +237,7 @@ def train_forest(
         log.info("validation: loss %.4f, accuracy %.1f %%, balanced %.1f %%", row[2], 100 * row[3], 100 * row[4])
     else:
         log.warning("validation fold %d has no usable %s; the model is not checked", split.validation, settings.unit)
-    return TrainedForest(model, training, len(validation.classes), row, random_split)
+    return TrainedForest(settings.unit, model, training, len(validation.classes), row, random_split)
 
 
 def _validate(forest: Any, pixels: Pixels, classes: int, threads: int) -> list[float]:

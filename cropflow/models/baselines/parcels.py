@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +15,14 @@ from cropflow.samples.sensors import Layout
 _PIXELS = 262_144  # pixels averaged at a time, at least those of one parcel
 
 
-def average_parcels(samples: PixelSetSamples, survey: Survey, role: Literal["training", "validation"]) -> Pixels:
-    """The mean series of the parcels of a role.
+def average_parcels(samples: PixelSetSamples, survey: Survey, numbers: NDArray[np.int64]) -> Pixels:
+    """The mean series of some parcels.
 
     Args:
         samples: All pixel sets.
         survey: What the training folds know; of complete series, so that every parcel has a value on every date.
-        role: Whose parcels.
+        numbers: Running numbers of the parcels, ascending: those of a role, as the survey gives them.
     """
-    numbers = getattr(survey, role)
     lookup = survey.lookup()
     features, classes = [], []
     for place, _, rows in samples.split_up(numbers):

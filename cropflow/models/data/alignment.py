@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from cropflow.errors import CropflowError
 from cropflow.models.batch import NO_DATE, Batch, Series
-from cropflow.samples.sensors import Layout
 
 Rule = Literal["nearest", "linear"]
 # After every date there is.
 _NEVER = 2**29
-
-
-def check_one_axis(layouts: Sequence[Layout]) -> None:
-    """Refuse sensors whose periods differ, for a network that sees their bands side by side.
-
-    Args:
-        layouts: Axes of each sensor's series.
-
-    Raises:
-        CropflowError: If the sensors do not share one axis of time.
-    """
-    first = layouts[0]
-    for other in layouts[1:]:
-        if other.periods != first.periods:
-            raise CropflowError(
-                f"The series of {other.sensor} have {len(other.periods)} periods from {other.periods[0]}, those of "
-                f"{first.sensor} {len(first.periods)} from {first.periods[0]}; a temporal_unet needs the same periods "
-                "of all sensors. Choose a series with calendar periods."
-            )
 
 
 def on_one_axis(batch: Batch, rule: Rule = "nearest") -> Series:

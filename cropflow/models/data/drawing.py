@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cropflow.config.models.drawing import Drawing, PatchDrawing, PixelDrawing, PixelSetDrawing
 from cropflow.models.batch import NO_DATE, Batch, Series
-from cropflow.models.data.kernels import keys_of, uniform
+from cropflow.models.data.kernels.numbers import keys_of, uniform
 
 # Purposes: what is drawn for one never moves what is drawn for another.
 SHUFFLE, AUGMENT, DROPOUT, SLOTS, JITTER, TRUNCATE, DATES = range(7)

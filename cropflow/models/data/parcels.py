@@ -12,7 +12,8 @@ from cropflow.config.models.drawing import PixelSetDrawing
 from cropflow.models.batch import Batch, Series
 from cropflow.models.data.datasets import Batches, to_series
 from cropflow.models.data.drawing import JITTER, SLOTS, Draws, normal_quantiles
-from cropflow.models.data.kernels import draw_slots, jitter, take_sets
+from cropflow.models.data.kernels.gathering import take_sets
+from cropflow.models.data.kernels.numbers import draw_slots, jitter
 from cropflow.models.data.pixel_sets import PixelSetSamples
 from cropflow.models.data.survey import Survey
 from cropflow.samples.sensors import KINDS
@@ -34,13 +35,15 @@ class _Sets(Batches):
         """
         found = {}
         for (sensor, days), layout in zip(self._dates(parcels).items(), self.samples.layouts, strict=True):
-            shape, kind = (*rows.shape, days.shape[1]), KINDS[sensor]
-            out = np.empty((*shape, len(layout.bands)), dtype=kind.dtype)
+            shape, bands, kind = (*rows.shape, days.shape[1]), len(layout.bands), layout.kind
+            out = np.empty((*rows.shape, days.shape[1] * bands), dtype=kind.dtype)
             counted, valid = np.empty(shape, dtype=np.uint8), np.empty(shape, dtype=np.bool_)
             for place, where, _ in self.samples.split_up(parcels):
                 own = self.samples.places[place]
-                arrays = np.asarray(own.values[sensor]), np.asarray(own.observations[sensor])
-                take_sets(*arrays, rows[where], where, kind.nodata, out, counted, valid)
+                values, observations = np.asarray(own.values[sensor]), np.asarray(own.observations[sensor])
+                flat = values.reshape(len(values), values.shape[1] * bands)
+                take_sets(flat, observations, rows[where], where, out.dtype.type(kind.nodata), out, counted, valid)
+            out = out.reshape(*shape, bands)
             self._change(sensor, out, parcels)
             found[sensor] = to_series(
                 np.moveaxis(out, 1, 3), days, np.moveaxis(valid, 1, 2), np.moveaxis(counted, 1, 2)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from cropflow.models.batch import Batch, Series
 from cropflow.models.data.chips import ChipSamples
 from cropflow.models.data.datasets import Batches, to_series
-from cropflow.models.data.kernels import take_squares, valid_of
+from cropflow.models.data.kernels.gathering import take_squares
+from cropflow.models.data.kernels.sums import valid_of
 from cropflow.models.data.patches import PatchSamples, PlacePatches
 from cropflow.samples.sensors import KINDS
 
@@ -45,7 +46,7 @@ class _Squares(Batches):
             valid = np.empty(counted.shape, dtype=np.bool_)
             for place, where, rows in self.samples.split_up(numbers):
                 values, observations = (np.asarray(part[sensor]) for part in arrays[place])
-                how = (rows, where, corners[where], turns[where], kind.nodata)
+                how = (rows, where, corners[where], turns[where], out.dtype.type(kind.nodata))
                 take_squares(values, observations, *how, out, counted, valid)
             found[sensor] = to_series(out, days, valid, counted)
         return found
@@ -152,6 +153,6 @@ def _valid(place: PlacePatches, row: int) -> list[torch.Tensor]:
         patch = np.asarray(values[row : row + 1])
         flat = patch.reshape(*patch.shape[:3], -1)
         valid = np.empty((1, flat.shape[1], flat.shape[3]), dtype=np.bool_)
-        valid_of(flat, KINDS[sensor].nodata, valid)
+        valid_of(flat, flat.dtype.type(KINDS[sensor].nodata), valid)
         masks.append(torch.from_numpy(valid.reshape(1, flat.shape[1], *patch.shape[-2:])))
     return masks

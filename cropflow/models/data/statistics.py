@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cropflow.errors import CropflowError
-from cropflow.models.data.kernels import band_sums
+from cropflow.models.data.kernels.sums import band_sums
 from cropflow.samples.sensors import Layout
 
 
@@ -65,7 +65,8 @@ class Sums:
             chosen: ``(N, A)``.
         """
         # Python's integers add the chunks up: no number of samples overflows.
-        for total, parts in zip(self.totals, band_sums(values, chosen, self.layout.kind.nodata), strict=True):
+        nodata = values.dtype.type(self.layout.kind.nodata)
+        for total, parts in zip(self.totals, band_sums(values, chosen, nodata), strict=True):
             for position, part in enumerate(parts):
                 total[position] += int(part)
 

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from cropflow.errors import CropflowError
 from cropflow.models.data.chips import ChipSamples
-from cropflow.models.data.kernels import valid_of
+from cropflow.models.data.kernels.sums import valid_of
 from cropflow.models.data.patches import PatchSamples
 from cropflow.models.data.pixel_sets import PixelSetSamples
 from cropflow.models.data.samples import Place, Samples, Split
 from cropflow.models.data.statistics import Sums
 from cropflow.samples.labels import NO_FOLD
-from cropflow.samples.sensors import KINDS, Layout
+from cropflow.samples.sensors import Layout
 
 ROLES = ("training", "validation", "test")
 _PATCHES = 16  # patches or chips read at a time
@@ -189,7 +189,7 @@ def _parcels(counts: NDArray[np.int64]) -> Iterator[slice]:
 def _valid(values: NDArray[np.generic], layout: Layout) -> NDArray[np.bool_]:
     """Where series ``(N, T, C, A)`` are valid in all bands, ``(N, T, A)``."""
     valid = np.empty((values.shape[0], values.shape[1], values.shape[3]), dtype=np.bool_)
-    valid_of(values, KINDS[layout.sensor].nodata, valid)
+    valid_of(values, values.dtype.type(layout.kind.nodata), valid)
     return valid
 
 

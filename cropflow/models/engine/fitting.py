@@ -160,7 +160,7 @@ def _key(told: dict[str, Any], data: str, threads: int) -> str:
 def _fit_forest(
     job: Job,
     model: RandomForest | GradientBoosting,
-    samples: PatchSamples | PixelSetSamples,
+    samples: Samples,
     found: Survey,
     split: Split,
     data: str,
@@ -175,11 +175,7 @@ def _fit_forest(
         description = describe(model, samples, found, split)
         write_description(folder, description, split, job.seed, data, trained.outcome())
         write_history(folder / "history.csv", [trained.row])
-    return {
-        "drawn_training_pixels": len(trained.training.classes),
-        "drawn_from_parcels": trained.training.parcels,
-        "drawn_validation_pixels": trained.validation_pixels,
-    }
+    return trained.counts()
 
 
 def _fit_network(

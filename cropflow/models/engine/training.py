@@ -12,10 +12,8 @@ from lightning.pytorch import Callback
 from torch import Tensor
 
 from cropflow.config.models import Network as Settings
-from cropflow.config.models.patches import TemporalUnet
 from cropflow.errors import CropflowError, refuse
 from cropflow.models.checkpoints import Description
-from cropflow.models.data.alignment import check_one_axis
 from cropflow.models.data.batches import open_batches
 from cropflow.models.data.normalisation import Normalise
 from cropflow.models.data.samples import Samples, Split
@@ -101,8 +99,6 @@ def train_network(
     """
     check_precision(settings)
     _check_sides(settings, samples.patch_size)
-    if isinstance(settings, TemporalUnet):
-        check_one_axis(samples.layouts)
     if settings.sensor_dropout and len(samples.layouts) == 1:
         refuse("sensor_dropout of the model", settings.sensor_dropout, "0: the samples have one sensor")
     prepare(threads)
@@ -151,14 +147,12 @@ def _check_sides(settings: Settings, patch_size: int) -> None:
     cutout = getattr(settings, "cutout", None)
     if cutout is not None and cutout > patch_size:
         refuse("cutout of the model", cutout, f"at most {patch_size}, the patch_size of the sample set")
-    if not isinstance(settings, TemporalUnet):
-        return
+    least = getattr(settings, "smallest_side", 1)
     side, name = (patch_size, "patch_size of the sample set") if cutout is None else (cutout, "cutout")
-    halvings = len(settings.widths) - 1
-    if side >> halvings < 1:
+    if side < least:
         raise CropflowError(
-            f"Squares of {side} pixels halve fewer than the {halvings} times that widths asks for. "
-            f"Shorten widths or raise {name}."
+            f"Squares of {side} pixels are too small for a network that halves them so often; expected at least "
+            f"{least}. Raise {name}, or let the model halve them less often."
         )
-    if side >> halvings == 1:
-        log.warning("the coarsest level sees a square of %d pixels as one; consider fewer widths", side)
+    if side == least > 1:
+        log.warning("the coarsest level sees almost nothing of squares of %d pixels; consider fewer halvings", side)

@@ -60,14 +60,22 @@ def masked_batch_norm(norm: _BatchNorm, features: Tensor, valid: Tensor | None) 
     if valid is None or not norm.training:
         normed: Tensor = norm(features)
         return normed
-    axes, shape = (0, *range(2, features.ndim)), (-1, *(1,) * (features.ndim - 2))
+    shape = (-1, *(1,) * (features.ndim - 2))
     count = valid.sum().clamp(min=1)
-    mean = (features * valid).sum(axes) / count
-    centred = features - mean.view(shape)
-    variance = (centred.square() * valid).sum(axes) / count
-    _remember(norm, mean.detach(), variance.detach() * (count / (count - 1).clamp(min=1)))
-    scale = norm.weight * torch.rsqrt(variance + norm.eps)
-    return torch.addcmul(norm.bias.view(shape), centred, scale.view(shape))
+    # Half precision has too few digits for sums over many pixels.
+    with torch.autocast(features.device.type, enabled=False):
+        exact = features.float()
+        mean = _sums(exact, valid) / count
+        centred = exact - mean.view(shape)
+        variance = _sums(centred.square(), valid) / count
+        _remember(norm, mean.detach(), variance.detach() * (count / (count - 1).clamp(min=1)))
+        scale = norm.weight * torch.rsqrt(variance + norm.eps)
+        return torch.addcmul(norm.bias.view(shape), centred, scale.view(shape)).to(features.dtype)
+
+
+def _sums(features: Tensor, valid: Tensor) -> Tensor:
+    """Per channel over what is valid: a product of matrices writes no masked copy."""
+    return (features.flatten(2) @ valid.flatten(2).transpose(1, 2).to(features.dtype)).sum((0, 2))
 
 
 @torch.no_grad()
@@ -94,7 +102,7 @@ def masked_group_norm(norm: nn.GroupNorm, features: Tensor, valid: Tensor | None
         normed: Tensor = norm(features)
         return normed
     count, channels, dates = features.shape
-    grouped = features.view(count, norm.num_groups, -1, dates)
+    grouped = features.float().view(count, norm.num_groups, -1, dates)
     mask = valid.unsqueeze(1)
     members = (mask.sum(3, keepdim=True) * grouped.shape[2]).clamp(min=1)
     mean = (grouped * mask).sum((2, 3), keepdim=True) / members

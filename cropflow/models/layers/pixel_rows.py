@@ -19,10 +19,16 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 Pooling = Literal["mean", "std", "max", "min"]
-# Rows of a block: with 64 channels a megabyte, which stays in the cache of a core. A GPU is better off with large ones.
-CPU_ROWS, GPU_ROWS = 4096, 1 << 22
+# Rows of a block: with 64 channels two megabytes, which stay in the caches of the cores. A GPU wants large ones.
+CPU_ROWS, GPU_ROWS = 8192, 1 << 22
 # Keeps the root of a spread of zero differentiable.
 SMALL = 1e-31
+
+
+def moments_of(rows: Tensor) -> Tensor:
+    """The product of rows ``(n, S, C + 1)`` with themselves: second moments, last sums, and in the corner the count."""
+    flat = rows.flatten(0, 1)
+    return flat.t() @ flat
 
 
 def rows_of(values: Tensor, valid: Tensor) -> Tensor:
@@ -52,11 +58,12 @@ class PixelLayer(nn.Module):
         self.linear = nn.Linear(inputs, outputs)
         self.norm = nn.BatchNorm1d(outputs)
 
-    def folded(self, rows: Tensor) -> Tensor:
+    def folded(self, moments: Tensor | None) -> Tensor:
         """The weights that do what linear layer and batch norm do together.
 
         Args:
-            rows: ``(n, S, C + 1)``: training takes mean and variance from them and moves the running ones.
+            moments: Product of the rows with themselves, ``(C + 1, C + 1)``: mean and variance follow from it, and the
+                running ones move. None: the running ones serve.
 
         Returns:
             ``(C + 1, outputs)``; the last row is the bias.
@@ -64,15 +71,11 @@ class PixelLayer(nn.Module):
         weight, bias = self.linear.weight, self.linear.bias
         mean, variance = self.norm.running_mean, self.norm.running_var
         assert mean is not None and variance is not None
-        if self.training:
-            flat = rows.flatten(0, 1)
-            moments = flat.t() @ flat
-            count = moments[-1, -1].detach()
-            if count > 1:
-                centre = moments[-1, :-1] / count
-                spread = moments[:-1, :-1] / count - torch.outer(centre, centre)
-                mean, variance = weight @ centre + bias, ((weight @ spread) * weight).sum(1).clamp(min=0.0)
-                self._move(mean.detach(), variance.detach() * count / (count - 1))
+        if moments is not None and (count := moments[-1, -1].detach()) > 1:
+            centre = moments[-1, :-1] / count
+            spread = moments[:-1, :-1] / count - torch.outer(centre, centre)
+            mean, variance = weight @ centre + bias, ((weight @ spread) * weight).sum(1).clamp(min=0.0)
+            self._move(mean.detach(), variance.detach() * count / (count - 1))
         scale = self.norm.weight * torch.rsqrt(variance + self.norm.eps)
         shift = self.norm.bias + (bias - mean) * scale
         return torch.cat([weight * scale.unsqueeze(1), shift.unsqueeze(1)], 1).t()
@@ -86,12 +89,54 @@ class PixelLayer(nn.Module):
         norm.running_var.lerp_(variance, norm.momentum)
         norm.num_batches_tracked += 1
 
-    def forward(self, rows: Tensor) -> Tensor:
-        """Rows ``(n, S, C + 1)`` to rows ``(n, S, outputs + 1)``."""
-        weight = self.folded(rows)
+    def forward(self, rows: Tensor, moments: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Rows and their moments, ``(n, S, C + 1)`` and as of :meth:`folded`, to those of the next layer."""
+        weight = self.folded(moments)
         ones = torch.zeros_like(weight[:, :1])
         ones[-1] = 1.0
-        return (rows.flatten(0, 1) @ torch.cat([weight, ones], 1)).relu_().view(*rows.shape[:2], weight.shape[1] + 1)
+        extended, wanted = torch.cat([weight, ones], 1), moments is not None
+        found, product = _HiddenRows.apply(rows, extended, wanted)  # type: ignore[no-untyped-call]
+        return found, product if wanted else None
+
+
+class _HiddenRows(torch.autograd.Function):
+    """A linear layer with ReLU and the moments of what comes out, in one pass each way."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, weight: Tensor, wanted: bool) -> tuple[Tensor, Tensor]:
+        found = rows.new_empty(*rows.shape[:2], weight.shape[1])
+        moments = rows.new_zeros(weight.shape[1], weight.shape[1])
+        size = sets_of_a_block(rows)
+        for start in range(0, len(rows), size):
+            block = slice(start, start + size)
+            values = torch.mm(rows[block].flatten(0, 1), weight, out=found[block].flatten(0, 1)).relu_()
+            if wanted:
+                moments.addmm_(values.t(), values)
+        ctx.save_for_backward(rows, weight, found)
+        return found, moments
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_found: Tensor, of_moments: Tensor) -> tuple[Tensor | None, Tensor, None]:
+        rows, weight, found = ctx.saved_tensors
+        of_rows = torch.empty_like(rows) if ctx.needs_input_grad[0] else None
+        of_weight = torch.zeros_like(weight)
+        both = of_moments + of_moments.t()
+        size = sets_of_a_block(rows)
+        for start in range(0, len(rows), size):
+            block = slice(start, start + size)
+            values = found[block].flatten(0, 1)
+            of_values = _where_positive(torch.addmm(of_found[block].flatten(0, 1), values, both), values)
+            of_weight.addmm_(rows[block].flatten(0, 1).t(), of_values)
+            if of_rows is not None:
+                torch.mm(of_values, weight.t(), out=of_rows[block].flatten(0, 1))
+        return of_rows, of_weight, None
+
+
+def _where_positive(gradient: Tensor, values: Tensor) -> Tensor:
+    """The way back through a ReLU."""
+    found: Tensor = torch.ops.aten.threshold_backward(gradient, values, 0.0)
+    return found
 
 
 def pool_rows(rows: Tensor, weight: Tensor, pooling: Sequence[Pooling]) -> Tensor:
@@ -173,18 +218,18 @@ class _PooledRows(torch.autograd.Function):
         of_weight = torch.zeros_like(weight)
         size = sets_of_a_block(rows)
         for start in range(0, len(rows), size):
-            block = _Block(rows[start : start + size], weight)
-            shares = torch.split(coming[start : start + size], weight.shape[1], 1)
-            parts = [block.gradient(each, share) for each, share in zip(ctx.pooling, shares, strict=True)]
+            part = slice(start, start + size)
+            block = _Block(rows[part], weight)
+            shares = torch.split(coming[part], weight.shape[1], 1)
+            gradients = [block.gradient(each, share) for each, share in zip(ctx.pooling, shares, strict=True)]
             # The largest one first: the others are added to it.
-            parts.sort(key=torch.Tensor.numel, reverse=True)
-            total = parts[0]
-            for part in parts[1:]:
-                total.add_(part)
-            of_values = torch.where(block.values > 0, total, 0.0).flatten(0, 1)
+            gradients.sort(key=torch.Tensor.numel, reverse=True)
+            for more in gradients[1:]:
+                gradients[0].add_(more)
+            of_values = _where_positive(gradients[0].expand_as(block.values), block.values).flatten(0, 1)
             of_weight.addmm_(block.flat.t(), of_values)
             if of_rows is not None:
-                torch.mm(of_values, weight.t(), out=of_rows[start : start + size].flatten(0, 1))
+                torch.mm(of_values, weight.t(), out=of_rows[part].flatten(0, 1))
         return of_rows, of_weight, None
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from cropflow.config.models.parcels import PixelSetEncoding
 from cropflow.errors import refuse
 from cropflow.models.batch import Series
-from cropflow.models.layers.pixel_rows import PixelLayer, Pooling, pool_rows, rows_of, sets_of_a_block
+from cropflow.models.layers.pixel_rows import PixelLayer, Pooling, moments_of, pool_rows, rows_of, sets_of_a_block
 from cropflow.models.layers.rows import BatchNorm, spread
 
 # Without gradients nothing has to be kept: blocks of this many times those of a layer bound the memory.
@@ -82,11 +82,12 @@ class PixelSetEncoder(nn.Module):
 
     def _pool(self, values: Tensor, valid: Tensor) -> Tensor:
         rows = rows_of(values, valid)
+        moments = moments_of(rows) if self.training else None
         *first, last = self.pixels
         for layer in first:
-            rows = layer(rows)
+            rows, moments = layer(rows, moments)
         assert isinstance(last, PixelLayer)
-        return pool_rows(rows, last.folded(rows), self.pooling)
+        return pool_rows(rows, last.folded(moments), self.pooling)
 
 
 def pixel_set_encoder(settings: PixelSetEncoding, bands: int, features: int) -> PixelSetEncoder:

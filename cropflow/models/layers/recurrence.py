@@ -204,7 +204,7 @@ class _Lstm(torch.autograd.Function):
         return joined
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, coming: Tensor) -> tuple[Tensor, Tensor, None]:
         states, kept, others, valid = _kept(ctx)
         dates, hidden = len(valid), kept.shape[1]
@@ -263,7 +263,7 @@ class _Star(torch.autograd.Function):
         return joined
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, coming: Tensor) -> tuple[Tensor, Tensor, None]:
         states, kept, (updates, *gates), valid = _kept(ctx)
         dates, hidden = len(valid), len(kept)

@@ -48,15 +48,13 @@ class Stem(nn.Module):
             ``(B, width, H, W)``.
         """
         mask = None if valid is None else valid.unsqueeze(1)
-        features = masked_batch_norm(self.blend_norm, self.blend(series.transpose(1, 2)), mask)
+        maps = series.transpose(1, 2).contiguous(memory_format=torch.channels_last_3d)
+        features = masked_batch_norm(self.blend_norm, self.blend(maps), mask)
         features = functional.relu_(features if mask is None else features * mask)
-        weight = self.collapse.weight.flatten(1)[..., None, None]
         if self.periods is None:
-            pooled = features.mean(2) if mask is None else features.sum(2) / mask.sum(2).clamp(min=1)
-        else:
-            # A weight per channel and period, without a neighbourhood: a 1 x 1 convolution over all of them at once.
-            pooled = features.flatten(1, 2)
-        return functional.relu_(self.collapse_norm(functional.conv2d(pooled, weight, self.collapse.bias)))
+            count = features.shape[2] if mask is None else mask.sum(2, keepdim=True).clamp(min=1)
+            features = features.sum(2, keepdim=True) / count
+        return functional.relu_(self.collapse_norm(self.collapse(features).squeeze(2)))
 
 
 class Branch(nn.Module):

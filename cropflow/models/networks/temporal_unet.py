@@ -116,6 +116,10 @@ class TemporalUnet(Network):
         dropout: Share of temporal channels dropped in training.
         positions: Tell the network where in the season each period lies.
         align: How sensors on other dates come to those of the first.
+
+    Source:
+        Temporal convolutions of Pelletier et al. (2019), https://doi.org/10.3390/rs11050523, pooled, and the U-Net of
+        Ronneberger et al. (2015), https://doi.org/10.1007/978-3-319-24574-4_28.
     """
 
     kind: ClassVar[Kind] = "patches"

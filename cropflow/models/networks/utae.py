@@ -16,6 +16,7 @@ from cropflow.models.batch import Batch
 from cropflow.models.layers.masks import gaps, masked_group_norm, on_axis
 from cropflow.models.layers.positions import positions
 from cropflow.models.layers.unet import check_side, padded_to
+from cropflow.models.layers.weighing import weighed
 from cropflow.models.network import Inputs, Network
 
 # Groups of the norms of the encoder, and the longest period of the positions, days.
@@ -138,12 +139,9 @@ def weighed_by(maps: Tensor, attention: Tensor) -> Tensor:
     Returns:
         ``(B, C, H, W)``.
     """
-    batch, dates, channels, height, width = maps.shape
-    heads = attention.shape[1]
-    fine = functional.interpolate(attention.flatten(0, 1), (height, width), mode="bilinear", align_corners=False)
-    weights = fine.view(batch, heads, dates, 1, height, width).transpose(1, 2)
-    grouped = maps.view(batch, dates, heads, channels // heads, height, width)
-    return (grouped * weights).sum(1).flatten(1, 2)
+    heads, dates = attention.shape[1:3]
+    fine = functional.interpolate(attention.flatten(0, 1), maps.shape[3:], mode="bilinear", align_corners=False)
+    return weighed(maps, fine.view(len(maps), heads, dates, *maps.shape[3:]))
 
 
 class Utae(Network):

@@ -7,16 +7,21 @@ from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
+from cropflow.config.models.patches import ConvLstm as Settings
+from cropflow.errors import CropflowError
 from cropflow.models.networks.conv_lstm import ConvLstm
+from cropflow.models.published.names import renamed, swapped
 
-_CELL = re.compile(r"convlstm\.cell_list\.(\d+)\.conv\.(weight|bias)")
-_HEAD = {"fc.weight": "head.weight", "fc.bias": "head.bias"}
+# Their names and ours.
+NAMES = (("convlstm.cell_list.{}.conv.", "cells.{}.convolution."), ("fc.", "head."))
+KEYS = re.compile(r"(convlstm\.cell_list\.\d+\.conv|fc)\.(weight|bias)")
 
 
 def recognises(keys: Iterable[str]) -> bool:
     """Whether a state dict has the keys of this family, and no others."""
     found = set(keys)
-    return set(_HEAD) <= found and len(found) > len(_HEAD) and all(_CELL.fullmatch(key) for key in found - set(_HEAD))
+    needed = {"fc.weight", "fc.bias", "convlstm.cell_list.0.conv.weight"}
+    return needed <= found and all(KEYS.fullmatch(key) for key in found)
 
 
 def load(state: Mapping[str, Tensor]) -> ConvLstm:
@@ -31,15 +36,30 @@ def load(state: Mapping[str, Tensor]) -> ConvLstm:
     Returns:
         In evaluation mode; bands, widths and classes are those of the shapes.
     """
-    renamed = {_HEAD.get(key) or _CELL.sub(r"cells.\1.convolution.\2", key): value for key, value in state.items()}
-    layers = sum(key.endswith("convolution.weight") for key in renamed)
-    weights = [renamed[f"cells.{layer}.convolution.weight"] for layer in range(layers)]
+    ours = renamed(state, NAMES)
+    layers = sum(key.endswith("convolution.weight") for key in ours)
+    weights = [ours[f"cells.{layer}.convolution.weight"] for layer in range(layers)]
     hidden = [len(weight) // 4 for weight in weights]
     network = ConvLstm(
         weights[0].shape[1] - hidden[0],
-        len(renamed["head.bias"]),
+        len(ours["head.bias"]),
         hidden=hidden,
         kernel_size=weights[0].shape[-1],
     )
-    network.load_state_dict(renamed)
+    network.load_state_dict(ours)
     return network.eval()
+
+
+def save(settings: Settings, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state dictionary of a network trained here, under the published names.
+
+    Args:
+        settings: Its config section.
+        weights: Its tensors.
+
+    Raises:
+        CropflowError: If it takes the day of each date, which the original does not.
+    """
+    if settings.days:
+        raise CropflowError("The conv_lstm has days: true; the published network takes none. Train with days: false.")
+    return renamed(weights, swapped(NAMES))

@@ -11,24 +11,26 @@ from cropflow.config.models.parcels import PseLtae as Settings
 from cropflow.errors import CropflowError
 from cropflow.models.network import Inputs
 from cropflow.models.networks.pse_ltae import PseLtae, build
+from cropflow.models.published.names import renamed, swapped
 
 # Dates of the plane that the published layer norm takes; it has no weights, so that no key tells.
 LENGTH = 36
 SENSOR = "sentinel2"
 
-# Their names, as patterns, and ours.
+# Their names and ours.
 NAMES = (
-    (r"spatial_encoder\.mlp1\.(\d+)\.lin\.", r"pixel_set.pixels.\1.linear."),
-    (r"spatial_encoder\.mlp1\.(\d+)\.bn\.", r"pixel_set.pixels.\1.norm."),
-    (r"spatial_encoder\.mlp2\.0\.", "pixel_set.linear."),
-    (r"spatial_encoder\.mlp2\.1\.", "pixel_set.norm."),
-    (r"temporal_encoder\.inlayernorm\.", "temporal.first_norm."),
-    (r"temporal_encoder\.inconv\.0\.", "temporal.widen."),
-    (r"temporal_encoder\.attention_heads\.Q$", "temporal.query"),
-    (r"temporal_encoder\.attention_heads\.fc1_k\.", "temporal.key."),
-    (r"temporal_encoder\.mlp\.([01])\.", r"temporal.embed.\1."),
-    (r"temporal_encoder\.outlayernorm\.", "temporal.embed.4."),
-    (r"decoder\.", "head."),
+    ("spatial_encoder.mlp1.{}.lin.", "pixel_set.pixels.{}.linear."),
+    ("spatial_encoder.mlp1.{}.bn.", "pixel_set.pixels.{}.norm."),
+    ("spatial_encoder.mlp2.0.", "pixel_set.linear."),
+    ("spatial_encoder.mlp2.1.", "pixel_set.norm."),
+    ("temporal_encoder.inlayernorm.", "temporal.first_norm."),
+    ("temporal_encoder.inconv.0.", "temporal.widen."),
+    ("temporal_encoder.attention_heads.Q", "temporal.query"),
+    ("temporal_encoder.attention_heads.fc1_k.", "temporal.key."),
+    ("temporal_encoder.mlp.0.", "temporal.embed.0."),
+    ("temporal_encoder.mlp.1.", "temporal.embed.1."),
+    ("temporal_encoder.outlayernorm.", "temporal.embed.4."),
+    ("decoder.", "head."),
 )
 TOLD_BY = (
     "spatial_encoder.mlp1.0.lin.weight",
@@ -58,25 +60,16 @@ def load(state: Mapping[str, Tensor]) -> PseLtae:
         The network in evaluation mode.
 
     Raises:
-        CropflowError: If the tensors do not fit together.
+        CropflowError: If it takes other features or history than the published variants.
+        RuntimeError: If a tensor is missing or does not fit the others.
     """
     settings, inputs = _shape(state)
     network = build(settings, inputs)
-    renamed = {_name(key): value for key, value in state.items()}
+    ours = renamed(state, NAMES)
     # A convolution over one date is a linear layer.
-    renamed["temporal.widen.weight"] = renamed["temporal.widen.weight"].squeeze(-1)
-    try:
-        network.load_state_dict(renamed)
-    except RuntimeError as error:
-        raise CropflowError(f"The checkpoint is no whole PSE-LTAE: {error}") from None
+    ours["temporal.widen.weight"] = ours["temporal.widen.weight"].squeeze(-1)
+    network.load_state_dict(ours)
     return network.eval()
-
-
-def _name(key: str) -> str:
-    for pattern, ours in NAMES:
-        if re.match(pattern, key):
-            return re.sub(pattern, ours, key, count=1)
-    return key
 
 
 def _shape(state: Mapping[str, Tensor]) -> tuple[Settings, Inputs]:
@@ -115,3 +108,26 @@ def _linear(state: Mapping[str, Tensor], pattern: str) -> list[tuple[int, int]]:
     """Rows and columns of the linear layers of a part, in their order."""
     found = [tuple(state[key].shape) for key in state if re.fullmatch(pattern, key) and state[key].ndim == 2]
     return [(int(rows), int(columns)) for rows, columns in found]
+
+
+def save(settings: Settings, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state dictionary of a network trained here, under the published names.
+
+    Args:
+        settings: Its config section.
+        weights: Its tensors.
+
+    Raises:
+        CropflowError: If the original has no such network: another encoder of dates, norm or form of history.
+    """
+    told = {"temporal": settings.temporal, "norm": settings.norm, "history": settings.history}
+    expected = {"temporal": ("ltae",), "norm": ("published",), "history": ("none", "bag")}
+    for key, allowed in expected.items():
+        if told[key] not in allowed:
+            raise CropflowError(
+                f"{key} of the pse_ltae is {told[key]!r}; the published network has {' or '.join(allowed)}. "
+                f"Train with {key}: {allowed[0]} to export."
+            )
+    theirs = renamed(weights, swapped(NAMES))
+    theirs["temporal_encoder.inconv.0.weight"] = theirs["temporal_encoder.inconv.0.weight"].unsqueeze(-1)
+    return theirs

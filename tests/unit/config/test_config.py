@@ -15,8 +15,10 @@ from cropflow.config.addresses import public
 from cropflow.config.base import dump
 from cropflow.config.command import app
 from cropflow.config.imagery import Imagery, Series
+from cropflow.config.layouts import LAYOUT_SETTINGS
 from cropflow.config.load import merge, read_config
 from cropflow.config.models.patches import TemporalUnet
+from cropflow.config.models.reading import parse_model
 from cropflow.config.regions import Region
 from cropflow.config.registers import Register
 from cropflow.config.root import missing_paths, parse, parse_json
@@ -37,9 +39,10 @@ def test_the_committed_reference_is_the_models_reference(root):
 
 def test_the_reference_names_no_class_and_points_to_every_section():
     page = describe.reference()
+    roots = {"Top level", *(f"cropflow samples import --layout {name}" for name in LAYOUT_SETTINGS)}
     for heading, model in describe.PAGES.items():
         assert f"| {model.__name__} |" not in page and f"| {model.__name__} or" not in page
-        assert heading == "Top level" or re.search(rf"Keys: .*`{re.escape(heading)}`", page), heading
+        assert heading in roots or re.search(rf"Keys: .*`{re.escape(heading)}`", page), heading
 
 
 def test_every_key_of_every_section_has_a_description():
@@ -405,6 +408,22 @@ def test_a_place_without_parcels_is_not_mapped_by_a_model_of_parcels(content, mo
         parse(Config, content)
     content["experiments"]["demo"]["map"] = [{"region": "beauce", "season": "2023"}]
     assert parse(Config, content).experiments["demo"].model.name == model["name"]
+
+
+@pytest.mark.parametrize(
+    ("model", "any_dates"),
+    [
+        ({"name": "gradient_boosting"}, False),
+        ({"name": "siamese_unet3d"}, False),
+        ({"name": "siamese_unet3d", "collapse": "mean"}, True),
+        ({"name": "temp_cnn"}, False),
+        ({"name": "temp_cnn", "pooling": "mean"}, True),
+        ({"name": "pse_ltae"}, True),
+        ({"name": "conv_lstm"}, True),
+    ],
+)
+def test_a_model_with_a_weight_for_each_date_needs_the_same_dates_everywhere(model, any_dates):
+    assert parse_model(model).any_dates == any_dates
 
 
 def test_a_set_looks_back_no_further_than_its_registers(content):

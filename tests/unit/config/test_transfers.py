@@ -185,6 +185,12 @@ def test_options_are_filled_in_where_they_have_an_effect() -> None:
     assert parse(TemporalUnet, dump(found)) == found
 
 
+def test_chances_of_one_choice_are_not_asked_one_by_one() -> None:
+    with pytest.raises(CropflowError, match="fusion 'softmax_product' gives the chances of one choice, and loss 'bina"):
+        parse(NETWORKS["pse_tsa"], {"fusion": "softmax_product", "loss": "binary"})
+    assert parse(NETWORKS["pse_tsa"], {"fusion": "tsa", "loss": "binary"})
+
+
 def test_text_that_says_no_is_no(content: dict[str, Any]) -> None:
     assert not parse(TemporalUnet, yaml.safe_load("{flips: 'false'}")).flips
     assert not parse(TemporalUnet, yaml.safe_load("{flips: no}")).flips

@@ -277,8 +277,8 @@ def test_changing_a_table_in_memory_does_not_change_the_next_one_read():
 
 def test_the_package_lists_its_legends():
     assert legend_names() == (
-        "canadian_cropland_10", "cropflow", "deep_crop_rotation_20", "eucropmap", "hcat", "isrc_8", "rpg_groups",
-        "rpg_groups_finistere", "seed_e_50", "turkoglu",
+        "canadian_cropland_10", "cropflow", "deep_crop_rotation_20", "eucropmap", "hcat", "isrc_8", "pastis_18",
+        "rpg_groups", "rpg_groups_finistere", "seed_e_50", "turkoglu",
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from cropflow.errors import CropflowError
 from cropflow.models.batch import NO_DATE, Batch, Series, batch_of
 from cropflow.models.data.batches import choose, dataset_of, items_of, open_batches
 from cropflow.models.data.drawing import Draws, draw_dates, normal_quantiles, random, truncate
-from cropflow.models.data.kernels import draw_slots, keys_of, mixed, uniform
+from cropflow.models.data.kernels.numbers import draw_slots, keys_of, mixed, uniform
 from cropflow.models.data.reading import read_samples
 from cropflow.models.data.samples import Split
 from cropflow.models.data.survey import survey

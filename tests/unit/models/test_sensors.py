@@ -19,7 +19,7 @@ from cropflow.models import load_predictor
 from cropflow.models.applying.prediction import check_series
 from cropflow.models.applying.series import days_of, stored_batch
 from cropflow.models.batch import batch_of
-from cropflow.models.data.alignment import check_one_axis, on_one_axis
+from cropflow.models.data.alignment import on_one_axis
 from cropflow.models.data.batches import dataset_of
 from cropflow.models.data.drawing import Draws
 from cropflow.models.data.normalisation import Normalise
@@ -28,7 +28,6 @@ from cropflow.models.data.samples import Split
 from cropflow.models.data.statistics import Statistics
 from cropflow.models.data.survey import survey
 from cropflow.models.engine.fitting import Job, train_model
-from cropflow.samples.sensors import Layout
 
 RADAR = "sentinel1_ascending"
 FOREST = {"name": "random_forest", "trees": 20}
@@ -170,12 +169,3 @@ def test_normalisation_knows_each_sensors_nodata_and_joins_their_bands() -> None
     stored = {RADAR: torch.zeros(1, 1, 1, 1, 1, dtype=torch.int16), "sentinel2": torch.from_numpy(optics[1:])[None]}
     np.testing.assert_allclose(on_one_axis(normalise(batch_of(stored))).values[0, 0, :, 0, 0], [0, 0, 7.5])
     assert normalise.state_dict() == {}
-
-
-def test_a_network_needs_one_axis_of_time() -> None:
-    optics = Layout("sentinel2", ("B04", "B08"), (), PERIODS)
-    check_one_axis([optics, Layout(RADAR, ("VV", "VH", "VH-VV"), (), PERIODS)])
-    with pytest.raises(
-        CropflowError, match=r"sentinel1_ascending have 1 periods from 2021-01-04, those of sentinel2 2"
-    ):
-        check_one_axis([optics, Layout(RADAR, ("VV",), (), ("2021-01-04",))])

@@ -161,7 +161,7 @@ def test_the_epoch_of_the_best_balanced_accuracy_is_kept_where_that_is_watched(
     ("cutout", "message"),
     [
         (40, "cutout of the model is 40; expected at most .*, the patch_size of the sample set"),
-        (4, "Squares of 4 pixels halve fewer than the 3 times that widths asks for. Shorten widths or raise cutout"),
+        (4, "Squares of 4 pixels are too small for a network that halves .*; expected at least 8. Raise cutout,"),
     ],
 )
 def test_squares_that_do_not_fit_the_patches_or_the_network_are_refused(
@@ -266,5 +266,5 @@ def test_without_a_validation_pixel_the_training_loss_decides(
 def test_a_unet_deeper_than_its_patches_is_refused(
     make_samples: Callable[..., Path], narrow: dict[str, Any], tmp_path: Path
 ) -> None:
-    with pytest.raises(CropflowError, match="Shorten widths"):
+    with pytest.raises(CropflowError, match=r"expected at least 32\. Raise patch_size"):
         network(make_samples(), {**narrow, "widths": [4] * 6}, tmp_path / "work")

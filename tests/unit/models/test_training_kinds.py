@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from cropflow.models.data.reading import read_samples
 from cropflow.models.data.samples import Split
 from cropflow.models.data.survey import survey
 from cropflow.models.engine.fitting import Job, train_model
+from cropflow.models.engine.losses import Loss
 from cropflow.models.levels import group_classes
 from cropflow.models.registry import build_network
 
@@ -41,6 +43,7 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         "pse_tsa:tsa", {"layouts": (OPTICS, RADAR)}, {"sensor_dropout": 0.5, "class_weights": "balanced"},
     ),
     "pixels over the levels of the legend": ("temp_cnn:mean", {}, {"loss": "hierarchical", "optimiser": "adamw"}),
+    "chips": ("conv_lstm", {}, {"gradient_clip": 1.0, "schedule": "step", "schedule_epochs": 20}),
     "pixels, each class against the rest": (
         "temp_cnn:mean", {}, {"loss": "binary", "class_weights": "effective_number", "schedule": "one_cycle"},
     ),
@@ -50,16 +53,35 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_a_network_of_any_kind_learns_and_says_what_it_is(case: str, tmp_path: Path) -> None:
     name, written, options = CASES[case]
-    folder, output = write_parcels(tmp_path / "samples", "pixel_sets", **written), tmp_path / "model"
+    kind = NETWORKS[name.partition(":")[0]].kind
+    stored = "pixel_sets" if kind == "pixels" else kind
+    folder, output = write_parcels(tmp_path / "samples", stored, **written), tmp_path / "model"
     assert fit(folder, output, name, **options) > 0.8
     found = read_description(output)
-    kind = NETWORKS[name.partition(":")[0]].kind
     samples, split = read_samples(kind, ("r/s",), (folder,)), Split(0, 5, False)
     assert found == describe(found.settings, samples, survey(samples, split), split)
     assert (found.kind, found.classes, found.lags, found.folds) == (kind, CROPS, written.get("lags", 0), 5)
     assert (found.features is None) == (kind != "pixel_sets")
     network = build_network(found.settings, found.inputs())
     network.load_state_dict(read_weights(output / "model.safetensors"))
+
+
+def test_a_head_per_level_learns_by_the_sum_over_the_levels(make_samples: Callable[..., Path], tmp_path: Path) -> None:
+    seen: list[int] = []
+    forward = Loss.forward
+
+    def watched(self: Loss, stages: Any, target: Any) -> Any:
+        seen.append(len(stages))
+        return forward(self, stages, target)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Loss, "forward", watched)
+        summed = fit(make_samples(), tmp_path / "model", "conv_star", loss="hierarchical", epochs=4)
+        assert set(seen) == {len(read_description(tmp_path / "model").levels) + 2}
+        seen.clear()
+        fit(make_samples("again"), tmp_path / "plain", "conv_star", loss="cross_entropy", epochs=1)
+        assert set(seen) == {1}
+    assert summed > 0.9
 
 
 def test_a_model_keeps_the_levels_of_its_legend() -> None:

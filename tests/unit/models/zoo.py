@@ -49,7 +49,7 @@ SMALL: dict[str, Small] = {
     "temporal_unet:mean": Small(
         {
             "temporal_width": 8,
-            "temporal_layers": 2,
+            "temporal_layers": 1,
             "widths": (8, 8),
             "dropout": 0.0,
             "pooling": "mean",
@@ -58,11 +58,9 @@ SMALL: dict[str, Small] = {
         SENSORS,
     ),
     "siamese_unet3d": Small({"width": 8, "halvings": 1}, SENSORS, periods=(4,)),
-    "siamese_unet3d:isrc": Small({"width": 8, "halvings": 2, "collapse": "mean", "head_kind": "isrc"}),
-    "conv_lstm": Small({"hidden": (8, 8)}),
-    "conv_lstm:days": Small({"hidden": (8,), "days": True}, SENSORS),
-    "conv_star": Small({"hidden": 8, "layers": 3, "refinement": 8, "dropout": 0.0}, SENSORS, {"levels": ((0, 0, 1),)}),
-    "conv_star:flat": Small({"hidden": 8, "layers": 1, "refinement": 8, "dropout": 0.0}),
+    "siamese_unet3d:isrc": Small({"width": 8, "halvings": 1, "collapse": "mean", "head_kind": "isrc"}),
+    "conv_lstm": Small({"hidden": (8,), "days": True}, SENSORS),
+    "conv_star": Small({"hidden": 8, "layers": 2, "refinement": 8, "dropout": 0.0}, SENSORS, {"levels": ((0, 0, 1),)}),
     "utae": Small({**UTAE, "dropout": 0.0, "attention_dropout": 0.0}, SENSORS),
     "temp_cnn": Small({"width": 8, "dropout": 0.0}, periods=(4,)),
     "temp_cnn:mean": Small({"width": 8, "dropout": 0.0, "pooling": "mean"}),

@@ -323,6 +323,7 @@ class World:
         from cropflow.report.inputs import ReportInputs, read_history, read_places
 
         return ReportInputs(
+            tuning=[],
             experiment="net",
             settings=self.settings,
             legend=self.legend,

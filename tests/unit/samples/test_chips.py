@@ -71,4 +71,4 @@ def test_the_size_of_chips_is_said_before_they_are_written(region, built, caplog
     said = next(record.message for record in caplog.records if "take" in record.message)
     count = read_json(folder / "chips.json")["chips"]
     # 3 periods of 2 bands of 2 bytes and a count: 15 bytes a pixel.
-    assert said == f"{count} chips (all) of {count} parcels take {count * 81 * 15 / 1e9:.2f} GB"
+    assert said == f"{count} chips (all) of {count} parcels take {count * 81 * 15 / 1e6:.1f} MB"

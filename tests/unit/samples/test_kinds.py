@@ -10,6 +10,7 @@ import pytest
 import shapely
 
 from cropflow.config.sections import Folds, SampleSet
+from cropflow.errors import CropflowError
 from cropflow.files.atomic import read_json
 from cropflow.files.tables import read_table, write_table
 from cropflow.regions.grid import Grid
@@ -87,6 +88,19 @@ def test_a_site_with_nothing_to_learn_from_is_no_failure(two_sites, tmp_path: Pa
     assert set(read_table(folder / TABLES[verb])["site"]) == {"here"}
     assert read_json(next(folder.glob("*.json")))["sites"]["void"] == 0
     assert set(read_json(samples / "summary.json")["classes"][str(UNKNOWN)]["reasons"]) >= {"unknown"}
+
+
+@pytest.mark.parametrize("verb", ["pixel-sets", "chips"])
+def test_ground_outside_parcels_alone_gives_no_parcel_and_says_why(region, parcel_table, tmp_path: Path, verb: str):
+    # Three parcels of a metre: none holds the centre of a pixel.
+    corners = [(500_001 + 100 * number, 4_899_990) for number in range(3)]
+    slivers = parcel_table([shapely.box(x, y, x + 1, y + 1) for x, y in corners])
+    write_table(region.parcels / "here.parquet", slivers)
+    settings = SET.model_copy(
+        update={"background": True, "outside": "background", "folds": Folds(count=3, block_m=100, ring_m=0)}
+    )
+    with pytest.raises(CropflowError, match=r"None of 3 parcels has a pixel to learn from.*without_pixels 3"):
+        region.cut(region.build(tmp_path, settings), verb, settings)
 
 
 def test_no_parcel_and_no_pixel_is_in_two_folds(region, tmp_path: Path):

@@ -18,6 +18,7 @@ from cropflow.files.atomic import read_json
 from cropflow.files.rasters import read_raster
 from cropflow.files.tables import read_table, write_table
 from cropflow.labels.legend import read_legend
+from cropflow.samples.kernels.gather import gather
 from cropflow.samples.labels import NO_FOLD, UNKNOWN
 from cropflow.samples.pixel_sets import describe_samples, order_pixels
 
@@ -127,6 +128,21 @@ def test_pixels_are_ordered_by_parcel_then_row_then_column(parcels):
         assert order.pixels[number] == len(own)
         assert order.fill_ratio[number] == len(own) / (high * wide)
         assert plain[order.start[number]][0] == index
+
+
+@given(st.data(), st.sampled_from([("uint16", (3, 2)), ("int16", (1, 4)), ("uint8", (5,)), ("bool", (2,))]))
+def test_gathered_series_are_those_of_the_pixels_and_padding_is_left_alone(data, kind):
+    dtype, series = kind
+    values = data.draw(arrays(dtype, (*series, 3, 4)))
+    pixels = np.array(data.draw(st.lists(st.integers(0, 11), unique=True)), dtype=np.int64)
+    rows = np.random.default_rng(0).permutation(14)[: len(pixels)]
+    out = np.ones((14, series[0] + 2, *series[1:]), dtype=dtype)
+    plain = out.copy()
+    plain[rows, : series[0]] = np.moveaxis(values.reshape(*series, -1)[..., pixels], -1, 0)
+    gather(values, pixels, out, rows)
+    np.testing.assert_array_equal(out, plain)
+    with pytest.raises(ValueError, match="the array"):
+        gather(values, pixels, out[:, :1].astype("float32"), rows)
 
 
 def test_shuffled_crops_are_dealt_to_parcels_of_all_kinds_alike(region, tmp_path: Path):

@@ -166,6 +166,15 @@ def test_layouts_are_compared_by_sensors_bands_and_number_of_periods():
         assert differences([other], [layout]) == words
 
 
+def test_acquisitions_are_no_periods_and_may_be_as_many_as_were_seen():
+    periods = Layout("sentinel2", ("B04",), (), tuple(PERIODS))
+    dated, longer = (Layout("sentinel2", ("B04",), (), (), longest=dates) for dates in (40, 71))
+    assert differences([dated], [longer]) == ""
+    assert differences([dated], [periods]) == "acquisitions of sentinel2; expected periods"
+    assert differences([periods], [dated]) == "periods of sentinel2; expected acquisitions"
+    assert (longer.length, longer.features, periods.length) == (71, 71, 3)
+
+
 def test_stores_are_dealt_out_place_by_place_and_sensor_by_sensor():
     stores = [Path(f"{place}/{sensor}.zarr") for place in "ab" for sensor in ("sentinel2", OTHER)]
     dealt = by_place(stores, ["sentinel2", OTHER], 2)

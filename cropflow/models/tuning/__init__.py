@@ -1,0 +1,1 @@
+"""The search for settings: what a trial tries, and which trial is kept."""
