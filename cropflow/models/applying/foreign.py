@@ -121,6 +121,12 @@ def load_foreign(
 
 
 def _predictor(path: Path, network: Network, given: Given, applied: Applied) -> Predictor:
+    # Networks of parcels say in their settings whether they take features.
+    if getattr(getattr(network, "settings", None), "parcel_features", False) and given.features is None:
+        raise CropflowError(
+            f"{path} takes the features of parcels, and --statistics has none; expected features with the mean and "
+            "deviation of perimeter, pixel count, fill ratio and perimeter over area."
+        )
     outputs = _outputs(network)
     if outputs != len(given.classes):
         raise CropflowError(
@@ -144,7 +150,8 @@ def _predictor(path: Path, network: Network, given: Given, applied: Applied) -> 
         levels=(),
         layouts=layouts,
         patch_size=applied.patch_size,
-        lags=applied.lags,
+        # Of composites no history is known before it is read: the network says what it takes.
+        lags=applied.lags or int(getattr(network, "lags", 0)),
         fold=0,
         folds=1,
         statistics=given.statistics,

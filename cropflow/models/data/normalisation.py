@@ -76,9 +76,10 @@ class _NormaliseSensor(nn.Module):
 
     def forward(self, series: Series) -> Series:
         shape = (-1, *(1,) * (series.values.ndim - 3))
-        values = series.values.to(torch.float32)
+        # A copy, so that the rest needs no memory of its own.
+        values = series.values.to(torch.float32, copy=True)
         # Valid dates that training takes away still have values, and one band may lack one where nobody asked.
         known = (values != self.nodata) & series.valid.unsqueeze(2)
         if self.shifted:
-            values = values - self.shift.view(shape)
-        return replace(series, values=(values - self.mean.view(shape)).div_(self.deviation.view(shape)).mul_(known))
+            values.sub_(self.shift.view(shape))
+        return replace(series, values=values.sub_(self.mean.view(shape)).div_(self.deviation.view(shape)).mul_(known))

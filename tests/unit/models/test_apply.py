@@ -299,3 +299,31 @@ def test_an_ensemble_has_what_its_members_share(tmp_path: Path) -> None:
     found = Ensemble(members)
     for key in ("classes", "layouts", "legend", "kind", "patch_size", "minimum_dates", "features", "lags"):
         assert getattr(found, key) == getattr(members[0], key)
+
+
+def test_a_real_checkpoint_is_applied_to_pixel_sets(
+    shared: Path,
+    apply: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    checkpoint = shared / "checkpoints" / "deep_crop_rotation_Mdec_fold1.pth.tar"
+    if not checkpoint.is_file():
+        pytest.skip("the checkpoint is not there")
+    wide = replace(OPTICS, bands=tuple(f"B{number:02d}" for number in range(10)))
+    samples = write_parcels(tmp_path / "sets", "pixel_sets", layouts=(wide,), lags=2)
+    bands = {"bands": list(wide.bands), "mean": [2500.0] * 10, "deviation": [500.0] * 10}
+    known: dict[str, Any] = {
+        "sensors": [{"sensor": "sentinel2", **bands}],
+        "features": {"mean": [300.0, 6.0, 0.75, 0.075], "deviation": [60.0, 3.0, 0.15, 0.01]},
+    }
+    (tmp_path / "statistics.json").write_text(json.dumps(known))
+    arguments = ("--checkpoint", checkpoint, "--statistics", tmp_path / "statistics.json", "--samples", samples)
+    table = pandas.read_parquet(apply(*arguments, "--classes", ",".join(str(number) for number in range(1, 21))))
+    found = table[[f"probability_{number}" for number in range(1, 21)]].to_numpy()
+    np.testing.assert_allclose(found.sum(1), 1, rtol=1e-5)
+    assert table["predicted"].between(1, 20).all()
+    (tmp_path / "statistics.json").write_text(json.dumps({"sensors": known["sensors"]}))
+    assert run(monkeypatch, *arguments, "--classes", "1", "--output", tmp_path / "out") == 2
+    assert "takes the features of parcels, and --statistics has none" in capsys.readouterr().err

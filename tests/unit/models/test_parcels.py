@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from cropflow.config.models.drawing import Kind
 from cropflow.errors import CropflowError
 from cropflow.models import predict_site
-from cropflow.models.applying.parcels import ParcelLayers, batches_of_sets
+from cropflow.models.applying.gathering import batches_of_sets
+from cropflow.models.applying.parcels import ParcelLayers
 from cropflow.models.batch import Batch
 from cropflow.samples.sensors import Layout
 from cropflow.samples.stack import Stack
@@ -79,7 +80,7 @@ def test_painting_equals_a_plain_loop_over_parcels(height: int, width: int, seed
     with pytest.MonkeyPatch.context() as patch:
         # Parcels then go on from strip to strip.
         patch.setattr("cropflow.models.applying.series.STRIP", 4)
-        patch.setattr("cropflow.models.applying.parcels.STRIP", 4)
+        patch.setattr("cropflow.models.applying.gathering.STRIP", 4)
         found = predict_site(Mean(batch=batch), optics(values), where=where, parcels=layers(index, interior))
     expected = np.full((2, height, width), NOT_PREDICTED)
     for parcel in range(1, 6):
