@@ -36,7 +36,7 @@ rule maps:
         history=lambda wildcards, input: options("--history", input.history),
         inner_buffer=lambda wildcards: sample_set(wildcards.experiment)[1]["inner_buffer_m"],
         settings=experiment_settings,
-        code=room_code("maps", "models", "evaluation", "samples", "composites", "regions", "labels"),
+        code=room_code("maps", "models", "evaluation", "samples", "regions", "labels"),
     shell:
         r"""
         python -m cropflow maps \

@@ -35,7 +35,7 @@ rule models:
         seed=lambda wildcards: config["experiments"][wildcards.experiment]["seed"],
         start=start_options,
         work="results/.work/models/{experiment}/{fold}",
-        code=room_code("models", "samples", "composites", "regions", "labels"),
+        code=room_code("models", "samples", "regions", "labels"),
     shell:
         r"""
         python -m cropflow models train \
@@ -86,7 +86,7 @@ rule models_propose:
         seed=lambda wildcards: config["experiments"][wildcards.experiment]["seed"],
         settings=lambda wildcards, input: options("--trial-settings", input.settings),
         models=lambda wildcards, input: options("--trial-model", input.models),
-        code=room_code("models", "samples", "composites", "regions", "labels"),
+        code=room_code("models", "samples", "regions", "labels"),
     shell:
         r"""
         python -m cropflow models tune propose \
@@ -121,7 +121,7 @@ rule models_choose:
         tuning=tuning_settings,
         settings=lambda wildcards, input: options("--trial-settings", input.settings),
         models=lambda wildcards, input: options("--trial-model", input.models),
-        code=room_code("models", "samples", "composites", "regions", "labels"),
+        code=room_code("models", "samples", "regions", "labels"),
     shell:
         r"""
         python -m cropflow models tune choose \
@@ -160,7 +160,7 @@ rule models_predict:
         folds=lambda wildcards, input: options("--folds", input.folds),
         composites=lambda wildcards, input: options("--composites", input.composites),
         history=lambda wildcards, input: options("--history", input.history),
-        code=room_code("models", "samples", "composites", "regions", "labels"),
+        code=room_code("models", "samples", "regions", "labels"),
     shell:
         r"""
         python -m cropflow models predict \
