@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cropflow.config.imagery import Series
+from cropflow.config.models.drawing import CutoutDrawing
+from cropflow.config.models.parcels import PseLtae
 from cropflow.config.regions import Region
 from cropflow.config.registers import Register
 from cropflow.config.sections import Experiment, SampleSet
@@ -25,11 +27,12 @@ def check_dates(name: str, experiment: Experiment, chosen: SampleSet, series: Se
     """
     if series.period != "acquisitions":
         return
-    if not experiment.model.any_dates:
-        raise ValueError(
-            f"experiments.{name}.model is {experiment.model.name!r}, which needs the same dates at all sites; "
-            f"series.{chosen.series}.period is 'acquisitions'; expected periods of a calendar, or another model"
-        )
+    for key, model in experiment.variants():
+        if not model.any_dates:
+            raise ValueError(
+                f"experiments.{name}.{key} makes a {model.name} that needs the same dates at all sites; "
+                f"series.{chosen.series}.period is 'acquisitions'; expected periods of a calendar, or another model"
+            )
     if chosen.minimum_dates is None:
         raise ValueError(
             f"sets.{experiment.set_}.minimum_dates is missing, and series.{chosen.series}.period is 'acquisitions', of "
@@ -37,20 +40,51 @@ def check_dates(name: str, experiment: Experiment, chosen: SampleSet, series: Se
         )
 
 
-def check_history(
-    experiment: Experiment, chosen: SampleSet, regions: Mapping[str, Region], registers: Mapping[str, Register]
-) -> None:
-    """Check that the registers of the training places look back as far as the set asks.
+def check_squares(name: str, experiment: Experiment, chosen: SampleSet) -> None:
+    """Check that squares are cut from patches that hold them.
 
     Args:
+        name: Name of the experiment.
+        experiment: The experiment.
+        chosen: Its sample set.
+
+    Raises:
+        ValueError: If a square is larger than a patch.
+    """
+    for key, model in experiment.variants():
+        cutout = model.cutout if isinstance(model, CutoutDrawing) else None
+        if cutout is not None and cutout > chosen.patch_size:
+            raise ValueError(
+                f"experiments.{name}.{key} gives a cutout of {cutout}; sets.{experiment.set_}.patch_size is "
+                f"{chosen.patch_size}; expected at most as many"
+            )
+
+
+def check_history(
+    name: str,
+    experiment: Experiment,
+    chosen: SampleSet,
+    regions: Mapping[str, Region],
+    registers: Mapping[str, Register],
+) -> None:
+    """Check that the set has a history where the model wants one, and that the registers look back as far.
+
+    Args:
+        name: Name of the experiment.
         experiment: The experiment.
         chosen: Its sample set.
         regions: All regions.
         registers: All registers.
 
     Raises:
-        ValueError: If one looks back less far.
+        ValueError: If the model's history has no earlier season, or a register looks back less far.
     """
+    for key, model in experiment.variants():
+        if isinstance(model, PseLtae) and model.history != "none" and not chosen.history:
+            raise ValueError(
+                f"experiments.{name}.{key} asks for history {model.history!r}; sets.{experiment.set_}.history is 0; "
+                "expected at least 1, or history 'none'"
+            )
     for place in experiment.train:
         register = regions[place.region].register_
         if register is not None and registers[register].history.years < chosen.history:

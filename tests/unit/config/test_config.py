@@ -392,11 +392,45 @@ def test_acquisitions_need_a_model_of_any_dates_and_the_dates_that_a_pixel_needs
         parse(Config, dated)
     enough = merge(dated, {"sets": {name: {"minimum_dates": 5} for name in content["sets"]}})
     with pytest.raises(
-        CropflowError, match=r"demo_forest\.model is 'random_forest', which needs the same dates at all"
+        CropflowError, match=r"demo_forest\.model makes a random_forest that needs the same dates at all"
     ):
         parse(Config, enough)
     enough["experiments"]["demo_forest"]["model"] = {"name": "lstm"}
     assert parse(Config, enough).sets["demo"].minimum_dates == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": {"name": "utae", "cutout": 65}}, "demo.model gives a cutout of 65; sets.demo.patch_size is 64"),
+        (
+            {"tuning": {"parameters": {"cutout": [16, 128]}}},
+            "demo.tuning.parameters.cutout gives a cutout of 128; sets.demo.patch_size is 64; expected at most as many",
+        ),
+        (
+            {"tuning": {"parameters": {"sensor_dropout": [0.0, 0.5]}}},
+            "demo.tuning.parameters.sensor_dropout is 0.5, and",
+        ),
+        (
+            {"model": {"name": "pse_ltae", "history": "bag"}},
+            "demo.model asks for history 'bag'; sets.demo.history is 0; expected at least 1, or history 'none'",
+        ),
+        (
+            {"model": {"name": "pse_ltae"}, "tuning": {"parameters": {"history": ["none", "ordered"]}}},
+            "demo.tuning.parameters.history asks for history 'ordered'; sets.demo.history is 0",
+        ),
+        (
+            {"tuning": {"parameters": {"class_weights": ["none", "balanced"]}, "metric": "loss"}},
+            "tuning.metric is 'loss', and tuning.parameters names 'class_weights', which changes what a loss is",
+        ),
+    ],
+)
+def test_a_model_or_a_search_that_its_set_cannot_serve_is_one_line(content, changes, message):
+    entry = {**content["experiments"]["demo"], "map": [], "compare": [], **changes}
+    with pytest.raises(CropflowError) as refused:
+        parse(Config, {**content, "experiments": {"demo": entry}, "run": []})
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
