@@ -238,5 +238,5 @@ def _write_history(place: Place, table: pandas.DataFrame, history: Path | None, 
             f"sets.<name>.history is {settings.history} and --history is missing; expected the history of the parcels."
         )
     crops: Sequence[int] = [*([BACKGROUND] if settings.background else []), *read_legend(settings.legend).ids]
-    np.save(path, read_history(history, table["parcel_id"].tolist(), crops, settings.history))
+    read_history(history, table["parcel_id"].tolist(), crops, settings.history, path)
     return [int(crop) for crop in crops]

@@ -193,7 +193,8 @@ def history_of(parcel_ids: list[str], years: int) -> pandas.DataFrame:
     return table.astype({"lag": "uint8", "crop": "uint16"})
 
 
-def test_the_history_of_a_parcel_is_found_by_its_name_year_by_year(region, tmp_path: Path):
+def test_the_history_of_a_parcel_is_found_by_its_name_year_by_year(region, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("cropflow.samples.histories._PARCELS", 7)  # some of them at a time
     settings = SET.model_copy(update={"history": 2})
     samples = region.build(tmp_path, settings)
     names = read_table(samples / "parcels.parquet")["parcel_id"].tolist()
