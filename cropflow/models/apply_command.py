@@ -47,9 +47,9 @@ def apply(
     threads: int = typer.Option(1, min=1, help="CPU threads."),
     output: Path = typer.Option(..., help="Parquet (samples that are parcels) or Zarr store (pixels) to write."),
 ) -> None:
-    """Predict samples or sites, whether the models learnt from them or not: this is no test.
+    """Predict any samples or sites.
 
-    Of pixel sets and chips, writes a parquet with a row per sample: site, index, parcel_id, crop, fold, predicted (id
+    Whether the models learnt from them or not is not asked: this is no test. Of pixel sets and chips, writes a parquet with a row per sample: site, index, parcel_id, crop, fold, predicted (id
     of the legend, -1 where values are missing), its probability, and probability_<id> of every class. Of patches, a
     Zarr store with probability (patch, class, y, x), uint16, x 10000. Of composites, one with probability
     (class, y, x) per site; 65535 = not predicted.

@@ -25,7 +25,7 @@ class _Patches(CutoutDrawing, Training):
 
 
 class TemporalUnet(_Patches):
-    """The pixel-wise temporal CNN followed by a 2-D U-Net, and its training."""
+    """A temporal CNN per pixel, then a U-Net."""
 
     name: Literal["temporal_unet"] = "temporal_unet"
     kernel_size: Literal[3, 5, 7] = Field(default=3, description="Temporal kernel, periods.")
@@ -50,7 +50,7 @@ class TemporalUnet(_Patches):
 
 
 class SiameseUnet3d(_Patches):
-    """A branch per sensor, with weights of its own: a 3-D stem over time, then a U-Net; joined before the head."""
+    """A 3-D stem over time and a U-Net per sensor, joined before the head."""
 
     name: Literal["siamese_unet3d"] = "siamese_unet3d"
     width: int = Field(
@@ -79,7 +79,7 @@ class SiameseUnet3d(_Patches):
 
 
 class ConvLstm(PatchDrawing, Training):
-    """A convolutional LSTM over chips with one label."""
+    """A convolutional LSTM over chips."""
 
     kind: ClassVar[Kind] = "chips"
 
@@ -91,7 +91,7 @@ class ConvLstm(PatchDrawing, Training):
 
 
 class ConvStar(_Patches):
-    """The multi-stage convSTAR network with label refinement over the levels of the legend."""
+    """Recurrent cells over squares, a stage per level of the legend, refined at the end (convSTAR)."""
 
     name: Literal["conv_star"] = "conv_star"
     hidden: int = Field(default=64, ge=1, description="Channels of the state of each layer.")
@@ -104,7 +104,7 @@ class ConvStar(_Patches):
 
 
 class Utae(_Patches):
-    """A U-Net with temporal attention at its coarsest level."""
+    """A U-Net with attention over time at its coarsest level (U-TAE)."""
 
     name: Literal["utae"] = "utae"
     encoder_widths: tuple[int, ...] = Field(

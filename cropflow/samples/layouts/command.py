@@ -41,7 +41,7 @@ def import_(
         ),
     ] = False,
 ) -> None:  # fmt: skip
-    """Read a published layout into a folder of samples that models train on.
+    """Read a published layout into samples to train on.
 
     Input: files as published. Reflectance (judged or scaled by settings.scale) becomes uint16 x 10000, backscatter
     (dB) int16 x 100: rounded to 0.0001 and 0.01 dB. Labels become crops of a legend; folds follow places, never single
@@ -89,9 +89,9 @@ def export(
         typer.Option(formats=["%Y-%m-%d"], help="First day of the season, where the samples do not keep it."),
     ] = None,
 ) -> None:
-    """Write samples in a published layout, so that the original programs read them.
+    """Write samples in a published layout.
 
-    Input: samples of the kind that the layout holds. Reflectance is written x 10000, or as float32 where the layout
+    The original programs read it. Input: samples of the kind that the layout holds. Reflectance is written x 10000, or as float32 where the layout
     takes that, backscatter in dB; both come back to the same numbers.
     Output: the layout's files, and a table classes.csv that says what their labels mean.
     """
