@@ -25,7 +25,7 @@ ROOMS = {
     "regions": ("cropflow.regions.command", "Lay out sites and clip parcels to them."),
     "imagery": ("cropflow.imagery.command", "Find scenes and write them to the site grids."),
     "composites": ("cropflow.composites.command", "Turn scenes into an evenly spaced series, or keep their dates."),
-    "samples": ("cropflow.samples.command", "Cut folds, patches, pixel sets and chips; read and write published layouts."),
+    "samples": ("cropflow.samples.command", "Cut folds, patches, pixel sets and chips; import and export layouts."),
     "models": ("cropflow.models.command", "Train, tune, apply and export models; list and show them."),
     "evaluation": ("cropflow.evaluation.command", "Score predictions from confusion matrices."),
     "maps": ("cropflow.maps.command", "Map whole sites and their parcels."),

@@ -17,7 +17,7 @@ from cropflow.config.messages import one_line
 from cropflow.config.models import kind_of
 from cropflow.config.regions import Clusters, Region
 from cropflow.config.registers import Register
-from cropflow.config.sample_checks import check_dates, check_history
+from cropflow.config.sample_checks import check_dates, check_history, check_model
 from cropflow.config.sections import Experiment, Place, SampleSet, Season
 from cropflow.config.server import refused_option
 from cropflow.config.shipped import legend_key, legend_names, own_file, own_table_path, table_names
@@ -146,6 +146,7 @@ class Config(Section):
                 )
         series = self.sets[experiment.set_].series
         check_dates(name, experiment, self.sets[experiment.set_], self.series[series])
+        check_model(name, experiment, self.sets[experiment.set_])
         check_history(experiment, self.sets[experiment.set_], self.regions, self.registers)
         for place in (*experiment.train, *experiment.map):
             imagery = self.regions[place.region].imagery

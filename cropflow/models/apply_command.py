@@ -49,10 +49,10 @@ def apply(
 ) -> None:
     """Predict any samples or sites.
 
-    Whether the models learnt from them or not is not asked: this is no test. Of pixel sets and chips, writes a parquet with a row per sample: site, index, parcel_id, crop, fold, predicted (id
-    of the legend, -1 where values are missing), its probability, and probability_<id> of every class. Of patches, a
-    Zarr store with probability (patch, class, y, x), uint16, x 10000. Of composites, one with probability
-    (class, y, x) per site; 65535 = not predicted.
+    Whether the models learnt from them or not is not asked: this is no test. Of pixel sets and chips, writes a parquet
+    with a row per sample: site, index, parcel_id, crop, fold, predicted (id of the legend, -1 where values are
+    missing), its probability, and probability_<id> of every class. Of patches, a Zarr store with probability (patch,
+    class, y, x), uint16, x 10000. Of composites, one with probability (class, y, x) per site; 65535 = not predicted.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 

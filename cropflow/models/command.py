@@ -45,9 +45,9 @@ def train(
 ) -> None:
     """Train a model on the training folds.
 
-    It learns from all sensors of the sample set together, and the validation fold decides which epoch is kept. Writes model.safetensors (network) or model.skops (forest), model.json, statistics.json (mean and spread
-    of each sensor's bands: reflectance x 10000, dB x 100) and history.csv. Interrupted, the same command goes on
-    after its last epoch.
+    It learns from all sensors of the sample set together, and the validation fold decides which epoch is kept. Writes
+    model.safetensors (network) or model.skops (forest), model.json, statistics.json (mean and spread of each sensor's
+    bands: reflectance x 10000, dB x 100) and history.csv. Interrupted, the same command goes on after its last epoch.
     """
     # Torch asks for large pages, which halves the time that fresh memory costs; it reads this at import.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
@@ -119,9 +119,10 @@ def predict(
 ) -> None:
     """Predict the blocks of the test fold.
 
-    From the composites of all sensors that the model was trained with. Writes per site probability (class, y, x), uint16, x 10000; 65535 = not predicted: other folds'
-    blocks, and pixels with a period without a value (of a model that learnt from incomplete series: too few
-    dates). A model of pixel sets or chips gives each parcel one answer, painted over its pixels; none outside.
+    From the composites of all sensors that the model was trained with. Writes per site probability (class, y, x),
+    uint16, x 10000; 65535 = not predicted: other folds' blocks, and pixels with a period without a value (of a model
+    that learnt from incomplete series: too few dates). A model of pixel sets or chips gives each parcel one answer,
+    painted over its pixels; none outside.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 

@@ -16,7 +16,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
-    help="Cut folds, patches, pixel sets and chips; read and write published layouts.",
+    help="Cut folds, patches, pixel sets and chips; import and export layouts.",
 )
 app.add_typer(kinds_app)
 app.add_typer(layouts_app)

@@ -13,7 +13,7 @@ Align = Literal["nearest", "linear"]
 _ALIGN = "How sensors on other dates than the first come to its dates: the nearest one, or a line between two."
 
 
-class _Patches(CutoutDrawing, Training):
+class Patches(CutoutDrawing, Training):
     """What networks of patches share."""
 
     kind: ClassVar[Kind] = "patches"
@@ -24,7 +24,7 @@ class _Patches(CutoutDrawing, Training):
         return 1
 
 
-class TemporalUnet(_Patches):
+class TemporalUnet(Patches):
     """A temporal CNN per pixel, then a U-Net."""
 
     name: Literal["temporal_unet"] = "temporal_unet"
@@ -49,7 +49,7 @@ class TemporalUnet(_Patches):
         return 1 << (len(self.widths) - 1)
 
 
-class SiameseUnet3d(_Patches):
+class SiameseUnet3d(Patches):
     """A 3-D stem over time and a U-Net per sensor, joined before the head."""
 
     name: Literal["siamese_unet3d"] = "siamese_unet3d"
@@ -90,7 +90,7 @@ class ConvLstm(PatchDrawing, Training):
     align: Align = Field(default="nearest", description=_ALIGN)
 
 
-class ConvStar(_Patches):
+class ConvStar(Patches):
     """Recurrent cells over squares, a stage per level of the legend, refined at the end (convSTAR)."""
 
     name: Literal["conv_star"] = "conv_star"
@@ -103,7 +103,7 @@ class ConvStar(_Patches):
     align: Align = Field(default="nearest", description=_ALIGN)
 
 
-class Utae(_Patches):
+class Utae(Patches):
     """A U-Net with attention over time at its coarsest level (U-TAE)."""
 
     name: Literal["utae"] = "utae"
