@@ -73,7 +73,7 @@ def test_what_cannot_be_shown_is_one_line() -> None:
         (("forest", 10, 20, 12), "Model is 'forest'; expected one of: temporal_unet"),
         (("temp_cnn", 10, 20, 12, '{"width": 2}'), "--settings.width is 2"),
         (("random_forest", 10, 20, 12, '{"trees": 0}'), "--settings.trees is 0"),
-        (("transformer", 10, 20, 12, '{"heads": 5}'), "width 64 has 5 heads"),
+        (("transformer", 10, 20, 12, '{"heads": 5}'), "heads is 5; expected a number that divides width, 64"),
     ):
         with pytest.raises(CropflowError, match=message):
             describe_model(*arguments)
