@@ -127,7 +127,7 @@ def test_a_state_that_is_no_whole_checkpoint_is_not_loaded() -> None:
     with pytest.raises(CropflowError, match=r"131 channels per date.*expected 128 or 132"):
         published.load({**state, "spatial_encoder.mlp2.0.weight": torch.zeros(128, 131)})
     del state["temporal_encoder.outlayernorm.bias"]
-    with pytest.raises(RuntimeError, match=r"(?s)Missing key.*temporal\.embed\.4\.bias"):
+    with pytest.raises(CropflowError, match=r"no whole PSE-LTAE.*temporal\.embed\.4\.bias"):
         published.load(state)
 
 

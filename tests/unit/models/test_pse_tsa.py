@@ -93,6 +93,18 @@ def test_any_number_of_sensors_of_any_dates_is_fused(fusion: str, sensors: int) 
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
+def test_parcel_features_reach_every_sensor(fusion: str) -> None:
+    bands = {OPTICAL: 3, RADAR: 2}
+    network = small(fusion, bands, features=4, parcel_features=True)
+    with_features = replace(batch(bands), features=torch.randn(4, 4, requires_grad=True))
+    network(with_features).square().sum().backward()
+    widths = [encoder.linear.in_features for encoder in network.pixel_sets.values()]
+    assert widths == [2 * 4 + 4] * len(network.pixel_sets)
+    for encoder in network.pixel_sets.values():
+        assert (encoder.linear.weight.grad[:, -4:] != 0).any()
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
 def test_an_absent_sensor_gives_finite_scores_and_gradients(fusion: str) -> None:
     bands = {OPTICAL: 3, RADAR: 2}
     network = small(fusion, bands).train()
