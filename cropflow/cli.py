@@ -118,6 +118,7 @@ def main() -> None:
         if str(error).startswith("Usage:"):  # called without arguments: the help is the answer
             print(error, file=sys.stderr)
             sys.exit(EXIT_CODE)
-        print(f"Error: {' '.join(str(error).split()).rstrip('.')}. See --help.", file=sys.stderr)
+        told = " ".join(error.format_message().split()).rstrip(".")
+        print(f"Error: {told}{'' if told.endswith('?') else '.'} See --help.", file=sys.stderr)
         sys.exit(EXIT_CODE)
     sys.exit(code if isinstance(code, int) else 0)

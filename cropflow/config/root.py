@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from cropflow.config.addresses import public
 from cropflow.config.base import Name, Section
 from cropflow.config.imagery import Imagery, Series
+from cropflow.config.load import json_of
 from cropflow.config.messages import one_line
 from cropflow.config.models import kind_of
 from cropflow.config.regions import Clusters, Region
@@ -305,8 +305,4 @@ def parse_json(model: type[AnySection], text: str, where: str = "--settings") ->
     Raises:
         CropflowError: If the text is no JSON or not the section.
     """
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise CropflowError(f"{where} is no JSON ({error}); found {text[:80]!r}.") from None
-    return parse(model, content, where)
+    return parse(model, json_of(text, where), where)

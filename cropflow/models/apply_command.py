@@ -65,7 +65,8 @@ def apply(
 
     if bool(model) == bool(checkpoint):
         raise CropflowError(
-            f"{len(model)} --model and {len(checkpoint)} --checkpoint were given; expected at least one of one of them."
+            f"{len(model)} --model and {len(checkpoint)} --checkpoint were given; expected some of the "
+            "one or of the other."
         )
     if (samples is None) == (not composites) or (sites is None) == bool(composites):
         raise CropflowError("Expected either --samples, or --composites together with --sites; give one of the two.")
