@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cropflow.config.imagery import Series
+from cropflow.config.models import Baseline, Network
 from cropflow.config.models.parcels import PseLtae, PseTsa
 from cropflow.config.models.patches import Patches
 from cropflow.config.regions import Region
@@ -30,12 +31,13 @@ def check_dates(name: str, experiment: Experiment, chosen: SampleSet, series: Se
     """
     if series.period != "acquisitions":
         return
-    if not experiment.model.any_dates:
-        raise ValueError(
-            f"experiments.{name}.model is {experiment.model.name!r}, which needs the same dates at all sites; "
-            f"series.{chosen.series}.period is 'acquisitions'; expected periods of a calendar, "
-            f"{_ANY_DATES.get(experiment.model.name, '')}or another model"
-        )
+    for at, model in experiment.variants():
+        if not model.any_dates:
+            raise ValueError(
+                f"experiments.{name}.{at} is {model.name!r}, which needs the same dates at all sites; "
+                f"series.{chosen.series}.period is 'acquisitions'; expected periods of a calendar, "
+                f"{_ANY_DATES.get(model.name, '')}or another model"
+            )
     if chosen.minimum_dates is None:
         raise ValueError(
             f"sets.{experiment.set_}.minimum_dates is missing, and series.{chosen.series}.period is 'acquisitions', of "
@@ -55,7 +57,13 @@ def check_model(name: str, experiment: Experiment, chosen: SampleSet) -> None:
         ValueError: If squares are cut larger than their patches, or too small to be halved as often as the network
             does; if the set has no history for a model that reads it, or one sensor for a model that is to fuse some.
     """
-    model, key, of = experiment.model, f"experiments.{name}.model", f"sets.{experiment.set_}"
+    for at, model in experiment.variants():
+        _check_variant(model, f"experiments.{name}.{at}", chosen, f"sets.{experiment.set_}")
+
+
+def _check_variant(model: Network | Baseline, at: str, chosen: SampleSet, of: str) -> None:
+    # What a search tries is told by the key of the search.
+    key = at if at.endswith(".model") else f"{at}: model"
     if isinstance(model, Patches):
         _check_squares(model, key, chosen, of)
     if isinstance(model, PseLtae) and model.history != "none" and not chosen.history:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from cropflow.config.base import Name, Section
 from cropflow.config.imagery import Sensor
-from cropflow.config.models import Model
+from cropflow.config.models import Baseline, Model, Network
+from cropflow.config.models.training import LOSS_SETTINGS
 from cropflow.config.models.transfer import Transfer
 from cropflow.config.shipped import check_legend_key
 from cropflow.config.tuning import Tuning
@@ -106,8 +108,30 @@ class Experiment(Section):
 
     @model_validator(mode="after")
     def _tunes_what_there_is(self) -> Self:
-        if self.tuning is None:
+        for _ in self.variants():
+            pass  # each is checked as it is made
+        if self.tuning is None or self.tuning.metric != "loss":
             return self
+        for key in self.tuning.parameters:
+            if key in LOSS_SETTINGS:
+                raise ValueError(
+                    f"tuning.metric is 'loss', and tuning.parameters names {key!r}, which changes what a loss is; "
+                    "expected metric 'balanced_accuracy', by which such trials can be compared"
+                )
+        return self
+
+    def variants(self) -> Iterator[tuple[str, Network | Baseline]]:
+        """The model, and the model with each value that a search may give one of its settings; of a span, its ends.
+
+        Yields:
+            The key that says so, below the experiment's, and the model.
+
+        Raises:
+            ValueError: If a value does not fit the model.
+        """
+        yield "model", self.model
+        if self.tuning is None:
+            return
         section, given = type(self.model), self.model.model_dump()
         for key, choice in self.tuning.parameters.items():
             if key not in section.model_fields or key == "name":
@@ -119,8 +143,7 @@ class Experiment(Section):
             for value in values:
                 number = int(value) if not isinstance(choice, tuple) and choice.whole else value
                 try:
-                    section.model_validate(given | {key: number})
+                    yield f"tuning.parameters.{key}", section.model_validate(given | {key: number})
                 except ValidationError as error:
-                    why = error.errors()[0]["msg"]
+                    why = error.errors()[0]["msg"].removeprefix("Value error, ")
                     raise ValueError(f"tuning.parameters.{key} holds {value!r}: {why[0].lower()}{why[1:]}") from None
-        return self

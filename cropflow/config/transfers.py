@@ -16,12 +16,14 @@ def check_sensor_dropout(name: str, experiment: Experiment, sets: Mapping[str, S
     Raises:
         ValueError: If the sample set has no second sensor.
     """
-    model, sensors = experiment.model, sets[experiment.set_].sensors
-    if isinstance(model, Training) and model.sensor_dropout and len(sensors) == 1:
-        raise ValueError(
-            f"experiments.{name}.model.sensor_dropout is {model.sensor_dropout:g}, and sets.{experiment.set_}.sensors "
-            f"has {sensors[0]} alone; expected 0, or a set of several sensors"
-        )
+    sensors = sets[experiment.set_].sensors
+    for key, model in experiment.variants() if len(sensors) == 1 else ():
+        if isinstance(model, Training) and model.sensor_dropout:
+            where = f"{key}.sensor_dropout" if key == "model" else key
+            raise ValueError(
+                f"experiments.{name}.{where} is {model.sensor_dropout:g}, and sets.{experiment.set_}.sensors has "
+                f"{sensors[0]} alone; expected 0, or a set of several sensors"
+            )
 
 
 def check_transfer(name: str, experiments: Mapping[str, Experiment], sets: Mapping[str, SampleSet]) -> None:
@@ -92,6 +94,17 @@ def _check_models(key: str, experiment: Experiment, other: str, source: Experime
                 f"{named}, whose model has {setting} {known[setting]}; {key}.model.{setting} is {value}; "
                 "expected the same: its weights belong to it"
             )
+    for owner, tuning in ((key, experiment.tuning), (f"experiments.{other}", source.tuning)):
+        for setting in sorted(known.keys() & (tuning.parameters if tuning else {})):
+            raise ValueError(
+                f"{owner}.tuning.parameters names {setting!r}, which the weights of a transfer belong to; "
+                "expected settings of training alone, of the experiment and of the one that it starts from"
+            )
+    if experiment.tuning and "learning_rate" in experiment.tuning.parameters:
+        raise ValueError(
+            f"{key}.tuning.parameters names 'learning_rate', and a transfer has steps of its own: every trial would be "
+            f"the same; expected other settings, and the steps under {key}.transfer"
+        )
     usual = Training.model_fields["learning_rate"].default
     if ours.learning_rate != usual:
         raise ValueError(

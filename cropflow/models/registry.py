@@ -56,6 +56,9 @@ def _inputs(settings: dict[str, Any]) -> Inputs:
     outputs = settings.pop("outputs", None)
     _check_positive("outputs", outputs)
     others = {key: settings.pop(key) for key in ("features", "lags", "levels") if key in settings}
+    for level in others.get("levels", ()):
+        if len(level) != outputs:
+            refuse("A level of a network", list(level), f"the group of each of its {outputs} classes")
     periods = settings.pop("periods", None)
     if isinstance(periods, int):
         periods = dict.fromkeys(by_sensor, periods)

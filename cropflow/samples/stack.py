@@ -96,8 +96,3 @@ class Stack:
 
     def _each(self) -> Iterator[tuple[str, Values]]:
         return iter(self.values.items())
-
-
-def stack_up(parts: list[Stack]) -> Stack:
-    """Put stacks of one shape together along a new first axis."""
-    return parts[0].changed(lambda sensor, _: np.stack([part.values[sensor] for part in parts]))

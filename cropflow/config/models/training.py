@@ -21,6 +21,9 @@ BELONGING: Belonging = {
     "schedule_factor": ("schedule", {"step": 0.1, "plateau": 0.5}),
 }
 
+# What a loss is made of: with another one of these, the same scores have another loss.
+LOSS_SETTINGS = ("loss", "gamma", "level_weights", "class_weights", "beta")
+
 
 def fill_belonging(content: Any, belonging: Belonging, section: type[Section]) -> Any:
     """Fill in the keys that belong to what was chosen, and refuse those that belong to something else.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +15,6 @@ from cropflow.models.batch import IGNORED, NO_DATE, Batch, Series
 from cropflow.models.data.drawing import Draws
 from cropflow.models.data.samples import Samples
 from cropflow.models.data.survey import Survey
-from cropflow.samples.sensors import KINDS
-from cropflow.samples.stack import Stack
 
 Items = Sequence[int] | NDArray[np.int64]
 
@@ -90,21 +88,6 @@ class Batches(Dataset[Batch]):
         if self.survey.complete:
             return np.asarray(np.logical_and.reduce([mask.all(1) for mask in found]))
         return np.asarray(np.logical_or.reduce([mask.any(1) for mask in found]))
-
-
-def as_batch(series: Stack, days: Mapping[str, NDArray[np.int32]]) -> Batch:
-    """A batch of windows of a site whose values are as stored.
-
-    Args:
-        series: Per sensor ``(B, T, C, H, W)``.
-        days: Per sensor days since the start of the season, ``(B, T)`` or ``(T,)``.
-    """
-    parts = {}
-    for sensor, values in series.values.items():
-        dates = np.ascontiguousarray(np.broadcast_to(days[sensor], values.shape[:2]))
-        valid = (values != KINDS[sensor].nodata).all(axis=2)
-        parts[sensor] = Series(*map(torch.from_numpy, (np.ascontiguousarray(values), dates, valid)))
-    return Batch(parts)
 
 
 def to_series(

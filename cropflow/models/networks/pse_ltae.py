@@ -36,7 +36,8 @@ class PseLtae(Network):
         inputs: Sensors, bands, classes, features and earlier seasons.
 
     Raises:
-        CropflowError: If the settings ask for features or history that the samples lack.
+        CropflowError: If the settings ask for features or history that the samples lack, or for a plane of fewer dates
+            than they have.
 
     Source:
         Garnot and Landrieu (2020), https://doi.org/10.48550/arXiv.2007.00586; the history of Quinton and Landrieu
@@ -53,6 +54,7 @@ class PseLtae(Network):
                 f"pse_ltae has history: {settings.history}, and the samples have no earlier season; expected one or "
                 "more. Set history of the sample set, or history: none."
             )
+        _check_plane(settings, inputs)
         self.settings, self.lags = settings, inputs.lags
         self.pixel_set = pixel_set_encoder(settings, inputs.channels, inputs.features)
         self.temporal = _temporal_encoder(settings)
@@ -77,6 +79,16 @@ class PseLtae(Network):
             parts.append(_history(batch.history, self.settings.history == "ordered"))
         scores: Tensor = self.head(torch.cat(parts, 1))
         return scores
+
+
+def _check_plane(settings: Settings, inputs: Inputs) -> None:
+    """Refuse a plane that the dates of the first sensor do not fit on, where their number is known."""
+    dates = next(iter(inputs.periods.values()), 0) if inputs.periods else 0
+    if settings.norm == "published" and dates > settings.length:
+        raise CropflowError(
+            f"length of pse_ltae is {settings.length}, and the series have {dates} dates; expected at least as many, "
+            "or norm: date, which takes any number."
+        )
 
 
 def _temporal_encoder(settings: Settings) -> nn.Module:

@@ -400,6 +400,43 @@ def test_acquisitions_need_a_model_of_any_dates_and_the_dates_that_a_pixel_needs
 
 
 @pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"model": {"name": "utae", "cutout": 65}},
+            "demo.model.cutout is 65; expected at most 64, sets.demo.patch_size",
+        ),
+        (
+            {"tuning": {"parameters": {"cutout": [16, 128]}}},
+            "demo.tuning.parameters.cutout: model.cutout is 128; expected at most 64, sets.demo.patch_size",
+        ),
+        (
+            {"tuning": {"parameters": {"sensor_dropout": [0.0, 0.5]}}},
+            "demo.tuning.parameters.sensor_dropout is 0.5, and",
+        ),
+        (
+            {"model": {"name": "pse_ltae", "history": "bag"}},
+            "demo.model.history is 'bag'; sets.demo.history is 0; expected the number of earlier seasons",
+        ),
+        (
+            {"model": {"name": "pse_ltae"}, "tuning": {"parameters": {"history": ["none", "ordered"]}}},
+            "demo.tuning.parameters.history: model.history is 'ordered'; sets.demo.history is 0",
+        ),
+        (
+            {"tuning": {"parameters": {"class_weights": ["none", "balanced"]}, "metric": "loss"}},
+            "tuning.metric is 'loss', and tuning.parameters names 'class_weights', which changes what a loss is",
+        ),
+    ],
+)
+def test_a_model_or_a_search_that_its_set_cannot_serve_is_one_line(content, changes, message):
+    entry = {**content["experiments"]["demo"], "map": [], "compare": [], **changes}
+    with pytest.raises(CropflowError) as refused:
+        parse(Config, {**content, "experiments": {"demo": entry}, "run": []})
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
     "model", [{"name": "pse_ltae"}, {"name": "conv_lstm"}, {"name": "random_forest", "unit": "parcel"}]
 )
 def test_a_place_without_parcels_is_not_mapped_by_a_model_of_parcels(content, model):

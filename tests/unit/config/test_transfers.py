@@ -70,6 +70,18 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"second": {"model": {"learning_rate": 0.01}}},
         "experiments.second.model.learning_rate is 0.01, and a transfer has steps of its own",
     ),
+    "a search of steps without effect": (
+        {"second": {"tuning": {"parameters": {"learning_rate": [1e-3, 1e-4]}}}},
+        "experiments.second.tuning.parameters names 'learning_rate', and a transfer has steps of its own",
+    ),
+    "a search of the architecture": (
+        {"second": {"tuning": {"parameters": {"temporal_layers": [1, 2]}}}},
+        "experiments.second.tuning.parameters names 'temporal_layers', which the weights of a transfer belong to",
+    ),
+    "a start whose architecture is searched": (
+        {"demo": {"tuning": {"parameters": {"widths": [[16, 32], [8, 16]]}}}},
+        "experiments.demo.tuning.parameters names 'widths', which the weights of a transfer belong to",
+    ),
     "a step of frozen layers": (
         {"second": {"transfer": {"freeze": "all_but_head", "learning_rate": 1e-5}}},
         "experiments.second.transfer: learning_rate is 1e-05 and freeze 'all_but_head', which has no use for it",
@@ -84,6 +96,16 @@ def test_a_transfer_that_cannot_be_is_one_line(name: str, content: dict[str, Any
         parse(Config, merge(content, {"experiments": change}))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_both_stages_of_a_transfer_may_search_how_they_are_trained(content: dict[str, Any]) -> None:
+    searches = {
+        "demo": {"tuning": {"parameters": {"learning_rate": [1e-3, 1e-2]}}},
+        "second": {"tuning": {"parameters": {"dropout": [0.0, 0.5]}}},
+    }
+    found = parse(Config, merge(content, {"experiments": searches})).experiments
+    assert found["second"].transfer is not None
+    assert [found[name].tuning.count for name in searches] == [2, 2]  # type: ignore[union-attr]
 
 
 def with_set(content: dict[str, Any], **changes: Any) -> dict[str, Any]:

@@ -135,6 +135,8 @@ def test_the_published_norm_refuses_a_series_that_is_longer_than_its_plane() -> 
     network = create("pse_ltae", **PUBLISHED, norm="published", length=4).eval()
     with pytest.raises(CropflowError, match=r"5 dates.*at most 4"):
         network(batch_of(torch.randn(2, 5, 10, 3), features=torch.zeros(2, 4)))
+    with pytest.raises(CropflowError, match=r"length of pse_ltae is 4, and the series have 5 dates; expected at least"):
+        create("pse_ltae", **PUBLISHED, norm="published", length=4, periods=5)
 
 
 @pytest.mark.parametrize("temporal", ["ltae", "tae", "gru", "tempcnn"])

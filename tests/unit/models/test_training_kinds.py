@@ -8,13 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 import zoo
 from toys import CROPS, OPTICS, RADAR, write_parcels
 
 from cropflow.config.models import NETWORKS
 from cropflow.errors import CropflowError
+from cropflow.files.atomic import read_json, write_json
 from cropflow.labels.legend import read_legend
+from cropflow.models import load_predictor
+from cropflow.models.batch import IGNORED, UNKNOWN, batch_of
 from cropflow.models.checkpoints import describe, read_description, read_weights
 from cropflow.models.data.reading import read_samples
 from cropflow.models.data.samples import Split
@@ -82,6 +87,59 @@ def test_a_head_per_level_learns_by_the_sum_over_the_levels(make_samples: Callab
         fit(make_samples("again"), tmp_path / "plain", "conv_star", loss="cross_entropy", layers=3, epochs=1)
         assert set(seen) == {1}
     assert summed > 0.9
+
+
+@pytest.mark.parametrize("legend", ["turkoglu", "eucropmap", "hcat"])
+def test_any_hierarchy_goes_from_the_legend_to_the_heads_the_loss_and_the_model_and_back(
+    legend: str, make_samples: Callable[..., Path], tmp_path: Path
+) -> None:
+    ids = read_legend(legend).ids[::5][:3]
+    crops = np.array(ids, dtype=np.uint16)
+    folder = make_samples(
+        crops=lambda found: np.where(found < 65_000, crops[np.arange(found.size) % 3].reshape(found.shape), found)
+    )
+    about = read_json(folder / "patches.json")
+    write_json(folder / "patches.json", {**about, "legend": legend})
+    levels = group_classes(legend, sorted(ids))
+    assert len(levels) == read_legend(legend).levels - 1
+    settings = {"name": "conv_star", "hidden": 4, "layers": len(levels) + 1, "refinement": 4, "loss": "hierarchical"}
+    job = Job(("r/s",), (folder,), legend, False, 5, 0, 1, 1)
+    train_model(job, json.dumps({**settings, "epochs": 1}), tmp_path / "work", tmp_path / "model")
+    found = read_description(tmp_path / "model")
+    assert (found.legend, found.classes, found.levels) == (legend, tuple(sorted(ids)), levels)
+    predictor = load_predictor(tmp_path / "model")
+    batch = batch_of(torch.randn(2, 4, 2, 8, 8))
+    with torch.no_grad():
+        stages = predictor.network.stages(batch)  # type: ignore[attr-defined]
+    groups = [max(level) + 1 for level in levels]
+    assert [stage.shape[1] for stage in stages] == [*groups, 3, 3]
+    weights = {**settings, "epochs": 1, "level_weights": [1.0] * (len(levels) + 2)}
+    with pytest.raises(CropflowError, match=f"one weight for each of the {len(levels) + 1} levels of the legend"):
+        train_model(job, json.dumps(weights), tmp_path / "work", tmp_path / "other")
+
+
+def test_nothing_is_learnt_from_pixels_that_nobody_knows_whatever_the_loss(
+    make_samples: Callable[..., Path], tmp_path: Path
+) -> None:
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+    forward = Loss.forward
+
+    def watched(self: Loss, stages: Any, target: torch.Tensor) -> Any:
+        if stages[-1].requires_grad:
+            stages[-1].register_hook(lambda slope: seen.append((target, slope)))
+        return forward(self, stages, target)
+
+    folder = make_samples()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Loss, "forward", watched)
+        for loss in ("binary", "cross_entropy", "focal", "hierarchical"):
+            fit(folder, tmp_path / loss, "temporal_unet", loss=loss, epochs=1)
+            target, slope = (torch.cat(parts) for parts in zip(*seen, strict=True))
+            seen.clear()
+            # One row of each patch is of no class, one unknown, one background, which is no class here.
+            assert (target == UNKNOWN).sum() == (target == IGNORED).sum() / 2 == 9 * 16
+            assert (slope[target < 0] == 0).all()
+            assert (slope[target >= 0] != 0).any(1).all()
 
 
 def test_a_model_keeps_the_levels_of_its_legend() -> None:

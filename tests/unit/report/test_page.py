@@ -125,6 +125,25 @@ def test_without_a_forest_there_is_no_random_split(plain_page, visible_text):
     assert "Random split" not in visible_text(plain_page)
 
 
+def test_a_search_is_a_table_with_a_row_per_trial_and_the_one_kept_in_bold(world, plain_page, visible_text):
+    trials = [
+        {"trial": 0, "parameters": {"widths": [16, 32], "learning_rate": 0.001}, "balanced_accuracy": 0.5},
+        {"trial": 1, "parameters": {"widths": [8, 16], "learning_rate": 0.0125}, "balanced_accuracy": 0.75},
+    ]
+    chosen = [[{**trial, "chosen": trial["trial"] == kept} for trial in trials] for kept in (1, 0)]
+    tables = [{"metric": "balanced_accuracy", "trials": rows} for rows in chosen]
+    page = render(dataclasses.replace(world.inputs(), tuning=tables))
+    section = page[page.index('<section id="tuning">') :]
+    section = section[: section.index("</section>")]
+    rows = re.findall(r"<tr>(.*?)</tr>", section, flags=re.S)
+    cells = [[visible_text(cell) for cell in re.findall(r"<t[dh]>(.*?)</t[dh]>", row)] for row in rows]
+    assert [cell.strip() for cell in cells[0]] == ["Trial", "widths", "learning rate", "Fold 0", "Fold 1", "Mean"]
+    assert [cell.strip() for cell in cells[2]] == ["1", "[8, 16]", "0.0125", "0.750", "0.750", "0.750"]
+    assert [re.findall(r"<strong>(.*?)</strong>", row) for row in rows[1:]] == [["0.500"], ["0.750"]]
+    assert 'href="#tuning"' in page
+    assert "tuning" not in {section["id"] for section in Elements(plain_page).all("section")}
+
+
 def test_small_test_folds_are_warned_of_at_the_top(plain_page, visible_text):
     text = visible_text(plain_page)
     warning = re.search(r"Test fold 0 has \d+ parcels, fewer than 30", text)

@@ -19,7 +19,7 @@ from cropflow.files.tables import read_table
 from cropflow.samples.sensors import Layout, by_place, differences, join_indices, layout_of
 from cropflow.samples.sight import look
 from cropflow.samples.sources import read_composites
-from cropflow.samples.stack import Stack, stack_up
+from cropflow.samples.stack import Stack
 
 RADAR, OTHER = "sentinel1_ascending", "sentinel1_descending"
 PERIODS = ["2018-01-01", "2018-02-01", "2018-03-01"]
@@ -200,6 +200,6 @@ def test_a_padded_stack_is_complete_where_it_was(rows, columns, seed):
     assert padded.complete().sum() == plain.sum()
     row = stack.row_of(plain)
     assert row.shape == (1, plain.sum())
-    pixels = stack_up([stack, stack]).pixels(np.stack([plain, ~plain]))
+    pixels = stack.changed(lambda _, values: np.stack([values, values])).pixels(np.stack([plain, ~plain]))
     assert pixels[RADAR].shape == (20, 3, 2)
     np.testing.assert_array_equal(pixels[RADAR][: plain.sum()], np.moveaxis(row.values[RADAR][:, :, 0], -1, 0))
