@@ -50,7 +50,7 @@ class PixelSetEncoding(Section):
 
 
 class PseLtae(PixelSetEncoding, PixelSetDrawing, Training):
-    """A pixel-set encoder and lightweight attention over time (PSE-LTAE); other temporal encoders at will."""
+    """A pixel-set encoder and lightweight attention over time (PSE-LTAE), or another temporal encoder."""
 
     kind: ClassVar[Kind] = "pixel_sets"
 
