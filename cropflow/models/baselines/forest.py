@@ -25,6 +25,7 @@ from cropflow.samples.sensors import Layout
 log = logging.getLogger(__name__)
 
 _CHUNK = 16_384  # pixels predicted at a time
+_HELD = 4  # drawn pixels in memory, as a multiple of those that are learnt from
 
 
 @dataclass(frozen=True)
@@ -124,18 +125,19 @@ def draw_pixels(
     parts: list[_Draw] = []
     parcels = 0
     for number, place in enumerate(samples.places):
-        if not len(place):
-            continue
-        rows = range(len(place))
-        drawn = [_draw_patch(place, row, lookup, split, folds, per_parcel, (seed, number)) for row in rows]
-        # A parcel across patches: the smallest keys of all its parts.
-        whole = _Draw.joined(drawn)
-        part = whole.taken(_smallest(whole.group, whole.key, per_parcel))
-        parcels += len(np.unique(part.group))
-        parts.append(part)
-    found = _Draw.joined(parts)
-    found = found.taken(np.sort(np.argsort(found.key, kind="stable")[:most]))
-    return Pixels(to_features(found.series, samples.layouts), found.classes, parcels)
+        for site in dict.fromkeys(place.sites):
+            rows = np.flatnonzero(np.array(place.sites) == site).tolist()
+            drawn = [_draw_patch(place, row, lookup, split, folds, per_parcel, (seed, number)) for row in rows]
+            # A parcel across patches: the smallest keys of all its parts.
+            whole = _Draw.joined(drawn)
+            part = whole.taken(_smallest(whole.group, whole.key, per_parcel))
+            parcels += len(np.unique(part.group))
+            parts.append(part)
+            # What is not among the smallest keys now never will be: memory does not grow with the sites.
+            if sum(len(found.key) for found in parts) > _HELD * most:
+                parts = [_Draw.joined(parts).least(most)]
+    kept = _Draw.joined(parts).least(most)
+    return Pixels(to_features(kept.series, samples.layouts), kept.classes, parcels)
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,10 @@ class _Draw:
     def taken(self, positions: NDArray[np.int64]) -> _Draw:
         series = {sensor: values[positions] for sensor, values in self.series.items()}
         return _Draw(self.group[positions], self.key[positions], self.classes[positions], series)
+
+    def least(self, most: int) -> _Draw:
+        """The pixels of the smallest keys, at most so many, in the order they have."""
+        return self.taken(np.sort(np.argsort(self.key, kind="stable")[:most]))
 
     @staticmethod
     def joined(parts: Sequence[_Draw]) -> _Draw:

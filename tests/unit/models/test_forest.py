@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 import skops.io
 from sklearn.ensemble import RandomForestClassifier
@@ -80,6 +81,22 @@ def test_a_parcel_in_two_patches_gives_its_pixels_once(make_samples: Callable[..
     pixels = draw_pixels(samples, found, split, split.training, 6, 100, 0)
     assert (pixels.parcels, len(pixels.classes)) == (4, 24)
     assert len(draw_pixels(samples, found, split, split.training, 6, 10, 0).classes) == 10
+
+
+def test_pixels_that_are_dropped_site_by_site_would_not_have_been_drawn(
+    make_samples: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_samples()
+    index = pandas.read_parquet(folder / "index.parquet")
+    index.assign(site=[f"s{row // 3}" for row in range(len(index))]).to_parquet(folder / "index.parquet")
+    samples, split = read_samples("patches", ["r/s"], [folder]), Split(0, 5, False)
+    found = survey(samples, split, complete=True)
+    drawn = []
+    for held in (10**9, 0):
+        monkeypatch.setattr("cropflow.models.baselines.forest._HELD", held)
+        drawn.append(draw_pixels(samples, found, split, split.training, 6, 20, 0))
+    np.testing.assert_array_equal(drawn[0].features, drawn[1].features)
+    assert len(drawn[0].features) == 20 and drawn[0].parcels == drawn[1].parcels > 20
 
 
 def test_probabilities_equal_scikit_learns_own() -> None:
