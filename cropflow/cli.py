@@ -24,9 +24,9 @@ ROOMS = {
     "labels": ("cropflow.labels.command", "Download, clean and map a register of parcels."),
     "regions": ("cropflow.regions.command", "Lay out sites and clip parcels to them."),
     "imagery": ("cropflow.imagery.command", "Find scenes and write them to the site grids."),
-    "composites": ("cropflow.composites.command", "Turn scenes into an evenly spaced series."),
-    "samples": ("cropflow.samples.command", "Assign folds, rasterise parcels, and cut patches, pixel sets and chips."),
-    "models": ("cropflow.models.command", "Train a model on a fold and predict its test blocks."),
+    "composites": ("cropflow.composites.command", "Turn scenes into an evenly spaced series, or keep their dates."),
+    "samples": ("cropflow.samples.command", "Cut folds, patches, pixel sets and chips; import and export layouts."),
+    "models": ("cropflow.models.command", "Train, tune, apply and export models; list and show them."),
     "evaluation": ("cropflow.evaluation.command", "Score predictions from confusion matrices."),
     "maps": ("cropflow.maps.command", "Map whole sites and their parcels."),
     "report": ("cropflow.report.command", "Write the report of an experiment."),
@@ -118,6 +118,7 @@ def main() -> None:
         if str(error).startswith("Usage:"):  # called without arguments: the help is the answer
             print(error, file=sys.stderr)
             sys.exit(EXIT_CODE)
-        print(f"Error: {' '.join(str(error).split()).rstrip('.')}. See --help.", file=sys.stderr)
+        told = " ".join(error.format_message().split()).rstrip(".")
+        print(f"Error: {told}{'' if told.endswith('?') else '.'} See --help.", file=sys.stderr)
         sys.exit(EXIT_CODE)
     sys.exit(code if isinstance(code, int) else 0)

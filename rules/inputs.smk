@@ -434,8 +434,8 @@ def earlier_seasons(wildcards, published_only=False):
         lag = f"; publication_lag withholds the last {withheld}" if withheld else ""
         refuse(
             f"Register {wildcards.register!r} has no season in the {history['years']} years before {wildcards.season!r} "
-            f"(it has {seasons}{lag}); expected at least one. Add its files, or raise "
-            f"registers.{wildcards.register}.history.years."
+            f"(it has {seasons}{lag}); expected at least one. Add its files, raise "
+            f"registers.{wildcards.register}.history.years, or do without history in the sample set."
         )
     return dict(sorted(found.items()))
 

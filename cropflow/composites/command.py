@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from cropflow.config.imagery import Series
 
 app = typer.Typer(
-    cls=OneVerbOrMore, rich_markup_mode=None, add_completion=False, help="Turn scenes into an evenly spaced series."
+    cls=OneVerbOrMore,
+    rich_markup_mode=None,
+    add_completion=False,
+    help="Turn scenes into an evenly spaced series, or keep their dates.",
 )
 app.command()(fetch)
 log = logging.getLogger(__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -66,3 +67,15 @@ def read_config(files: Sequence[Path]) -> dict[str, Any]:
             raise CropflowError(f"{file} holds {type(content).__name__}; expected a mapping of sections.")
         config = merge(config, content)
     return config
+
+
+def json_of(text: str, where: str = "--settings") -> Any:
+    """What the JSON text of an option says.
+
+    Raises:
+        CropflowError: If the text is no JSON.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise CropflowError(f"{where} is no JSON ({error}); found {text[:80]!r}.") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -47,7 +48,9 @@ def one_line(error: ValidationError, where: str, content: Any, parsed: type[Sect
     if kind == "extra_forbidden":
         sections = _sections_at(location[:-1], parsed)
         keys = [field.alias or name for section in sections for name, field in section.model_fields.items()]
-        return f"{key} is no key of this section (value {value!r}); expected one of: {listing(keys, 30)}.{rest}"
+        near = difflib.get_close_matches(str(location[-1]), keys, 1, 0.75)
+        meant = f"did you mean {near[0]}?" if near else f"expected one of: {listing(keys, 60)}."
+        return f"{key} is no key of this section (value {value!r}); {meant}{rest}"
     if kind == "missing":
         return f"{key} is missing; it is required.{rest}"
     if kind in ("union_tag_not_found", "union_tag_invalid"):

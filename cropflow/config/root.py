@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable
 from itertools import pairwise
 from pathlib import Path
@@ -13,11 +12,12 @@ from pydantic import Field, ValidationError, model_validator
 from cropflow.config.addresses import public
 from cropflow.config.base import Name, Section
 from cropflow.config.imagery import Imagery, Series
+from cropflow.config.load import json_of
 from cropflow.config.messages import one_line
 from cropflow.config.models import kind_of
 from cropflow.config.regions import Clusters, Region
 from cropflow.config.registers import Register
-from cropflow.config.sample_checks import check_dates, check_history, check_squares
+from cropflow.config.sample_checks import check_dates, check_history, check_model
 from cropflow.config.sections import Experiment, Place, SampleSet, Season
 from cropflow.config.server import refused_option
 from cropflow.config.shipped import legend_key, legend_names, own_file, own_table_path, table_names
@@ -146,8 +146,8 @@ class Config(Section):
                 )
         series = self.sets[experiment.set_].series
         check_dates(name, experiment, self.sets[experiment.set_], self.series[series])
-        check_squares(name, experiment, self.sets[experiment.set_])
-        check_history(name, experiment, self.sets[experiment.set_], self.regions, self.registers)
+        check_model(name, experiment, self.sets[experiment.set_])
+        check_history(experiment, self.sets[experiment.set_], self.regions, self.registers)
         for place in (*experiment.train, *experiment.map):
             imagery = self.regions[place.region].imagery
             refused = refused_option(series, self.series[series], imagery, self.imagery[imagery])
@@ -305,8 +305,4 @@ def parse_json(model: type[AnySection], text: str, where: str = "--settings") ->
     Raises:
         CropflowError: If the text is no JSON or not the section.
     """
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise CropflowError(f"{where} is no JSON ({error}); found {text[:80]!r}.") from None
-    return parse(model, content, where)
+    return parse(model, json_of(text, where), where)

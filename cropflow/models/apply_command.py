@@ -47,12 +47,12 @@ def apply(
     threads: int = typer.Option(1, min=1, help="CPU threads."),
     output: Path = typer.Option(..., help="Parquet (samples that are parcels) or Zarr store (pixels) to write."),
 ) -> None:
-    """Predict samples or sites, whether the models learnt from them or not: this is no test.
+    """Predict any samples or sites.
 
-    Of pixel sets and chips, writes a parquet with a row per sample: site, index, parcel_id, crop, fold, predicted (id
-    of the legend, -1 where values are missing), its probability, and probability_<id> of every class. Of patches, a
-    Zarr store with probability (patch, class, y, x), uint16, x 10000. Of composites, one with probability
-    (class, y, x) per site; 65535 = not predicted.
+    Whether the models learnt from them or not is not asked: this is no test. Of pixel sets and chips, writes a parquet
+    with a row per sample: site, index, parcel_id, crop, fold, predicted (id of the legend, -1 where values are
+    missing), its probability, and probability_<id> of every class. Of patches, a Zarr store with probability (patch,
+    class, y, x), uint16, x 10000. Of composites, one with probability (class, y, x) per site; 65535 = not predicted.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
@@ -65,7 +65,8 @@ def apply(
 
     if bool(model) == bool(checkpoint):
         raise CropflowError(
-            f"{len(model)} --model and {len(checkpoint)} --checkpoint were given; expected at least one of one of them."
+            f"{len(model)} --model and {len(checkpoint)} --checkpoint were given; expected some of the "
+            "one or of the other."
         )
     if (samples is None) == (not composites) or (sites is None) == bool(composites):
         raise CropflowError("Expected either --samples, or --composites together with --sites; give one of the two.")

@@ -1,4 +1,4 @@
-"""``cropflow models``: train a model on the folds, and predict the test blocks."""
+"""``cropflow models``: train a model on the folds, predict the test blocks; list, show and export models."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
-    help="Train a model on a fold and predict its test blocks.",
+    help="Train, tune, apply and export models; list and show them.",
 )
 
 app.add_typer(tune, name="tune")
 
 _PLACE = typer.Option(..., help="Place as region/season; repeated in the order of the other inputs.")
-_SAMPLES = typer.Option(..., help="Folder of samples of each place (rasters and patches).")
 _THREADS = typer.Option(1, min=1, help="CPU threads.")
 
 
 @app.command()
 def train(
     place: list[str] = _PLACE,
-    samples: list[Path] = _SAMPLES,
+    samples: list[Path] = typer.Option(
+        ..., help="Folder of patches, pixel sets or chips of each place: what the model learns from."
+    ),
     settings: str = typer.Option(..., help="JSON of an experiment's model entry, or @FILE: settings.json of a trial."),
-    legend: str = typer.Option(..., help="Legend of the labels."),
+    legend: str = typer.Option(..., help="Legend of the samples."),
     background: bool = typer.Option(False, help="Learn crop 0 as a class; it is ignored otherwise."),
     folds: int = typer.Option(..., help="Number of folds of the sample set."),
     fold: int = typer.Option(..., help="Test fold; the next one validates, the others train."),
@@ -42,11 +43,11 @@ def train(
     work: Path = typer.Option(..., help="Folder for the resume file; emptied at the end."),
     output: Path = typer.Option(..., help="Folder of the trained model."),
 ) -> None:
-    """Train on patches of the training folds, all sensors of the sample set together.
+    """Train a model on the training folds.
 
-    Writes model.safetensors (network) or model.skops (forest), model.json, statistics.json (mean and spread
-    of each sensor's bands: reflectance x 10000, dB x 100) and history.csv. Interrupted, the same command goes on
-    after its last epoch.
+    It learns from all sensors of the sample set together, and the validation fold decides which epoch is kept. Writes
+    model.safetensors (network) or model.skops (forest), model.json, statistics.json (mean and spread of each sensor's
+    bands: reflectance x 10000, dB x 100) and history.csv. Interrupted, the same command goes on after its last epoch.
     """
     # Torch asks for large pages, which halves the time that fresh memory costs; it reads this at import.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
@@ -84,10 +85,11 @@ def export(
     form: str = typer.Option("published", "--format", help="published: the names of the network's published weights."),
     output: Path = typer.Option(..., help="File to write, such as weights.pth."),
 ) -> None:
-    """Write a trained model as a checkpoint that the original program of its network loads.
+    """Write a trained model under its published names.
 
-    Of pse_ltae (norm published) and conv_lstm. The file holds tensors alone; a JSON file beside it says classes, bands
-    and normalisation (mean and spread in stored units: reflectance x 10000, dB x 100).
+    The original program of the network loads the file: of pse_ltae (norm published) and conv_lstm. It holds tensors
+    alone; a JSON file beside it says classes, bands and normalisation (mean and spread in stored units: reflectance x
+    10000, dB x 100).
     """
     from cropflow.errors import refuse
     from cropflow.files.manifest import write_manifest
@@ -102,7 +104,7 @@ def export(
 @app.command()
 def predict(
     place: list[str] = _PLACE,
-    samples: list[Path] = _SAMPLES,
+    samples: list[Path] = typer.Option(..., help="Folder of each place that cropflow samples build wrote."),
     composites: list[Path] = typer.Option(
         ..., help="Zarr store of composites of each place, sensor by sensor in the model's order."
     ),
@@ -115,11 +117,12 @@ def predict(
     threads: int = _THREADS,
     output: Path = typer.Option(..., help="Zarr store to write."),
 ) -> None:
-    """Predict the blocks of the test fold from the composites of all sensors that the model was trained with.
+    """Predict the blocks of the test fold.
 
-    Writes per site probability (class, y, x), uint16, x 10000; 65535 = not predicted: other folds'
-    blocks, and pixels with a period without a value (of a model that learnt from incomplete series: too few
-    dates). A model of pixel sets or chips gives each parcel one answer, painted over its pixels; none outside.
+    From the composites of all sensors that the model was trained with. Writes per site probability (class, y, x),
+    uint16, x 10000; 65535 = not predicted: other folds' blocks, and pixels with a period without a value (of a model
+    that learnt from incomplete series: too few dates). A model of pixel sets or chips gives each parcel one answer,
+    painted over its pixels; none outside.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
@@ -160,7 +163,10 @@ def list_(
     periods: int = _PERIODS,
     as_json: bool = _JSON,
 ) -> None:
-    """List the models: what each learns from, its parameters, the sensors it takes, and what it is."""
+    """List the models.
+
+    Of each what it learns from, its parameters, the sensors that it takes, and what it is.
+    """
     import json
 
     from cropflow.models.catalogue import list_models
@@ -180,7 +186,10 @@ def show(
     settings: str = typer.Option("{}", help="JSON of settings that differ from their defaults."),
     as_json: bool = _JSON,
 ) -> None:
-    """Show a model: its paper, shapes, parameters part by part, and settings."""
+    """Show a model and its settings.
+
+    Its paper, shapes, parameters part by part, and every key with its default.
+    """
     import json
 
     from cropflow.models.catalogue import describe_model, parse_bands

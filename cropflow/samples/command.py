@@ -16,7 +16,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
-    help="Assign folds, rasterise parcels, and cut patches, pixel sets and chips.",
+    help="Cut folds, patches, pixel sets and chips; import and export layouts.",
 )
 app.add_typer(kinds_app)
 app.add_typer(layouts_app)
@@ -106,7 +106,7 @@ def build(
         Path, typer.Option(help="Output: folder with rasters per site, parcels.parquet and summary.json.")
     ],
 ) -> None:
-    """Rasterise the parcels of a season, and say of every pixel whether it can be learnt from.
+    """Rasterise parcels, and mark what can be learnt from.
 
     Input: composites of every sensor (reflectance x 10000, uint16, 0 = nodata; backscatter dB x 100, int16, -32768 =
     nodata), parcels, their crops, and the folds of the blocks.

@@ -39,3 +39,20 @@ def test_a_full_or_closed_disk_is_one_line_that_names_the_place(fail, number, tm
 def test_any_other_error_of_the_system_is_a_bug(fail):
     with pytest.raises(OSError, match="Bad file descriptor"):
         fail(errno.EBADF)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("models", "list", "--outputs", "0"), "'--outputs': Input should be greater than or equal to 1. See --help."),
+        (("models", "show"), "Missing argument 'name'. See --help."),
+        (("models", "trian"), "No such command 'trian'. Did you mean 'train'? See --help."),
+    ],
+)
+def test_a_wrong_option_is_one_line_that_names_it(arguments, told, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["cropflow", *arguments])
+    with pytest.raises(SystemExit) as done:
+        cli.main()
+    error = capsys.readouterr().err
+    assert done.value.code == 2
+    assert error.startswith("Error: ") and error.endswith(f"{told}\n") and error.count("\n") == 1

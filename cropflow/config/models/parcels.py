@@ -50,7 +50,7 @@ class PixelSetEncoding(Section):
 
 
 class PseLtae(PixelSetEncoding, PixelSetDrawing, Training):
-    """A pixel-set encoder and a temporal encoder."""
+    """A pixel-set encoder and lightweight attention over time (PSE-LTAE), or another temporal encoder."""
 
     kind: ClassVar[Kind] = "pixel_sets"
 
@@ -116,7 +116,7 @@ class PseLtae(PixelSetEncoding, PixelSetDrawing, Training):
 
 
 class PseTsa(PixelSetEncoding, PixelSetDrawing, Training):
-    """A pixel-set encoder and temporal self-attention, of one sensor or several."""
+    """A pixel-set encoder and self-attention over time, sensors fused in five ways (PSE-TSA)."""
 
     kind: ClassVar[Kind] = "pixel_sets"
 

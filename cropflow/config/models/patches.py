@@ -13,7 +13,7 @@ Align = Literal["nearest", "linear"]
 _ALIGN = "How sensors on other dates than the first come to its dates: the nearest one, or a line between two."
 
 
-class _Patches(CutoutDrawing, Training):
+class Patches(CutoutDrawing, Training):
     """What networks of patches share."""
 
     kind: ClassVar[Kind] = "patches"
@@ -24,8 +24,8 @@ class _Patches(CutoutDrawing, Training):
         return 1
 
 
-class TemporalUnet(_Patches):
-    """The pixel-wise temporal CNN followed by a 2-D U-Net, and its training."""
+class TemporalUnet(Patches):
+    """A temporal CNN per pixel, then a U-Net."""
 
     name: Literal["temporal_unet"] = "temporal_unet"
     kernel_size: Literal[3, 5, 7] = Field(default=3, description="Temporal kernel, periods.")
@@ -49,8 +49,8 @@ class TemporalUnet(_Patches):
         return 1 << (len(self.widths) - 1)
 
 
-class SiameseUnet3d(_Patches):
-    """A branch per sensor, with weights of its own: a 3-D stem over time, then a U-Net; joined before the head."""
+class SiameseUnet3d(Patches):
+    """A 3-D stem over time and a U-Net per sensor, joined before the head."""
 
     name: Literal["siamese_unet3d"] = "siamese_unet3d"
     width: int = Field(
@@ -79,7 +79,7 @@ class SiameseUnet3d(_Patches):
 
 
 class ConvLstm(PatchDrawing, Training):
-    """A convolutional LSTM over chips with one label."""
+    """A convolutional LSTM over chips."""
 
     kind: ClassVar[Kind] = "chips"
 
@@ -90,8 +90,8 @@ class ConvLstm(PatchDrawing, Training):
     align: Align = Field(default="nearest", description=_ALIGN)
 
 
-class ConvStar(_Patches):
-    """The multi-stage convSTAR network with label refinement over the levels of the legend."""
+class ConvStar(Patches):
+    """Recurrent cells over squares, a stage per level of the legend, refined at the end (convSTAR)."""
 
     name: Literal["conv_star"] = "conv_star"
     hidden: int = Field(default=64, ge=1, description="Channels of the state of each layer.")
@@ -103,8 +103,8 @@ class ConvStar(_Patches):
     align: Align = Field(default="nearest", description=_ALIGN)
 
 
-class Utae(_Patches):
-    """A U-Net with temporal attention at its coarsest level."""
+class Utae(Patches):
+    """A U-Net with attention over time at its coarsest level (U-TAE)."""
 
     name: Literal["utae"] = "utae"
     encoder_widths: tuple[int, ...] = Field(

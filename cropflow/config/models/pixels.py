@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cropflow.config.models.drawing import Kind, PixelDrawing
 from cropflow.config.models.training import Training
@@ -67,3 +67,9 @@ class Transformer(PixelDrawing, Training):
         "their order.",
     )
     align: Align = "nearest"
+
+    @model_validator(mode="after")
+    def _heads_share_the_channels(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"heads is {self.heads}; expected a number that divides width, {self.width}")
+        return self

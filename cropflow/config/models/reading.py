@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from cropflow.config.base import Section
+from cropflow.config.load import json_of
 from cropflow.config.models import Baseline, Model, Network
-from cropflow.config.root import parse, parse_json
+from cropflow.config.root import parse
 
 
 class _Settings(Section):
@@ -28,4 +29,4 @@ def parse_model_json(text: str) -> Network | Baseline:
     Raises:
         CropflowError: If it is no model.
     """
-    return parse_json(_Settings, f'{{"model": {text}}}').model
+    return parse(_Settings, {"model": json_of(text)}, "--settings").model

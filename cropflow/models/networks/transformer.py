@@ -11,7 +11,6 @@ from torch.nn import functional
 
 from cropflow.config.models.drawing import Kind
 from cropflow.config.models.pixels import Transformer as Settings
-from cropflow.errors import CropflowError
 from cropflow.models.batch import Batch
 from cropflow.models.layers.dates import seen
 from cropflow.models.layers.dropout import add_dropout, dropout, relu_dropout
@@ -152,16 +151,7 @@ class Transformer(Network):
 
 
 def build(settings: Settings, inputs: Inputs) -> Transformer:
-    """The network of a config section.
-
-    Raises:
-        CropflowError: If the heads do not share out the channels evenly.
-    """
-    if settings.width % settings.heads:
-        raise CropflowError(
-            f"A transformer of width {settings.width} has {settings.heads} heads; expected a number that divides the "
-            "width. Change model.width or model.heads."
-        )
+    """The network of a config section."""
     return Transformer(
         inputs.channels,
         inputs.outputs,

@@ -33,7 +33,10 @@ def propose(
     trial_model: list[Path] = typer.Option([], help="Their trained models, in the same order."),
     seed: Annotated[int, typer.Option(min=0, help="Seed of the search.")] = 0,
 ) -> None:
-    """Say what a trial tries: a point of the grid, or what Optuna proposes after the trials before it."""
+    """Say what a trial tries.
+
+    A point of the grid, or what Optuna proposes after the trials before it.
+    """
     from cropflow.config.base import dump
     from cropflow.config.models.reading import parse_model, parse_model_json
     from cropflow.config.root import parse_json
@@ -64,7 +67,10 @@ def choose(
     trial_settings: list[Path] = _SETTINGS,
     trial_model: list[Path] = _MODELS,
 ) -> None:
-    """Keep the trial that is best on the validation fold; the test fold has no say."""
+    """Keep the trial that is best on the validation fold.
+
+    The test fold has no say. Writes the model of the best trial, and a table of all.
+    """
     import shutil
 
     from cropflow.config.base import dump

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cropflow.errors import CropflowError
+from cropflow.errors import CropflowError, listing
+from cropflow.samples.layouts import EXPORTED, NAMES
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ def _show_conversion(asked: bool) -> None:
 
 @app.command("import")
 def import_(
-    layout: Annotated[str, typer.Option(help="Published layout, such as deep_crop_rotation; docs/layouts.md has all.")],
+    layout: Annotated[str, typer.Option(help=f"Published layout: {listing(NAMES)}.")],
     source: Annotated[Path, typer.Option(help="Input: folder (or HDF5 file) in that layout.")],
     output: Annotated[Path, typer.Option(help="Output: folder of pixel sets, patches or chips.")],
     settings: Annotated[str, typer.Option(help="Settings of the layout: JSON, or a YAML or JSON file.")] = "{}",
@@ -41,7 +42,7 @@ def import_(
         ),
     ] = False,
 ) -> None:  # fmt: skip
-    """Read a published layout into a folder of samples that models train on.
+    """Read a published layout into samples to train on.
 
     Input: files as published. Reflectance (judged or scaled by settings.scale) becomes uint16 x 10000, backscatter
     (dB) int16 x 100: rounded to 0.0001 and 0.01 dB. Labels become crops of a legend; folds follow places, never single
@@ -81,7 +82,7 @@ def import_(
 
 @app.command()
 def export(
-    layout: Annotated[str, typer.Option(help="Published layout that is written, such as temporal_unet_hdf5.")],
+    layout: Annotated[str, typer.Option(help=f"Published layout that is written: {listing(EXPORTED)}.")],
     samples: Annotated[Path, typer.Option(help="Input: folder of pixel sets, patches or chips.")],
     output: Annotated[Path, typer.Option(help="Output: folder in that layout.")],
     start: Annotated[
@@ -89,10 +90,10 @@ def export(
         typer.Option(formats=["%Y-%m-%d"], help="First day of the season, where the samples do not keep it."),
     ] = None,
 ) -> None:
-    """Write samples in a published layout, so that the original programs read them.
+    """Write samples in a published layout.
 
-    Input: samples of the kind that the layout holds. Reflectance is written x 10000, or as float32 where the layout
-    takes that, backscatter in dB; both come back to the same numbers.
+    The original programs read it. Input: samples of the kind that the layout holds. Reflectance is written x 10000, or
+    as float32 where the layout takes that, backscatter in dB; both come back to the same numbers.
     Output: the layout's files, and a table classes.csv that says what their labels mean.
     """
     from cropflow.files.atomic import atomic_folder

@@ -112,7 +112,7 @@ def open_samples(folder: Path, kind: Kind) -> Opened:
     """
     if not (folder / f"{kind}.json").is_file():
         held = [name for name in TABLES if (folder / f"{name}.json").is_file()]
-        refuse(f"The samples in {folder}", listing(held) or "none", kind, "The layout holds no other kind.")
+        refuse(f"Kind of the samples in {folder}", listing(held) or "none", kind, "The layout holds no other kind.")
     about: dict[str, Any] = read_json(folder / f"{kind}.json")
     layouts = tuple(layout_of(entry) for entry in about["sensors"])
     return Opened(folder, about, read_table(folder / TABLES[kind]), layouts)

@@ -392,7 +392,7 @@ def test_acquisitions_need_a_model_of_any_dates_and_the_dates_that_a_pixel_needs
         parse(Config, dated)
     enough = merge(dated, {"sets": {name: {"minimum_dates": 5} for name in content["sets"]}})
     with pytest.raises(
-        CropflowError, match=r"demo_forest\.model makes a random_forest that needs the same dates at all"
+        CropflowError, match=r"demo_forest\.model is 'random_forest', which needs the same dates at all"
     ):
         parse(Config, enough)
     enough["experiments"]["demo_forest"]["model"] = {"name": "lstm"}
@@ -402,10 +402,13 @@ def test_acquisitions_need_a_model_of_any_dates_and_the_dates_that_a_pixel_needs
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": {"name": "utae", "cutout": 65}}, "demo.model gives a cutout of 65; sets.demo.patch_size is 64"),
+        (
+            {"model": {"name": "utae", "cutout": 65}},
+            "demo.model.cutout is 65; expected at most 64, sets.demo.patch_size",
+        ),
         (
             {"tuning": {"parameters": {"cutout": [16, 128]}}},
-            "demo.tuning.parameters.cutout gives a cutout of 128; sets.demo.patch_size is 64; expected at most as many",
+            "demo.tuning.parameters.cutout: model.cutout is 128; expected at most 64, sets.demo.patch_size",
         ),
         (
             {"tuning": {"parameters": {"sensor_dropout": [0.0, 0.5]}}},
@@ -413,11 +416,11 @@ def test_acquisitions_need_a_model_of_any_dates_and_the_dates_that_a_pixel_needs
         ),
         (
             {"model": {"name": "pse_ltae", "history": "bag"}},
-            "demo.model asks for history 'bag'; sets.demo.history is 0; expected at least 1, or history 'none'",
+            "demo.model.history is 'bag'; sets.demo.history is 0; expected the number of earlier seasons",
         ),
         (
             {"model": {"name": "pse_ltae"}, "tuning": {"parameters": {"history": ["none", "ordered"]}}},
-            "demo.tuning.parameters.history asks for history 'ordered'; sets.demo.history is 0",
+            "demo.tuning.parameters.history: model.history is 'ordered'; sets.demo.history is 0",
         ),
         (
             {"tuning": {"parameters": {"class_weights": ["none", "balanced"]}, "metric": "loss"}},

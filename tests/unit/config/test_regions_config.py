@@ -36,7 +36,7 @@ def test_a_choice_survives_the_round_trip(choose):
         (region({}), ["choose has no method", "clusters, cropland, sample"]),
         (region({"method": "dbscan"}), ["choose has the method 'dbscan'", "clusters, cropland, sample"]),
         (region(CLUSTERS, register=None), ["choose by clusters needs a register"]),
-        (region({**CLUSTERS, "eps": 5}), ["choose.eps is no key", "eps_m, minimum_members"]),
+        (region({**CLUSTERS, "eps": 5}), ["choose.eps is no key", "did you mean eps_m?"]),
         (region({**CLUSTERS, "eps_m": 0}), ["choose.eps_m is 0", "greater than 0"]),
         (region({**CLUSTERS, "maximum_pixels": 32}), ["maximum_pixels 32", "minimum_pixels 64"]),
         (region({**CLUSTERS, "distances": "EPSG:4326"}), ["distances 'EPSG:4326'", "degree", "expected metres"]),

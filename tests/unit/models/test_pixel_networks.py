@@ -220,7 +220,7 @@ def refused(name: str, message: str, **settings: Any) -> None:
 
 def test_what_does_not_fit_is_refused_in_a_line() -> None:
     refused("temp_cnn", "number of dates is not fixed; choose pooling: mean")
-    refused("transformer", "width 8 has 3 heads", width=8, heads=3)
+    refused("transformer", "heads is 3; expected a number that divides width, 8", width=8, heads=3)
     network = zoo.small("temp_cnn")
     with pytest.raises(CropflowError, match="have 5 dates; this temp_cnn flattens 4"):
         network(zoo.toy("temp_cnn", periods=5))
