@@ -28,7 +28,8 @@ class Series:
         dates: Days since the start of the season, int32, ``(B, T)``; ``NO_DATE`` in padding.
         valid: True where a pixel has a value in every band on a date, bool, ``(B, T, *space)``; False in padding of
             time and of pixels, and everywhere for a sensor that a sample lacks.
-        observations: Observations behind a value, uint8, ``(B, T, *space)``; None where nothing counts them.
+        observations: Observations behind a value, uint8, ``(B, T, *space)``, of samples of every kind; None where
+            nothing counts them: on joined sensors, and where a site is mapped from its composites.
     """
 
     values: Tensor

@@ -1,6 +1,7 @@
 """What the training folds know: classes, targets per role and class, mean and spread of what is measured.
 
-Nothing here looks at a label or a value of the test fold, but to count its targets.
+Nothing here looks at a label or a value of the test fold, but to count its targets. Chips of the training folds count
+whole, with the ground around their parcels.
 """
 
 from __future__ import annotations
