@@ -24,7 +24,9 @@ _LEAST = 1e-6
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Models of one kind, classes and inputs, such as those of all folds; a :class:`Predictor` itself.
+    """Models of one kind, legend and inputs, such as those of all folds; a :class:`Predictor` itself.
+
+    A rare crop may be unknown to the training folds of some: these give it no chance, as in maps.
 
     Attributes:
         members: The models; each normalises by its own statistics.
@@ -37,8 +39,9 @@ class Ensemble:
 
     @property
     def classes(self) -> tuple[int, ...]:
-        """Legend ids in the order of the outputs."""
-        return self.members[0].classes
+        """Every class that a member knows: as the members have them, or ascending where they differ."""
+        known = {member.classes for member in self.members}
+        return self.members[0].classes if len(known) == 1 else tuple(sorted({crop for each in known for crop in each}))
 
     @property
     def layouts(self) -> tuple[Layout, ...]:
@@ -86,7 +89,8 @@ class Ensemble:
 
     def probability(self, batch: Batch) -> NDArray[np.float32]:
         """The mean over the members; shapes as in :class:`Predictor`."""
-        found = [member.probability(member.prepare(batch)) for member in self.members]
+        classes = self.classes
+        found = [_placed(member.probability(member.prepare(batch)), member.classes, classes) for member in self.members]
         if self.average == "probability":
             mean: NDArray[np.float32] = np.stack(found).mean(axis=0, dtype=np.float64).astype(np.float32)
             return mean
@@ -94,6 +98,15 @@ class Ensemble:
         product = np.exp(logs)
         whole: NDArray[np.float32] = (product / product.sum(axis=1, keepdims=True)).astype(np.float32)
         return whole
+
+
+def _placed(probability: NDArray[np.float32], own: tuple[int, ...], classes: tuple[int, ...]) -> NDArray[np.float32]:
+    """Probabilities ``(B, K, ...)`` of a model's own classes among more classes, 0 of the others."""
+    if own == classes:
+        return probability
+    found = np.zeros((len(probability), len(classes), *probability.shape[2:]), dtype=np.float32)
+    found[:, [classes.index(crop) for crop in own]] = probability
+    return found
 
 
 def join(members: Sequence[Predictor], names: Sequence[str], average: Average = "probability") -> Predictor:
@@ -105,12 +118,13 @@ def join(members: Sequence[Predictor], names: Sequence[str], average: Average = 
         average: How their probabilities are averaged.
 
     Raises:
-        CropflowError: If they differ in kind, legend, classes, sensors, bands, periods, radiometry, the size of their
-            windows, or in what they ask of a parcel.
+        CropflowError: If they differ in kind, legend, sensors, bands, periods, radiometry, the size of their windows,
+            or in what they ask of a parcel; with a history, also in their classes, which it is told in.
     """
     first = members[0]
+    keys = ("kind", "legend", "patch_size", "minimum_dates", "features", "lags", *(("classes",) if first.lags else ()))
     for other, name in zip(members[1:], names[1:], strict=True):
-        for key in ("kind", "legend", "classes", "patch_size", "minimum_dates", "features", "lags"):
+        for key in keys:
             if getattr(other, key) != getattr(first, key):
                 raise CropflowError(
                     f"{name} has {key} {getattr(other, key)!r}, {names[0]} {getattr(first, key)!r}; expected the same "

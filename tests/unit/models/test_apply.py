@@ -19,12 +19,14 @@ import torch
 import cropflow.models
 from cropflow import cli
 from cropflow.config.models.reading import parse_model
+from cropflow.errors import CropflowError
 from cropflow.files.atomic import read_json
 from cropflow.files.cubes import add_array, add_site, create_store, open_store
 from cropflow.files.tables import write_table
 from cropflow.models import load_predictor
-from cropflow.models.applying.ensemble import Ensemble
-from cropflow.models.applying.prediction import Predictor
+from cropflow.models.applying.ensemble import Ensemble, join
+from cropflow.models.applying.prediction import NetworkPredictor, Predictor
+from cropflow.models.batch import batch_of
 from cropflow.models.checkpoints import NETWORK_FILE, Description, write_description, write_weights
 from cropflow.models.data.samples import Split
 from cropflow.models.data.statistics import FeatureStatistics, Statistics
@@ -253,8 +255,8 @@ def test_what_does_not_fit_is_refused_in_one_line(
         ),
         (("--model", swapped, "--samples", samples), "has the bands B04, B08 of sentinel2; expected B08, B04"),
         (
-            (*good, "--model", write_model(tmp_path / "classes", "pse_ltae", classes=(3, 7)), "--samples", samples),
-            "has classes (3, 7)",
+            (*good, "--model", write_model(tmp_path / "other", "pse_ltae", legend="cropflow"), "--samples", samples),
+            "has legend 'cropflow'",
         ),
         ((*good, *sites), "--parcels is missing"),
         ((*good, "--samples", samples, *sites), "either --samples, or --composites"),
@@ -299,6 +301,24 @@ def test_an_ensemble_has_what_its_members_share(tmp_path: Path) -> None:
     found = Ensemble(members)
     for key in ("classes", "layouts", "legend", "kind", "patch_size", "minimum_dates", "features", "lags"):
         assert getattr(found, key) == getattr(members[0], key)
+
+
+def test_a_crop_that_one_fold_never_learnt_gets_its_chance_from_the_others_alone(tmp_path: Path) -> None:
+    few, more = (load_predictor(write_model(tmp_path / str(seed), "temp_cnn", seed)) for seed in range(2))
+    assert isinstance(few, NetworkPredictor)
+    other = replace(few, description=replace(few.description, classes=(2, *CROPS[:2])))
+    found = join([other, more], ["other", "more"])
+    assert found.classes == (2, *CROPS)
+    values = torch.full((3, len(OPTICS.periods), len(OPTICS.bands)), 2000, dtype=torch.int32)
+    batch = batch_of({"sentinel2": values})
+    apart = [member.probability(member.prepare(batch)) for member in (other, more)]
+    expected = np.zeros((3, 4))
+    expected[:, :3] += apart[0] / 2
+    expected[:, 1:] += apart[1] / 2
+    np.testing.assert_allclose(found.probability(found.prepare(batch)), expected, atol=1e-6)
+    of_history = [replace(one, description=replace(one.description, lags=1)) for one in (other, few)]
+    with pytest.raises(CropflowError, match=r"b has classes \(3, 7, 21\), a \(2, 3, 7\); expected the same of all"):
+        join(of_history, ["a", "b"])
 
 
 def test_a_real_checkpoint_is_applied_to_pixel_sets(
