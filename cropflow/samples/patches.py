@@ -21,6 +21,8 @@ from cropflow.samples.tallies import DateTally, tell_dates
 
 log = logging.getLogger(__name__)
 
+_COUNTED = 256  # patches whose targets are counted at a time
+
 
 @dataclass(frozen=True)
 class Corner:
@@ -101,15 +103,17 @@ def write_patches(place: Place, folder: Path) -> dict[str, Any]:
         RuntimeError: If the patches do not hold the usable pixels of the samples.
     """
     settings, sites = place.settings, place.composites.sites
-    layers = {site: place.layers(site) for site in sites}
-    index = build_index({site: draw_patches(found, settings.patch_size) for site, found in layers.items()})
+    # Sites are read twice, and none is kept: memory does not grow with their number.
+    index = build_index({site: draw_patches(place.layers(site), settings.patch_size) for site in sites})
     size = megabytes(place.composites.layouts, len(index) * settings.patch_size**2, len(COUNTS))
     log.info("%d patches of %d sites take %.1f MB", len(index), len(sites), size)
     arrays = PatchArrays(folder, len(index), place)
-    for site, found in layers.items():
-        arrays.add_site(site, index[index["site"] == site], found)
+    for site in sites:
+        arrays.add_site(site, index[index["site"] == site], place.layers(site))
     arrays.close()
-    cut = int(has_target(arrays.labels["crops"], arrays.labels["folds"], settings.background).sum())
+    crops, folds = arrays.labels["crops"], arrays.labels["folds"]
+    chunks = (slice(start, start + _COUNTED) for start in range(0, len(index), _COUNTED))
+    cut = sum(int(has_target(crops[chunk], folds[chunk], settings.background).sum()) for chunk in chunks)
     usable = place.counts["pixels"]["reasons"]["usable"]
     if cut != usable:
         raise RuntimeError(f"patches hold {cut} usable pixels, the samples {usable}")

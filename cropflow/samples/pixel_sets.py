@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,9 +93,8 @@ def write_pixel_sets(place: Place, folder: Path, history: Path | None = None) ->
         RuntimeError: If counts do not add up, or a feature is out of its range.
     """
     composites, settings = place.composites, place.settings
-    layers = {site: place.layers(site) for site in composites.sites}
-    orders = {site: order_pixels(np.where(found.usable, found.parcels, 0)) for site, found in layers.items()}
-    table = describe_samples(place.parcels, orders)
+    # Sites are read twice, and none is kept: memory does not grow with their number.
+    table = describe_samples(place.parcels, ((site, _order_site(place.layers(site))) for site in composites.sites))
     counts = _account(place, table)
     check_any(counts["parcels"])
     total = int(table["pixels"].sum())
@@ -103,9 +102,11 @@ def write_pixel_sets(place: Place, folder: Path, history: Path | None = None) ->
     arrays = create_arrays(folder, composites.layouts, len(table), items=total)
     tally = DateTally(composites.layouts, len(table))
     sample = pixel = 0
-    for site, order in orders.items():
+    for site in composites.sites:
+        layers = place.layers(site)
+        order = _order_site(layers)
         samples = slice(sample, sample + len(order.index))
-        frames = extract(composites.sites[site], layers[site], order, settings, arrays, pixel)
+        frames = extract(composites.sites[site], layers, order, settings, arrays, pixel)
         for sensor, found in frames.items():
             arrays[sensor].date(samples, composites.sites[site].dates[sensor])
             tally.dates[sensor][samples] = found.sum(axis=1)
@@ -129,12 +130,16 @@ def write_pixel_sets(place: Place, folder: Path, history: Path | None = None) ->
     return about
 
 
-def describe_samples(parcels: pandas.DataFrame, orders: Mapping[str, Order]) -> pandas.DataFrame:
+def _order_site(layers: SiteLayers) -> Order:
+    return order_pixels(np.where(layers.usable, layers.parcels, 0))
+
+
+def describe_samples(parcels: pandas.DataFrame, orders: Iterable[tuple[str, Order]]) -> pandas.DataFrame:
     """One row per sample, in the order of sites and parcels.
 
     Args:
         parcels: ``parcels.parquet`` of the samples.
-        orders: Site -> its pixels.
+        orders: Sites and their pixels, each taken once.
 
     Returns:
         The columns of ``COLUMNS``: ``perimeter_m`` of the part of the parcel that lies in the site, holes included, and
@@ -148,7 +153,7 @@ def describe_samples(parcels: pandas.DataFrame, orders: Mapping[str, Order]) -> 
             pandas.DataFrame(
                 {"site": site, "index": order.index, "set_pixels": order.pixels, "fill_ratio": order.fill_ratio}
             )
-            for site, order in orders.items()
+            for site, order in orders
         ]
     )
     table = found.merge(parcels, on=["site", "index"], how="left", validate="one_to_one")

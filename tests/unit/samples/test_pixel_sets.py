@@ -111,10 +111,10 @@ def test_features_are_metres_and_shares_of_the_parcel(region, tmp_path: Path):
 def test_features_beyond_what_an_outline_can_be_stop_the_run(region, tmp_path: Path):
     table = read_table(region.build(tmp_path, SET) / "parcels.parquet")
     order = order_pixels(np.array([[1, 1], [0, 2]], dtype=np.uint32))
-    assert len(describe_samples(table, {"here": order})) == 2
+    assert len(describe_samples(table, [("here", order)])) == 2
     # Degrees where metres are due.
     with pytest.raises(RuntimeError, match="times as large as a circle"):
-        describe_samples(table.assign(perimeter_m=table["perimeter_m"] / 111_000), {"here": order})
+        describe_samples(table.assign(perimeter_m=table["perimeter_m"] / 111_000), [("here", order)])
 
 
 @given(arrays(np.uint32, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 4)))
