@@ -206,11 +206,9 @@ def _batches(predictor: Predictor, samples: Samples) -> Iterator[tuple[NDArray[n
     from cropflow.models.data.pixel_sets import PixelSetSamples
 
     size = 64 if samples.kind == "pixel_sets" else predictor.batch
+    index = PixelIndex.of(samples) if isinstance(samples, PixelSetSamples) and samples.kind == "pixels" else None
     for items, batch in read_batches(samples, _survey(predictor, samples), np.arange(len(samples)), size):
-        if isinstance(samples, PixelSetSamples) and samples.kind == "pixels":
-            yield PixelIndex.of(samples).locate(items)[0], batch
-        else:
-            yield items, batch
+        yield items if index is None else index.locate(items)[0], batch
 
 
 def _survey(predictor: Predictor, samples: Samples) -> Survey:
