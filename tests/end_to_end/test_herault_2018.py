@@ -176,6 +176,7 @@ def test_a_changed_composite_replans_composites_and_what_follows(run, overlays):
     assert set(jobs) == {
         "composites",
         "samples",
+        "samples_patches",
         "models",
         "models_predict",
         "evaluation",

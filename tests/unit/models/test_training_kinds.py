@@ -43,9 +43,12 @@ def fit(folder: Path, output: Path, name: str, **options: Any) -> float:
 
 
 CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
-    "a parcel with its features and history": ("pse_ltae", {"lags": 2}, {"loss": "focal", "gamma": 1.0}),
+    "a parcel with its features and history": (
+        "pse_ltae", {"lags": 2}, {"loss": "focal", "gamma": 1.0, "epochs": 14, "learning_rate": 0.01, "patience": 14},
+    ),
     "a parcel of two sensors, one of which is lost": (
-        "pse_tsa:tsa", {"layouts": (OPTICS, RADAR)}, {"sensor_dropout": 0.5, "class_weights": "balanced"},
+        "pse_tsa:tsa", {"layouts": (OPTICS, RADAR)},
+        {"sensor_dropout": 0.5, "class_weights": "balanced", "epochs": 24, "patience": 24},
     ),
     "pixels over the levels of the legend": ("temp_cnn:mean", {}, {"loss": "hierarchical", "optimiser": "adamw"}),
     "chips": ("conv_lstm", {}, {"gradient_clip": 1.0, "schedule": "step", "schedule_epochs": 20}),
