@@ -36,6 +36,8 @@ unit: install
 
 benchmarks: install
 	$(BIN)/pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[benchmarks]'
+	# breizhcrops asks for a whole notebook server; its networks need torch alone.
+	$(BIN)/pip install --disable-pip-version-check --quiet --no-deps breizhcrops==0.0.4.1
 	for script in benchmarks/[a-z]*.py; do python $$script || exit 1; done
 
 clean:
