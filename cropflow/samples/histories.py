@@ -60,7 +60,9 @@ def read_history(
         else np.lib.format.open_memmap(target, mode="w+", dtype=np.float32, shape=shape)
     )
     owner = unique.get_indexer(pandas.Index(table["parcel_id"]))
-    order = np.argsort(owner, kind="stable")
+    # A table of a region, of which a site wants a part.
+    wanted = np.flatnonzero(owner >= 0)
+    order = wanted[np.argsort(owner[wanted], kind="stable")]
     table, owner = table.iloc[order], owner[order]
     sample_of = unique.get_indexer(pandas.Index(parcel_ids))
     for start in range(0, len(unique), _PARCELS):
