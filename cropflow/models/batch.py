@@ -9,11 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Targets that are no class: not to be counted, and not known by anybody.
-IGNORED = -1
-UNKNOWN = -2
-# The date of a frame that only fills a batch up to its longest series.
-NO_DATE = -32_768
+from cropflow.models.targets import IGNORED, UNKNOWN
+from cropflow.samples.sensors import NO_DATE
+
+__all__ = ["IGNORED", "NO_DATE", "UNKNOWN", "Batch", "Series", "batch_of"]
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from cropflow.config.models.drawing import Kind
 from cropflow.errors import CropflowError, refuse
 from cropflow.files.atomic import read_json
-from cropflow.models.batch import NO_DATE
 from cropflow.samples.labels import BACKGROUND, UNKNOWN
-from cropflow.samples.sensors import Layout, differences, layout_of
+from cropflow.samples.sensors import NO_DATE, Layout, differences, layout_of
 
 
 class Place(Protocol):

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from cropflow.config.models.drawing import Kind
 from cropflow.errors import CropflowError, listing
-from cropflow.models.batch import IGNORED
-from cropflow.models.batch import UNKNOWN as UNKNOWN_TARGET
 from cropflow.models.data.pixel_sets import PixelSetSamples
 from cropflow.models.data.samples import Samples, Split
 from cropflow.models.data.statistics import FeatureStatistics, Statistics, feature_statistics
 from cropflow.models.data.tallies import ROLES, tally
+from cropflow.models.targets import IGNORED
+from cropflow.models.targets import UNKNOWN as UNKNOWN_TARGET
 from cropflow.samples.labels import UNKNOWN
 
 log = logging.getLogger(__name__)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -143,3 +145,9 @@ def test_an_archive_with_another_type_is_refused_unopened(tmp_path: Path) -> Non
     (tmp_path / "g.skops").write_bytes(b"no archive")
     with pytest.raises(CropflowError, match="no skops archive"):
         read_skops(tmp_path / "g.skops")
+
+
+def test_a_forest_is_trained_and_applied_without_torch() -> None:
+    modules = "cropflow.models.engine.fitting", "cropflow.models.applying.held_out", "cropflow.models.baselines.forest"
+    script = f"import sys, {', '.join(modules)}; assert not {{'torch', 'lightning'}} & set(sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
