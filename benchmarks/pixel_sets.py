@@ -88,12 +88,9 @@ def main() -> None:
         values = write_store(folder / "sentinel2.zarr", grid)
         composites = read_composites({"sentinel2": folder / "sentinel2.zarr"}, {SITE: grid})
         layers = [divmod(number, BANDS) for number in range(chosen.peer_layers)]
-        runs = iter(range(10**6))
 
         def ours() -> tuple[SensorArrays, NDArray[np.int64]]:
-            target = folder / f"run_{next(runs)}"
-            target.mkdir()
-            return pixel_sets(table, grid, composites, target)
+            return pixel_sets(table, grid, composites, Path(tempfile.mkdtemp(dir=folder)))
 
         def rasterstats(month: int, band: int) -> list[dict[str, Any]]:
             return zonal_stats(
