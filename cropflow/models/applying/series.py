@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -35,7 +36,7 @@ class SiteSeries(Protocol):
 
 
 class Rows:
-    """The rows of a site in the order of a model's sensors, read once, a row of chunks at a time.
+    """The rows of a site in the order of a model's sensors, read once, a row of chunks at a time, the next one ahead.
 
     Args:
         predictor: The model.
@@ -47,6 +48,8 @@ class Rows:
         self.series = series
         self.first = self.last = 0
         self.held: Stack | None = None
+        self.reader = ThreadPoolExecutor(1)
+        self.ahead: tuple[slice, Future[Stack]] | None = None
 
     def take(self, first: int, last: int) -> Stack:
         """Rows from one up to another; neither may be above what was taken before.
@@ -65,7 +68,7 @@ class Rows:
         if last > self.last:
             # Chunks hold whole strips of rows: anything less would unpack them again and again.
             stop = min(-(-last // STRIP) * STRIP, height)
-            fresh = self._read(slice(self.last, stop))
+            fresh = self._read_ahead(slice(self.last, stop))
             if self.held is not None:
                 kept = self.held.window(slice(first - self.first, None))
                 fresh = fresh.changed(lambda sensor, values: np.concatenate([kept.values[sensor], values], axis=-2))
@@ -74,6 +77,16 @@ class Rows:
         if self.held is None:
             raise ValueError(f"no rows {first} to {last} in a site of {height}")
         return self.held.window(slice(first - self.first, last - self.first))
+
+    def _read_ahead(self, rows: slice) -> Stack:
+        """Some rows; the next strip is unpacked beside the work on them."""
+        asked = self.ahead[1] if self.ahead is not None and self.ahead[0] == rows else None
+        found = self._read(rows) if asked is None else asked.result()
+        following = slice(rows.stop, min(rows.stop + STRIP, self.series.shape[0]))
+        self.ahead = None
+        if following.start < following.stop:
+            self.ahead = following, self.reader.submit(self._read, following)
+        return found
 
     def _read(self, rows: slice) -> Stack:
         values = self.series.window(rows).values
