@@ -87,7 +87,9 @@ def apply(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Path
     """Apply and give the output back."""
 
     def call(*arguments: str | Path) -> Path:
-        output = tmp_path / f"out-{len(list(tmp_path.iterdir()))}"
+        samples = dict(zip(arguments[::2], arguments[1::2], strict=True)).get("--samples")
+        table = samples is not None and not (Path(samples) / "patches.json").is_file()
+        output = tmp_path / f"out-{len(list(tmp_path.iterdir()))}{'.parquet' if table else ''}"
         assert run(monkeypatch, *arguments, "--output", output) == 0
         return output
 
@@ -269,11 +271,28 @@ def test_what_does_not_fit_is_refused_in_one_line(
         ((*foreign, "--statistics", known, "--classes", "1,2"), "lacks 'mean'; expected sensors"),
     ]
     for arguments, message in cases:
-        assert run(monkeypatch, *arguments, "--output", tmp_path / "out") == 2, message
+        assert run(monkeypatch, *arguments, "--output", tmp_path / "out.parquet") == 2, message
         error = capsys.readouterr().err
         assert message in error
         assert len([line for line in error.splitlines() if " INFO " not in line]) == 1
-        assert not (tmp_path / "out").exists()
+        assert not (tmp_path / "out.parquet").exists()
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    samples, model = write_parcels(tmp_path / "sets", "pixel_sets"), write_model(tmp_path / "model", "pse_ltae")
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "a.txt").write_text("mine")
+    for output, message in {
+        tmp_path / "kept": "is a folder that exists; expected a file",
+        tmp_path / "a.csv": "expected a file whose name ends in .parquet",
+        model / "table.parquet": "lies inside",
+        tmp_path / "kept" / "a.txt": "exists and is no result",
+    }.items():
+        assert run(monkeypatch, "--model", model, "--samples", samples, "--output", output) == 2
+        assert message in capsys.readouterr().err
+    assert (tmp_path / "kept" / "a.txt").read_text() == "mine"
 
 
 def test_published_checkpoints_are_applied_with_the_statistics_that_are_given(
@@ -292,7 +311,8 @@ def test_published_checkpoints_are_applied_with_the_statistics_that_are_given(
     found = apply(*arguments, "--classes", "3,7,21", "--samples", samples)
     expected = pandas.read_parquet(apply("--model", ours, "--samples", samples))
     pandas.testing.assert_frame_equal(pandas.read_parquet(found), expected)
-    assert run(monkeypatch, *arguments, "--classes", "3,7", "--samples", samples, "--output", tmp_path / "x") == 2
+    wrong = (*arguments, "--classes", "3,7", "--samples", samples)
+    assert run(monkeypatch, *wrong, "--output", tmp_path / "x.parquet") == 2
     assert "has 3 outputs, and --classes names 2 ids" in capsys.readouterr().err
 
 
@@ -345,5 +365,5 @@ def test_a_real_checkpoint_is_applied_to_pixel_sets(
     np.testing.assert_allclose(found.sum(1), 1, rtol=1e-5)
     assert table["predicted"].between(1, 20).all()
     (tmp_path / "statistics.json").write_text(json.dumps({"sensors": known["sensors"]}))
-    assert run(monkeypatch, *arguments, "--classes", "1", "--output", tmp_path / "out") == 2
+    assert run(monkeypatch, *arguments, "--classes", "1", "--output", tmp_path / "out.parquet") == 2
     assert "takes the features of parcels, and --statistics has none" in capsys.readouterr().err

@@ -281,3 +281,19 @@ def test_pastis_has_five_folds_unless_a_table_says_otherwise(samples, pastis, tm
     (tmp_path / "folds.csv").write_text("unit,fold\n" + rows)
     found = samples("pastis", pastis, folds={"count": 3, "table": str(tmp_path / "folds.csv")})
     assert found.array("folds")[:, 0, 0].tolist() == [0, 1, 2, 0, 1]
+
+
+def test_a_folder_of_somebody_else_is_not_replaced(samples, zones, exported, tmp_path):
+    first = samples("temporal_unet_hdf5", zones, folds={"count": 3})
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "thesis.txt").write_text("years of work")
+    with pytest.raises(CropflowError, match=r"foreign holds thesis\.txt and is no result"):
+        samples("temporal_unet_hdf5", zones, name="foreign", folds={"count": 3})
+    with pytest.raises(CropflowError, match=r"is .*, which is read"):
+        samples("temporal_unet_hdf5", first.folder, name=first.folder.name)
+    with pytest.raises(CropflowError, match="foreign holds"):
+        exported("temporal_unet_hdf5", first.folder, name="foreign")
+    assert (foreign / "thesis.txt").read_text() == "years of work"
+    # A result of ours is.
+    samples("temporal_unet_hdf5", zones, folds={"count": 3})
