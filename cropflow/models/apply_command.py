@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from cropflow.errors import CropflowError
+from cropflow.errors import CropflowError, listing
 
 if TYPE_CHECKING:
     from cropflow.models.applying.foreign import Applied
@@ -158,7 +158,9 @@ def _published(
 ) -> Predictor:
     import torch
 
+    from cropflow.labels.legend import read_legend
     from cropflow.models.applying.foreign import Given, load_foreign, read_statistics
+    from cropflow.samples.labels import BACKGROUND
 
     assert statistics is not None  # checked before
     if classes is None or legend is None:
@@ -169,6 +171,13 @@ def _published(
     ids = tuple(int(part) for part in classes.split(",") if part.strip().isdigit())
     if len(ids) != len(classes.split(",")) or len(set(ids)) != len(ids):
         raise CropflowError(f"--classes is {classes!r}; expected different whole numbers with commas, such as 1,2,5.")
+    known = read_legend(legend)
+    lacking = sorted(set(ids) - {BACKGROUND, *known.ids})
+    if lacking:
+        raise CropflowError(
+            f"--classes names {listing(lacking)}, which the legend {legend} lacks; expected ids of it: "
+            f"{listing(known.ids)}. Name each output's id, or give --legend."
+        )
     torch.set_num_threads(threads)
     sensors, features = read_statistics(statistics)
     return load_foreign(checkpoints, Given(sensors, features, ids, legend), applied, average)

@@ -79,7 +79,7 @@ def _settings(given: str) -> str:
     path = Path(given[1:])
     if not path.is_file():
         raise CropflowError(f"--settings names {path}, which is missing; expected settings.json of a trial.")
-    return json.dumps(read_json(path)["model"])
+    return json.dumps(read_json(path, "Give settings.json of a trial.")["model"])
 
 
 @app.command()
