@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cropflow.config.models.drawing import Kind
 from cropflow.errors import CropflowError, listing, refuse
+from cropflow.files.arrays import map_array
 from cropflow.files.atomic import read_json, write_text
 from cropflow.files.tables import read_table
 from cropflow.labels.legend import read_legend
@@ -41,11 +42,7 @@ class Opened:
 
     def array(self, name: str) -> NDArray[Any]:
         """One of its arrays, such as ``crops`` or ``sentinel2/values``."""
-        path = self.folder / f"{name}.npy"
-        if not path.is_file():
-            raise CropflowError(f"{path} is missing; build or import the samples again.")
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        return array
+        return map_array(self.folder / f"{name}.npy")
 
     def dates(self, sensor: str) -> NDArray[np.int16]:
         """Days since the start of the season of each sample, int16, ``(N, T)``; -32768 in padding."""

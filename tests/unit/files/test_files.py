@@ -14,6 +14,7 @@ import xarray
 from shapely import box
 
 from cropflow.errors import CropflowError
+from cropflow.files.arrays import map_array
 from cropflow.files.atomic import atomic_file, atomic_folder, read_json, write_json
 from cropflow.files.cubes import add_array, add_site, create_store, open_store, site_grid
 from cropflow.files.manifest import content_hash, manifest_path, write_manifest
@@ -251,3 +252,18 @@ def test_an_output_lies_apart_from_what_is_read(tmp_path, output, how):
     source.mkdir()
     with pytest.raises(CropflowError, match=f"{how} .*data, which is read"):
         refuse_foreign(tmp_path / output, source)
+
+
+@pytest.mark.parametrize("size", [0, 4, 60, 500])
+def test_a_cut_array_is_one_line_with_its_size(tmp_path, size):
+    path = tmp_path / "values.npy"
+    np.save(path, np.zeros((10, 10)))
+    assert map_array(path).shape == (10, 10)
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(CropflowError, match=rf"values\.npy holds {size} bytes, which are no whole array; expected b\."):
+        map_array(path, "b")
+
+
+def test_an_array_without_samples_is_opened(tmp_path):
+    np.save(tmp_path / "values.npy", np.zeros((0, 10)))
+    assert map_array(tmp_path / "values.npy").shape == (0, 10)
