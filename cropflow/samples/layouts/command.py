@@ -96,7 +96,8 @@ def export(
 
     The original programs read it. Input: samples of the kind that the layout holds. Reflectance is written x 10000, or
     as float32 where the layout takes that, backscatter in dB; both come back to the same numbers.
-    Output: the layout's files, and a table classes.csv that says what their labels mean.
+    Output: the layout's files, a table classes.csv that says what their labels mean, and a table folds.csv with the
+    fold of each unit, which settings.folds.table of an import reads; none where a patch lies in several folds.
     """
     from cropflow.files.atomic import atomic_folder
     from cropflow.files.manifest import write_manifest

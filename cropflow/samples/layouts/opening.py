@@ -130,8 +130,10 @@ def write_classes(path: Path, samples: Opened, own: Mapping[str, int], own_legen
     legend = read_legend(samples.about["legend"])
     own_codes = {id: code for code, id in own.items()} if legend.key == own_legend else {}
     codes = {id: own_codes.get(id, str(id)) for id in legend.ids}
-    write_text(path, "".join(["code,crop\n", *(f"{code},{legend.name(id)}\n" for id, code in codes.items())]))
-    return codes if own_codes and "0" in codes.values() else codes | {BACKGROUND: "0"}
+    rows = [f"{code},{legend.name(id)}\n" for id, code in codes.items()]
+    taken = "0" in codes.values()
+    write_text(path, "".join(["code,crop\n", *([] if taken else ["0,-\n"]), *rows]))
+    return codes if own_codes and taken else codes | {BACKGROUND: "0"}
 
 
 def label_of(codes: Mapping[int, str], crop: int) -> str:

@@ -60,6 +60,53 @@ def test_export_and_import_of_zones_give_the_same_arrays(samples, zones, exporte
     assert first.table.equals(again.table)
 
 
+def test_zones_of_one_site_come_back_in_their_folds_with_the_table_of_the_export(samples, zones, exported):
+    first = samples("temporal_unet_hdf5", zones, folds={"count": 3})
+    first.table.assign(site="valley").to_parquet(first.folder / "index.parquet")
+    written = exported("temporal_unet_hdf5", first.folder)
+    folds = {"count": 3, "table": str(written / "folds.csv")}
+    again = samples("temporal_unet_hdf5", written, name="again", folds=folds)
+    np.testing.assert_array_equal(again.array("folds"), first.array("folds"))
+    assert set(again.table["site"]) == {"valley-fold0", "valley-fold1", "valley-fold2"}
+
+
+def test_no_table_is_written_where_a_patch_lies_in_several_folds(samples, zones, exported, caplog):
+    first = samples("temporal_unet_hdf5", zones, folds={"count": 3})
+    folds = np.load(first.folder / "folds.npy")
+    folds[0, 0, :] = [0, 1] * (folds.shape[2] // 2)
+    np.save(first.folder / "folds.npy", folds)
+    written = exported("temporal_unet_hdf5", first.folder)
+    assert not (written / "folds.csv").exists()
+    assert "folds.csv is not written" in caplog.text
+
+
+def test_too_few_zones_are_told_with_all_ways_out(samples, zones):
+    with h5py.File(zones, "r+") as file:
+        file["zones"][...] = "valley"
+    message = (
+        r"hold 1 zone \(valley\); expected at least 3, one for each of folds\.count\. Import more zones; or say the "
+        r"fold of each in folds\.table"
+    )
+    with pytest.raises(CropflowError, match=message):
+        samples("temporal_unet_hdf5", zones, folds={"count": 3})
+    with pytest.raises(CropflowError, match=r"Name the bands of the file, in its order, as bands of --settings"):
+        samples("temporal_unet_hdf5", zones, bands=["B02"])
+
+
+def test_background_is_in_the_table_of_an_export(samples, zones, exported, same_arrays):
+    with h5py.File(zones, "r+") as file:
+        file["data"][...] = np.maximum(file["data"][:], 300)
+        file["labels"][0, 0, 0] = 0
+    first = samples("temporal_unet_hdf5", zones, folds={"count": 3})
+    assert (first.array("crops") == 0).any()
+    written = exported("temporal_unet_hdf5", first.folder)
+    again = samples(
+        "temporal_unet_hdf5", written, name="again", classes=written / "classes.csv", legend=first.about["legend"],
+        folds={"count": 3, "table": str(written / "folds.csv")},
+    )  # fmt: skip
+    same_arrays(first.folder, again.folder)
+
+
 def test_a_pointer_of_git_lfs_is_no_data(samples, tmp_path):
     (tmp_path / "data.hdf5").write_text("version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(CropflowError, match=r"data\.hdf5 \(43 bytes\) is no HDF5 file.*git lfs pull"):
