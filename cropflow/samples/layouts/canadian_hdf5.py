@@ -166,7 +166,7 @@ def write(folder: Path, output: Path, start: datetime.date | None) -> dict[str, 
     if len(samples.layouts) != 1 or not whole:
         refuse(
             "The bands of the samples", listing(layout.bands), f"pictures of 8 bits: {listing(PICTURES)}",
-            "The layout holds no reflectance.",
+            "The layout holds no reflectance.", verb="are",
         )  # fmt: skip
     legend, first = read_legend(samples.about["legend"]), samples.start(start)
     values, days = samples.array("sentinel2/values"), samples.dates("sentinel2")

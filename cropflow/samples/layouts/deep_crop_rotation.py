@@ -114,7 +114,9 @@ def _days(dates: dict[str, Any], settings: DeepCropRotation) -> NDArray[np.int64
     """Days of the year's dates, written MMDD."""
     told = dates.get(str(settings.year))
     if not isinstance(told, dict) or not told:
-        refuse("The dates of META/dates.json", listing(dates), f"those of {settings.year}: position -> MMDD")
+        refuse(
+            "The dates of META/dates.json", listing(dates), f"those of {settings.year}: position -> MMDD", verb="are"
+        )
     found = []
     for position in sorted(told, key=int):
         text = f"{settings.year}{str(told[position]).zfill(4)}"

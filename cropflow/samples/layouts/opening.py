@@ -69,12 +69,13 @@ class Opened:
         """
         found = [layout.sensor for layout in self.layouts]
         if not set(found) <= set(allowed) or len(found) < least:
-            refuse("The sensors of the samples", listing(found), f"{'' if least == 1 else 'two '}of {listing(allowed)}")
+            wanted = f"{'no others than' if least == 1 else 'two of'} {listing(allowed)}"
+            refuse("The sensors of the samples", listing(found), wanted, verb="are")
         for layout in self.layouts:
             if layout.indices:
                 refuse(
                     f"The bands of {layout.sensor}", listing(layout.bands), "measured bands alone",
-                    "Leave the derived ones out of the sample set.",
+                    "Leave the derived ones out of the sample set.", verb="are",
                 )  # fmt: skip
 
     def parcels(self) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -209,7 +209,10 @@ def write(folder: Path, output: Path, start: datetime.date | None) -> dict[str, 
     samples.need_sensors(tuple(KINDS))
     sensors = [layout.sensor for layout in samples.layouts]
     if len(sensors) - ("sentinel2" in sensors) > 1:
-        refuse("The sensors of the samples", listing(sensors), "one direction of Sentinel-1", "s1_data holds one.")
+        refuse(
+            "The sensors of the samples", listing(sensors), "one direction of Sentinel-1", "s1_data holds one.",
+            verb="are",
+        )  # fmt: skip
     first = samples.start(start)
     codes = write_classes(output / "classes.csv", samples, OWN, PseTsaLayout.own_legend)
     folds = folds_of(samples)

@@ -115,7 +115,7 @@ def _dates(folder: Path) -> tuple[str, ...]:
     if not found["s1"] or found["s1"] != found["s2"]:
         refuse(
             f"The dates of {folder}", " and ".join(f"{sensor}: {listing(dates)}" for sensor, dates in found.items()),
-            "the same numbered folders in s1 and s2",
+            "the same numbered folders in s1 and s2", verb="are",
         )  # fmt: skip
     return tuple(found["s1"])
 
@@ -190,7 +190,7 @@ def write(folder: Path, output: Path, start: datetime.date | None) -> dict[str, 
     if sorted(names.values()) != ["s1", "s2"] or len(lengths) != 1 or lengths == {0}:
         refuse(
             "The sensors of the samples", listing(names), "sentinel2 and one direction of Sentinel-1, as composites of "
-            "the same periods",
+            "the same periods", verb="are",
         )  # fmt: skip
     own = read_table(LEGEND, LEGEND)
     codes = write_classes(

@@ -207,6 +207,26 @@ def test_a_mask_of_one_crop_takes_its_name(samples, siamese):
     assert set(np.unique(found.array("crops"))) == {0, 8, IGNORE}
 
 
+def test_areas_are_told_by_site_row_and_column_and_a_site_is_parted_by_its_folds(samples, siamese, exported):
+    first = samples("siamese_geotiff", siamese, start="2018-05-01", folds={"count": 3})
+    count = len(first.table)
+    own = first.table.drop(columns="patch_id").assign(site="valley", row=range(count), column=0)
+    own.to_parquet(first.folder / "index.parquet")
+    written = exported("siamese_geotiff", first.folder)
+    folds = {"count": 3, "table": str(written / "folds.csv")}
+    again = samples("siamese_geotiff", written, name="again", start="2018-05-01", folds=folds)
+    order = [int(name.split("_r")[1].split("_")[0]) for name in again.table["patch_id"]]
+    np.testing.assert_array_equal(again.array("folds"), first.array("folds")[order])
+    assert set(again.table["site"]) == {"valley-fold0", "valley-fold1", "valley-fold2"}
+
+
+def test_sensors_that_a_layout_lacks_are_told_in_a_sentence(samples, siamese, exported):
+    first = samples("siamese_geotiff", siamese, start="2018-05-01", folds={"count": 3})
+    message = r"The sensors of the samples are 'sentinel2, sentinel1_ascending'; expected no others than"
+    with pytest.raises(CropflowError, match=message):
+        exported("temporal_unet_hdf5", first.folder)
+
+
 def test_names_that_differ_between_folders_are_refused(samples, siamese):
     (siamese / "s1" / "2" / "b_r00_c01.tif").unlink()
     with pytest.raises(CropflowError, match=r"differ in 1 of their files, such as b_r00_c01"):
