@@ -19,7 +19,7 @@ class CropflowError(Exception):
         super().__init__(" ".join(message.split()))
 
 
-def refuse(what: str, found: object, expected: object, way_out: str = "") -> NoReturn:
+def refuse(what: str, found: object, expected: object, way_out: str = "", verb: str = "is") -> NoReturn:
     """Raise a :class:`CropflowError` put together from its four parts.
 
     Args:
@@ -27,12 +27,13 @@ def refuse(what: str, found: object, expected: object, way_out: str = "") -> NoR
         found: The value found.
         expected: The values allowed.
         way_out: What to do about it; left out where the allowed values say it all.
+        verb: ``is``, or ``are`` of several things.
 
     Raises:
         CropflowError: Always.
     """
     tail = f" {way_out}" if way_out else ""
-    raise CropflowError(f"{what} is {found!r}; expected {expected}.{tail}")
+    raise CropflowError(f"{what} {verb} {found!r}; expected {expected}.{tail}")
 
 
 def listing(names: Iterable[object], most: int = 12) -> str:

@@ -117,8 +117,12 @@ def write_json(path: Path | str, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path | str) -> Any:
+def read_json(path: Path | str, way_out: str = "Delete the result that it belongs to and run snakemake again.") -> Any:
     """Read a UTF-8 JSON file.
+
+    Args:
+        path: The file.
+        way_out: What to do where it cannot be read; of files that a user wrote, another than of results.
 
     Raises:
         CropflowError: If the file is missing or no JSON.
@@ -129,6 +133,4 @@ def read_json(path: Path | str) -> Any:
         found = "missing"
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         found = f"damaged ({error})"
-    raise CropflowError(
-        f"{path} is {found}; expected JSON. Delete the result that it belongs to and run snakemake again."
-    )
+    raise CropflowError(f"{path} is {found}; expected JSON. {way_out}")

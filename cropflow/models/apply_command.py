@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from cropflow.errors import CropflowError
+from cropflow.errors import CropflowError, listing
 
 if TYPE_CHECKING:
     from cropflow.models.applying.foreign import Applied
@@ -57,16 +57,17 @@ def apply(
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
     from cropflow.files.manifest import write_manifest
+    from cropflow.files.outputs import refuse_foreign
     from cropflow.models.applying.sites import apply_to_sites
-    from cropflow.models.applying.stored import apply_to_samples
+    from cropflow.models.applying.stored import apply_to_samples, kind_of_folder
     from cropflow.regions.sites import read_sites
     from cropflow.samples.parcels import read_parcels
     from cropflow.samples.sensors import by_place
 
     if bool(model) == bool(checkpoint):
         raise CropflowError(
-            f"{len(model)} --model and {len(checkpoint)} --checkpoint were given; expected some of the "
-            "one or of the other."
+            f"{len(model)} --model and {len(checkpoint)} --checkpoint were given; expected one or more of either, "
+            "and none of the other."
         )
     if (samples is None) == (not composites) or (sites is None) == bool(composites):
         raise CropflowError("Expected either --samples, or --composites together with --sites; give one of the two.")
@@ -76,6 +77,13 @@ def apply(
     misplaced = [name for name, value in own.items() if value is not None]
     if model and misplaced:
         raise CropflowError(f"{misplaced[0]} belongs to --checkpoint; a trained model carries its own. Leave it out.")
+    table = samples is not None and kind_of_folder(samples) != "patches"
+    read = (samples, sites, statistics, parcels, history)
+    refuse_foreign(
+        output, *model, *checkpoint, *composites, *(path for path in read if path is not None), folder=not table
+    )
+    if table and output.suffix != ".parquet":
+        raise CropflowError(f"--output {output} is to be a table; expected a file whose name ends in .parquet.")
     if model:
         predictor = _trained(model, average, threads)
     else:
@@ -150,7 +158,9 @@ def _published(
 ) -> Predictor:
     import torch
 
+    from cropflow.labels.legend import read_legend
     from cropflow.models.applying.foreign import Given, load_foreign, read_statistics
+    from cropflow.samples.labels import BACKGROUND
 
     assert statistics is not None  # checked before
     if classes is None or legend is None:
@@ -161,6 +171,13 @@ def _published(
     ids = tuple(int(part) for part in classes.split(",") if part.strip().isdigit())
     if len(ids) != len(classes.split(",")) or len(set(ids)) != len(ids):
         raise CropflowError(f"--classes is {classes!r}; expected different whole numbers with commas, such as 1,2,5.")
+    known = read_legend(legend)
+    lacking = sorted(set(ids) - {BACKGROUND, *known.ids})
+    if lacking:
+        raise CropflowError(
+            f"--classes names {listing(lacking)}, which the legend {legend} lacks; expected ids of it: "
+            f"{listing(known.ids)}. Name each output's id, or give --legend."
+        )
     torch.set_num_threads(threads)
     sensors, features = read_statistics(statistics)
     return load_foreign(checkpoints, Given(sensors, features, ids, legend), applied, average)

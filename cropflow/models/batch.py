@@ -90,6 +90,19 @@ class Batch:
         """The same with series made of a function of each sensor and its own."""
         return replace(self, series={sensor: change(sensor, series) for sensor, series in self.series.items()})
 
+    def pixel_by_pixel(self) -> Batch:
+        """Series of patches ``(B, T, C, H, W)`` as those of their pixels ``(B * H * W, T, C)``, and no other part."""
+
+        def spread(part: Tensor) -> Tensor:
+            return part.flatten(-2).movedim(-1, 1).flatten(0, 1)
+
+        def flat(_: str, one: Series) -> Series:
+            dates = one.dates.repeat_interleave(one.values.shape[-2] * one.values.shape[-1], 0)
+            seen = None if one.observations is None else spread(one.observations)
+            return Series(spread(one.values), dates, spread(one.valid), seen)
+
+        return Batch(self.with_series(flat).series)
+
     def to(self, device: torch.device | str) -> Batch:
         """The same on a device; Lightning asks for this."""
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 FORMAT = 3
 _SOFTWARE = ("numpy", "torch", "lightning", "scikit-learn", "skops", "safetensors")
 NETWORK_FILE, FOREST_FILE = "model.safetensors", "model.skops"
+# All that lies in the folder of a model.
+FILES = (NETWORK_FILE, FOREST_FILE, "model.json", "statistics.json", "history.csv")
 HISTORY_COLUMNS = (
     "epoch",
     "train_loss",

@@ -53,8 +53,11 @@ def train(
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
     from cropflow.files.manifest import write_manifest
+    from cropflow.files.outputs import refuse_foreign
+    from cropflow.models.checkpoints import FILES
     from cropflow.models.engine.fitting import Job, train_model
 
+    refuse_foreign(output, *samples, *([] if start is None else [start]), own=FILES)
     job = Job(tuple(place), tuple(samples), legend, background, folds, fold, seed, threads)
     fitted = train_model(job, _settings(settings), work, output, start=start, transfer=transfer)
     if fitted is None:
@@ -76,7 +79,7 @@ def _settings(given: str) -> str:
     path = Path(given[1:])
     if not path.is_file():
         raise CropflowError(f"--settings names {path}, which is missing; expected settings.json of a trial.")
-    return json.dumps(read_json(path)["model"])
+    return json.dumps(read_json(path, "Give settings.json of a trial.")["model"])
 
 
 @app.command()
@@ -93,10 +96,16 @@ def export(
     """
     from cropflow.errors import refuse
     from cropflow.files.manifest import write_manifest
+    from cropflow.files.outputs import refuse_foreign
     from cropflow.models.published.saving import save_published
 
     if form != "published":
         refuse("--format", form, "published")
+    if output.suffix == ".json":
+        refuse("--output", str(output), "a file of another suffix: beside it lies a JSON file of the same name")
+    refuse_foreign(output, model, folder=False)
+    if not output.exists():
+        refuse_foreign(output.with_suffix(".json"), folder=False)
     counts = save_published(model, output)
     write_manifest(output, {"model": model}, {"format": form}, counts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,7 +71,7 @@ def read_statistics(path: Path) -> tuple[tuple[Statistics, ...], FeatureStatisti
     """
     if not path.is_file():
         raise CropflowError(f"{path} is missing; expected JSON with mean and deviation of each sensor's bands.")
-    content: Mapping[str, Any] = read_json(path)
+    content: Mapping[str, Any] = read_json(path, "Give a file such as statistics.json of a trained model.")
     try:
         sensors = tuple(_sensor(entry) for entry in content["sensors"])
         features = content.get("features")
@@ -86,9 +87,9 @@ def read_statistics(path: Path) -> tuple[tuple[Statistics, ...], FeatureStatisti
         lengths = {len(values) for values in (found.bands, found.mean, found.deviation, found.shifts)}
         if found.sensor not in KINDS or len(lengths) != 1 or min(found.deviation, default=0) <= 0:
             raise CropflowError(
-                f"{path} has {found.sensor!r} with {len(found.bands)} bands, {len(found.mean)} means and "
-                f"{len(found.deviation)} deviations; expected one of {listing(KINDS)}, as many of each, deviations "
-                "above 0."
+                f"{path} has {found.sensor!r} with {len(found.bands)} bands, {len(found.mean)} means, "
+                f"{len(found.deviation)} deviations and {len(found.shifts)} shifts; expected one of {listing(KINDS)}, "
+                "as many of each, deviations above 0."
             )
     return sensors, known
 
@@ -133,6 +134,14 @@ def _predictor(path: Path, network: Network, given: Given, applied: Applied) -> 
             f"{path} has {outputs} outputs, and --classes names {len(given.classes)} ids; expected an id of the legend "
             "for each output, in its order."
         )
+    name = type(network).__module__.rpartition(".")[2]
+    taken = importlib.import_module(f"cropflow.models.published.{name}").bands(network)
+    told = [f"{found.sensor} {band}" for found in given.statistics for band in found.bands]
+    if len(told) != taken:
+        raise CropflowError(
+            f"{path} takes {taken} bands per date, and --statistics tells of {len(told)} ({listing(told)}); expected "
+            "those that it learnt from, in their order, and samples of them."
+        )
     by_sensor = {layout.sensor: layout for layout in applied.layouts}
     missing = [found.sensor for found in given.statistics if found.sensor not in by_sensor]
     if missing:
@@ -141,7 +150,6 @@ def _predictor(path: Path, network: Network, given: Given, applied: Applied) -> 
         )
     # Its own bands, in its order: series of other bands are then refused like those of any model.
     layouts = tuple(replace(by_sensor[found.sensor], bands=found.bands) for found in given.statistics)
-    name = type(network).__module__.rpartition(".")[2]
     description = Description(
         settings=NETWORKS[name](),  # type: ignore[arg-type]
         kind=network.kind,

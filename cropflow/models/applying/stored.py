@@ -169,12 +169,20 @@ def _apply_to_patches(predictor: Predictor, samples: Samples, folder: Path, outp
         )
         for items, batch in _batches(predictor, samples):
             known = predictable_items(batch, samples.kind, predictor.minimum_dates)
-            found = quantise(predictor.probability(predictor.prepare(batch)))
+            found = quantise(_pixels_of_patches(predictor, batch))
             found = np.where(known[:, None], found, np.uint16(NOT_PREDICTED))
             for item, values in zip(items, found, strict=True):
                 probability[int(item)] = values
             predicted += int(known.sum())
     return {"patches": len(samples), "pixels": len(samples) * size**2, "predicted": predicted}
+
+
+def _pixels_of_patches(predictor: Predictor, batch: Batch) -> NDArray[np.float32]:
+    """Probability of every pixel of some patches, ``(B, class, H, W)``; a model of pixels is asked pixel by pixel."""
+    if predictor.kind != "pixels":
+        return predictor.probability(predictor.prepare(batch))
+    found = predictor.probability(predictor.prepare(batch.pixel_by_pixel()))
+    return np.moveaxis(found.reshape(len(batch), *batch.space, -1), -1, 1)
 
 
 def predictable_items(batch: Batch, held: Kind, minimum_dates: int | None) -> NDArray[np.bool_]:
@@ -206,6 +214,8 @@ def _batches(predictor: Predictor, samples: Samples) -> Iterator[tuple[NDArray[n
     from cropflow.models.data.pixel_sets import PixelSetSamples
 
     size = 64 if samples.kind == "pixel_sets" else predictor.batch
+    if samples.kind == "patches" and predictor.kind == "pixels":
+        size = max(1, size // samples.patch_size**2)
     index = PixelIndex.of(samples) if isinstance(samples, PixelSetSamples) and samples.kind == "pixels" else None
     for items, batch in read_batches(samples, _survey(predictor, samples), np.arange(len(samples)), size):
         yield items if index is None else index.locate(items)[0], batch

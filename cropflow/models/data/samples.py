@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cropflow.config.models.drawing import Kind
 from cropflow.errors import CropflowError, refuse
+from cropflow.files.arrays import map_array
 from cropflow.files.atomic import read_json
 from cropflow.samples.labels import BACKGROUND, UNKNOWN
 from cropflow.samples.sensors import NO_DATE, Layout, differences, layout_of
@@ -169,13 +170,10 @@ def open_array(path: Path, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
         shape: Its shape.
 
     Raises:
-        CropflowError: If it is missing, or of another dtype or shape.
+        CropflowError: If it is missing, cut off, or of another dtype or shape.
     """
     wanted = f"{dtype} {shape}"
-    if not path.is_file():
-        raise CropflowError(f"{path} is missing; expected {wanted}. Build the samples again.")
-    # An array without a single sample cannot be mapped.
-    array: NDArray[Any] = np.load(path, allow_pickle=False)[:0] if _is_empty(path) else np.load(path, mmap_mode="r")
+    array = map_array(path, wanted)
     if array.dtype != dtype or array.shape != shape:
         raise CropflowError(f"{path} holds {array.dtype} {array.shape}; expected {wanted}. Build the samples again.")
     return array
@@ -198,10 +196,3 @@ def open_dates(path: Path, layout: Layout, count: int) -> NDArray[np.int16]:
             f"expected ascending days, and {NO_DATE} only after the last. Build the samples again."
         )
     return dates
-
-
-def _is_empty(path: Path) -> bool:
-    with path.open("rb") as handle:
-        version = np.lib.format.read_magic(handle)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        return 0 in read(handle)[0]

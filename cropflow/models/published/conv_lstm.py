@@ -50,6 +50,12 @@ def load(state: Mapping[str, Tensor]) -> ConvLstm:
     return network.eval()
 
 
+def bands(network: ConvLstm) -> int:
+    """Bands per date that the weights take."""
+    gates, channels = network.state_dict()["cells.0.convolution.weight"].shape[:2]
+    return int(channels - gates // 4)
+
+
 def save(settings: Settings, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The state dictionary of a network trained here, under the published names.
 

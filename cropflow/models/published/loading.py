@@ -7,6 +7,7 @@ import io
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -48,7 +49,7 @@ def load_published(path: str | Path) -> Network:
             try:
                 network: Network = module.load(state)
             except (KeyError, RuntimeError) as error:
-                told = " ".join(str(error).split())[:200]
+                told = shorten(str(error), 200, placeholder=" ...")
                 raise CropflowError(f"{path} has the keys of a {family} and does not fit together: {told}") from None
             return network
     raise CropflowError(
@@ -96,7 +97,8 @@ def _read_torch(path: Path) -> Mapping[str, Any]:
     # What a cut or foreign file makes torch say: no zip directory, no end, no tensor archive.
     except (RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CropflowError(f"{path} is no whole PyTorch checkpoint ({first[:120]}). Download it again.") from None
+        told = shorten(first, 200, placeholder=" ...")
+        raise CropflowError(f"{path} is no whole PyTorch checkpoint ({told}). Download it again.") from None
     if not isinstance(content, Mapping):
         raise CropflowError(f"{path} holds a {type(content).__name__}; expected a state dictionary.")
     return content

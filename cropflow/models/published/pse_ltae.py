@@ -117,6 +117,11 @@ def _linear(state: Mapping[str, Tensor], pattern: str) -> list[tuple[int, int]]:
     return [found[number] for number in sorted(found)]
 
 
+def bands(network: PseLtae) -> int:
+    """Bands per date that the weights take."""
+    return int(network.state_dict()["pixel_set.pixels.0.linear.weight"].shape[1])
+
+
 def save(settings: Settings, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The state dictionary of a network trained here, under the published names.
 

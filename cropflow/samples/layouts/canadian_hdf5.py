@@ -25,6 +25,7 @@ from cropflow.errors import CropflowError, listing, refuse
 from cropflow.labels.legend import read_legend
 from cropflow.samples.labels import UNKNOWN
 from cropflow.samples.layouts.classes import read_classes
+from cropflow.samples.layouts.fold_tables import folds_of, units_of, write_folds
 from cropflow.samples.layouts.folds import assign_units
 from cropflow.samples.layouts.hdf5 import find_file, open_arrays, texts
 from cropflow.samples.layouts.opening import open_samples
@@ -165,10 +166,13 @@ def write(folder: Path, output: Path, start: datetime.date | None) -> dict[str, 
     if len(samples.layouts) != 1 or not whole:
         refuse(
             "The bands of the samples", listing(layout.bands), f"pictures of 8 bits: {listing(PICTURES)}",
-            "The layout holds no reflectance.",
+            "The layout holds no reflectance.", verb="are",
         )  # fmt: skip
     legend, first = read_legend(samples.about["legend"]), samples.start(start)
     values, days = samples.array("sentinel2/values"), samples.dates("sentinel2")
+    folds = folds_of(samples)
+    units = units_of(samples, folds)
+    write_folds(output / "folds.csv", units, folds)
     seen = days != NO_DATE
     records = int(seen.sum())
     text, picture = h5py.string_dtype(), h5py.vlen_dtype(np.uint8)
@@ -184,7 +188,7 @@ def write(folder: Path, output: Path, start: datetime.date | None) -> dict[str, 
             crop = int(row["crop"])
             file["POINT"][here] = _point(row, legend.name(crop), number)
             file["LABEL"][here] = legend.ids.index(crop)
-            file["REGION"][here] = str(row["site"])
+            file["REGION"][here] = units[number]
             file["CROP_TYPE"][here] = legend.name(crop).upper()
             file["DATE"][here] = [
                 (first + datetime.timedelta(days=int(days[number, date]))).isoformat() for date in dates

@@ -56,6 +56,7 @@ def import_(
     from cropflow.config.shipped import own_file
     from cropflow.files.atomic import atomic_folder
     from cropflow.files.manifest import write_manifest
+    from cropflow.files.outputs import refuse_foreign
     from cropflow.samples.layouts import layout_module
     from cropflow.samples.layouts.writing import write_samples
 
@@ -65,6 +66,7 @@ def import_(
     chosen = parse(LAYOUT_SETTINGS[layout], content, "--settings")
     if not source.exists():
         raise CropflowError(f"--source {source} is missing; expected data in the layout {layout}.")
+    refuse_foreign(output, source)
     opened = module.open_source(source, chosen)
     with atomic_folder(output) as temporary:
         summary = write_samples(opened, temporary, chosen.minimum_dates)
@@ -94,13 +96,16 @@ def export(
 
     The original programs read it. Input: samples of the kind that the layout holds. Reflectance is written x 10000, or
     as float32 where the layout takes that, backscatter in dB; both come back to the same numbers.
-    Output: the layout's files, and a table classes.csv that says what their labels mean.
+    Output: the layout's files, a table classes.csv that says what their labels mean, and a table folds.csv with the
+    fold of each unit, which settings.folds.table of an import reads; none where a patch lies in several folds.
     """
     from cropflow.files.atomic import atomic_folder
     from cropflow.files.manifest import write_manifest
+    from cropflow.files.outputs import refuse_foreign
     from cropflow.samples.layouts import export_module
 
     module = export_module(layout)
+    refuse_foreign(output, samples)
     first = None if start is None else start.date()
     with atomic_folder(output) as temporary:
         counts = module.write(samples, temporary, first)

@@ -21,6 +21,7 @@ from cropflow.errors import CropflowError, listing, refuse
 from cropflow.files.atomic import write_json
 from cropflow.samples.labels import UNKNOWN
 from cropflow.samples.layouts.classes import Classes, read_classes
+from cropflow.samples.layouts.fold_tables import folds_of, write_folds
 from cropflow.samples.layouts.folds import assign_placeless
 from cropflow.samples.layouts.opening import Opened, label_of, open_samples, write_classes
 from cropflow.samples.layouts.parcel_files import read_meta, read_parcel, refuse_pickles, shape_of, some_parcels
@@ -113,7 +114,9 @@ def _days(dates: dict[str, Any], settings: DeepCropRotation) -> NDArray[np.int64
     """Days of the year's dates, written MMDD."""
     told = dates.get(str(settings.year))
     if not isinstance(told, dict) or not told:
-        refuse("The dates of META/dates.json", listing(dates), f"those of {settings.year}: position -> MMDD")
+        refuse(
+            "The dates of META/dates.json", listing(dates), f"those of {settings.year}: position -> MMDD", verb="are"
+        )
     found = []
     for position in sorted(told, key=int):
         text = f"{settings.year}{str(told[position]).zfill(4)}"
@@ -152,7 +155,9 @@ def write(folder: Path, output: Path, start: datetime.date | None) -> dict[str, 
     codes = write_classes(output / "META" / "classes.csv", samples, OWN, DeepCropRotation.own_legend)
     labels: dict[str, int] = {}
     features: dict[str, list[float]] = {}
-    for number, (name, row) in enumerate(samples.parcels()):
+    parcels = list(samples.parcels())
+    write_folds(output / "META" / "folds.csv", [name for name, _ in parcels], folds_of(samples))
+    for number, (name, row) in enumerate(parcels):
         own, values = samples.parcel_values("sentinel2", number)
         frames = np.zeros((len(dates), values.shape[2], len(values)), dtype=values.dtype)
         frames[[position[int(day)] for day in own]] = np.moveaxis(values, 0, -1)
@@ -175,5 +180,8 @@ def _dates(samples: Opened, first: datetime.date) -> dict[int, datetime.date]:
     dates = {int(day): first + datetime.timedelta(days=int(day)) for day in np.unique(days[days != NO_DATE])}
     years = sorted({date.year for date in dates.values()})
     if len(years) != 1:
-        refuse("The years of the dates", listing(years), "one calendar year, of which the layout keeps MMDD")
+        raise CropflowError(
+            f"The dates lie in the years {listing(years)}; expected one calendar year, of which the layout keeps MMDD. "
+            "Export samples of a season within one."
+        )
     return dates

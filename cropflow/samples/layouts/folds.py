@@ -32,9 +32,11 @@ def assign_units(sizes: Mapping[str, int], settings: ImportFolds, what: str) -> 
     if settings.table is not None:
         return _read(Path(settings.table), sizes, settings.count, what)
     if len(sizes) < settings.count:
+        fewer = "Lower folds.count (3 or more), or import" if len(sizes) >= 3 else "Import"
+        number = f"{len(sizes)} {what if len(sizes) != 1 else what.removesuffix('s')} ({listing(sizes, 5)})"
         raise CropflowError(
-            f"The files hold {len(sizes)} {what} ({listing(sizes, 5)}); expected at least {settings.count}, a fold "
-            f"each. Lower folds.count, or give folds.table with unit,fold."
+            f"The files hold {number}; expected at least {settings.count}, one for each of folds.count. {fewer} more "
+            f"{what}; or say the fold of each in folds.table, a CSV file unit,fold such as the folds.csv of an export."
         )
     load = [0] * settings.count
     dealt: dict[str, int] = {}
@@ -59,7 +61,8 @@ def assign_placeless(ids: Mapping[str, int], settings: PlacelessFolds, layout: s
     if settings.table is None and settings.unit != "sample":
         raise CropflowError(
             f"{layout} keeps no places, so that neighbours cannot be kept in one fold; expected folds.table, a CSV "
-            "file unit,fold by sample id. Or set folds.unit to sample: scores will flatter."
+            "file unit,fold by sample id, such as META/folds.csv of an export. Or set folds.unit to sample: scores "
+            "will flatter."
         )
     if settings.table is None:
         log.warning("samples are dealt out one by one: neighbours lie in different folds, and scores will flatter")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cropflow.config.models.drawing import Kind
 from cropflow.errors import CropflowError, listing, refuse
+from cropflow.files.arrays import map_array
 from cropflow.files.atomic import read_json, write_text
 from cropflow.files.tables import read_table
 from cropflow.labels.legend import read_legend
@@ -41,11 +42,7 @@ class Opened:
 
     def array(self, name: str) -> NDArray[Any]:
         """One of its arrays, such as ``crops`` or ``sentinel2/values``."""
-        path = self.folder / f"{name}.npy"
-        if not path.is_file():
-            raise CropflowError(f"{path} is missing; build or import the samples again.")
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        return array
+        return map_array(self.folder / f"{name}.npy")
 
     def dates(self, sensor: str) -> NDArray[np.int16]:
         """Days since the start of the season of each sample, int16, ``(N, T)``; -32768 in padding."""
@@ -72,12 +69,13 @@ class Opened:
         """
         found = [layout.sensor for layout in self.layouts]
         if not set(found) <= set(allowed) or len(found) < least:
-            refuse("The sensors of the samples", listing(found), f"{'' if least == 1 else 'two '}of {listing(allowed)}")
+            wanted = f"{'no others than' if least == 1 else 'two of'} {listing(allowed)}"
+            refuse("The sensors of the samples", listing(found), wanted, verb="are")
         for layout in self.layouts:
             if layout.indices:
                 refuse(
                     f"The bands of {layout.sensor}", listing(layout.bands), "measured bands alone",
-                    "Leave the derived ones out of the sample set.",
+                    "Leave the derived ones out of the sample set.", verb="are",
                 )  # fmt: skip
 
     def parcels(self) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -133,8 +131,10 @@ def write_classes(path: Path, samples: Opened, own: Mapping[str, int], own_legen
     legend = read_legend(samples.about["legend"])
     own_codes = {id: code for code, id in own.items()} if legend.key == own_legend else {}
     codes = {id: own_codes.get(id, str(id)) for id in legend.ids}
-    write_text(path, "".join(["code,crop\n", *(f"{code},{legend.name(id)}\n" for id, code in codes.items())]))
-    return codes if own_codes and "0" in codes.values() else codes | {BACKGROUND: "0"}
+    rows = [f"{code},{legend.name(id)}\n" for id, code in codes.items()]
+    taken = "0" in codes.values()
+    write_text(path, "".join(["code,crop\n", *([] if taken else ["0,-\n"]), *rows]))
+    return codes if own_codes and taken else codes | {BACKGROUND: "0"}
 
 
 def label_of(codes: Mapping[int, str], crop: int) -> str:

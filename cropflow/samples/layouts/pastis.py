@@ -136,7 +136,7 @@ def _series(folder: Path, sensor: str, id: str, bands: int) -> NDArray[Any]:
     # The third band of radar is the ratio of the other two.
     expected = bands if sensor == "sentinel2" else bands + 1
     if values.ndim != 4 or values.shape[1] != expected or values.shape[2] != values.shape[3]:
-        refuse(f"The axes of {path}", values.shape, f"dates x {expected} bands x rows x columns")
+        refuse(f"The axes of {path}", values.shape, f"dates x {expected} bands x rows x columns", verb="are")
     return values[:, :bands]
 
 

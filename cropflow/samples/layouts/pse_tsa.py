@@ -21,6 +21,7 @@ from cropflow.errors import CropflowError, listing, refuse
 from cropflow.files.atomic import write_json
 from cropflow.samples.labels import UNKNOWN
 from cropflow.samples.layouts.classes import read_classes
+from cropflow.samples.layouts.fold_tables import folds_of, units_of, write_folds
 from cropflow.samples.layouts.folds import assign_units
 from cropflow.samples.layouts.opening import Opened, label_of, open_samples, write_classes
 from cropflow.samples.layouts.parcel_files import read_meta, read_parcel, refuse_pickles, shape_of, some_parcels
@@ -208,26 +209,32 @@ def write(folder: Path, output: Path, start: datetime.date | None) -> dict[str, 
     samples.need_sensors(tuple(KINDS))
     sensors = [layout.sensor for layout in samples.layouts]
     if len(sensors) - ("sentinel2" in sensors) > 1:
-        refuse("The sensors of the samples", listing(sensors), "one direction of Sentinel-1", "s1_data holds one.")
+        refuse(
+            "The sensors of the samples", listing(sensors), "one direction of Sentinel-1", "s1_data holds one.",
+            verb="are",
+        )  # fmt: skip
     first = samples.start(start)
     codes = write_classes(output / "classes.csv", samples, OWN, PseTsaLayout.own_legend)
+    folds = folds_of(samples)
+    units = units_of(samples, folds)
+    write_folds(output / "folds.csv", units, folds)
     parcels = list(samples.parcels())
     counts = Counter({"parcels": len(parcels)})
     for sensor in sensors:
         root = output / ROOTS["sentinel2" if sensor == "sentinel2" else "sentinel1"]
         meta: dict[str, dict[str, dict[str, Any]]] = {}
         for number, (name, row) in enumerate(parcels):
-            files = root / str(row["site"])
-            told = meta.setdefault(str(row["site"]), {"labels": {}, "dates": {}, "geomfeat": {}})
+            files = root / units[number]
+            told = meta.setdefault(units[number], {"labels": {}, "dates": {}, "geomfeat": {}})
             told["labels"][name] = int(label_of(codes, int(row["crop"])))
             measures = samples.measures(row)
             if measures is not None:
                 told["geomfeat"][name] = measures
             _write_parcel(samples, sensor, number, files / "DATA" / f"{name}.npy", first, told["dates"], counts)
-        for site, told in meta.items():
+        for split, told in meta.items():
             for key, content in told.items():
                 whole = {"CODE_GROUP": content} if key == "labels" else content
-                write_json(root / site / "META" / f"{key}.json", whole)
+                write_json(root / split / "META" / f"{key}.json", whole)
     return dict(counts)
 
 

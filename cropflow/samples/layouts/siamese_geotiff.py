@@ -25,6 +25,7 @@ from cropflow.errors import CropflowError, listing, refuse
 from cropflow.labels.legend import read_legend, read_table
 from cropflow.samples.labels import BACKGROUND, IGNORE, UNKNOWN
 from cropflow.samples.layouts.classes import Classes, read_classes
+from cropflow.samples.layouts.fold_tables import folds_of, units_of, write_folds
 from cropflow.samples.layouts.folds import assign_units
 from cropflow.samples.layouts.opening import label_raster, open_samples, write_classes
 from cropflow.samples.layouts.periods import months
@@ -69,7 +70,7 @@ def open_source(folder: Path, settings: SiameseGeotiff) -> Source:
     check_decibel(some["s1"], "s1")
     scale = judge_scale(some["s2"], settings.scale, "s2")
     classes = _classes(settings)
-    areas = {name: told[1] if (told := AREA.fullmatch(name)) else name for name in names}
+    areas = {name: _area(name) for name in names}
     folds = assign_units(Counter(areas.values()), settings.folds, "areas")
     periods, size = months(settings.start, len(dates)), some["s2"][0].shape[-1]
     layouts = (
@@ -100,6 +101,12 @@ def open_source(folder: Path, settings: SiameseGeotiff) -> Source:
     )
 
 
+def _area(name: str) -> str:
+    """The area that a patch is named after."""
+    told = AREA.fullmatch(name)
+    return told[1] if told else name
+
+
 def _dates(folder: Path) -> tuple[str, ...]:
     found = {
         sensor: sorted((entry.name for entry in (folder / sensor).glob("*") if entry.name.isdigit()), key=int)
@@ -108,7 +115,7 @@ def _dates(folder: Path) -> tuple[str, ...]:
     if not found["s1"] or found["s1"] != found["s2"]:
         refuse(
             f"The dates of {folder}", " and ".join(f"{sensor}: {listing(dates)}" for sensor, dates in found.items()),
-            "the same numbered folders in s1 and s2",
+            "the same numbered folders in s1 and s2", verb="are",
         )  # fmt: skip
     return tuple(found["s1"])
 
@@ -183,7 +190,7 @@ def write(folder: Path, output: Path, start: datetime.date | None) -> dict[str, 
     if sorted(names.values()) != ["s1", "s2"] or len(lengths) != 1 or lengths == {0}:
         refuse(
             "The sensors of the samples", listing(names), "sentinel2 and one direction of Sentinel-1, as composites of "
-            "the same periods",
+            "the same periods", verb="are",
         )  # fmt: skip
     own = read_table(LEGEND, LEGEND)
     codes = write_classes(
@@ -191,8 +198,14 @@ def write(folder: Path, output: Path, start: datetime.date | None) -> dict[str, 
     )
     crops = samples.array("crops")
     counts = Counter({"patches": len(crops)})
-    for number, row in enumerate(samples.table.to_dict("records")):
-        patch = str(row["patch_id"]) if "patch_id" in row else f"{row['site']}_r{row['row']:05d}_c{row['column']:05d}"
+    folds = folds_of(samples)
+    units = units_of(samples, folds)
+    names_of = [
+        str(row["patch_id"]) if "patch_id" in row else f"{unit}_r{row['row']:05d}_c{row['column']:05d}"
+        for unit, row in zip(units, samples.table.to_dict("records"), strict=True)
+    ]
+    write_folds(output / "folds.csv", [_area(patch) for patch in names_of], folds)
+    for number, patch in enumerate(names_of):
         labels = label_raster(crops[number], codes, ((UNKNOWN, 0), (IGNORE, 0)))
         counts["pixels without a crop"] += int((labels == 0).sum())
         _write(output / "crop_map" / f"{patch}.tif", labels[np.newaxis].astype(np.uint16), None)

@@ -20,6 +20,7 @@ from cropflow.config.layouts import TemporalUnetHdf5
 from cropflow.errors import CropflowError, refuse
 from cropflow.samples.labels import BACKGROUND, IGNORE, UNKNOWN
 from cropflow.samples.layouts.classes import Classes, read_classes
+from cropflow.samples.layouts.fold_tables import folds_of, units_of, write_folds
 from cropflow.samples.layouts.folds import assign_units
 from cropflow.samples.layouts.hdf5 import find_file, open_arrays, texts
 from cropflow.samples.layouts.opening import label_raster, open_samples, write_classes
@@ -50,7 +51,10 @@ def open_source(folder: Path, settings: TemporalUnetHdf5) -> Source:
     with open_arrays(path, NAMES) as file:
         shape = file["data"].shape
         if len(shape) != 5 or shape[2] != len(settings.bands) or shape[3] != shape[4]:
-            refuse(f"data of {path.name}", shape, f"patches x dates x {len(settings.bands)} bands x rows x columns")
+            refuse(
+                f"data of {path.name}", shape, f"patches x dates x {len(settings.bands)} bands x rows x columns",
+                "Name the bands of the file, in its order, as bands of --settings.",
+            )  # fmt: skip
         expected = (shape[0], *shape[3:])
         for name in ("labels", "ID_Parcelles"):
             if file[name].shape != expected:
@@ -125,7 +129,9 @@ def write(folder: Path, output: Path, start: datetime.date | None) -> dict[str, 
         raise CropflowError(f"The legend has ids up to {max(codes)}; temporal_unet_hdf5 takes those below {IGNORED}.")
     values, crops, parcels = (samples.array(name) for name in ("sentinel2/values", "crops", "parcels"))
     count, length, bands, size, _ = values.shape
-    sites = [str(site) for site in samples.table["site"]]
+    folds = folds_of(samples)
+    zones = units_of(samples, folds)
+    write_folds(output / "folds.csv", zones, folds)
     places = np.full((count, 2), np.nan)
     if {"longitude", "latitude"} <= set(samples.table.columns):
         places[:] = samples.table[["longitude", "latitude"]].to_numpy()
@@ -139,7 +145,7 @@ def write(folder: Path, output: Path, start: datetime.date | None) -> dict[str, 
             for name in ("labels", "ID_Parcelles")
         }
         file.create_dataset("coords", data=places)
-        file.create_dataset("zones", data=sites, dtype=text)
+        file.create_dataset("zones", data=zones, dtype=text)
         file.create_dataset("dates", data=[layout.periods[-1].replace("-", "")] * count, dtype=text)
         for first in range(0, count, AT_ONCE):
             some = slice(first, min(first + AT_ONCE, count))
@@ -148,4 +154,4 @@ def write(folder: Path, output: Path, start: datetime.date | None) -> dict[str, 
             unknown += int((crops[some] == UNKNOWN).sum())
             rasters["labels"][some] = labels.astype(np.float32)
             rasters["ID_Parcelles"][some] = parcels[some].astype(np.float32)
-    return {"patches": count, "unknown pixels written as ignore": unknown, "zones": len(set(sites))}
+    return {"patches": count, "unknown pixels written as ignore": unknown, "zones": len(set(zones))}

@@ -14,9 +14,11 @@ import xarray
 from shapely import box
 
 from cropflow.errors import CropflowError
+from cropflow.files.arrays import map_array
 from cropflow.files.atomic import atomic_file, atomic_folder, read_json, write_json
 from cropflow.files.cubes import add_array, add_site, create_store, open_store, site_grid
 from cropflow.files.manifest import content_hash, manifest_path, write_manifest
+from cropflow.files.outputs import refuse_foreign
 from cropflow.files.rasters import read_raster, write_cog
 from cropflow.files.tables import read_geotable, read_table, write_table
 from cropflow.files.verify import verify
@@ -216,3 +218,52 @@ def test_parcels_survive_as_geoparquet(tmp_path):
     assert list(read.columns) == ["crop_code", "geometry"]
     assert read.crop_code[0] == "NA"
     assert read.crs == table.crs
+
+
+def test_only_results_and_empty_folders_are_replaced(tmp_path):
+    own, empty, foreign = tmp_path / "own", tmp_path / "empty", tmp_path / "foreign"
+    for folder in (own, empty, foreign):
+        folder.mkdir()
+    for folder in (own, foreign):
+        (folder / "thesis.txt").write_text("years of work")
+    write_manifest(own)
+    (empty / ".snakemake_timestamp").touch()
+    for output in (own, empty, tmp_path / "new"):
+        refuse_foreign(output)
+    with pytest.raises(CropflowError, match=r"foreign holds thesis\.txt and is no result"):
+        refuse_foreign(foreign)
+    with pytest.raises(CropflowError, match="is no result"):
+        refuse_foreign(foreign, own=["model.json"])
+    # A job that was killed before its manifest may go on.
+    refuse_foreign(foreign, own=["model.json", "thesis.txt"])
+    with pytest.raises(CropflowError, match=r"thesis\.txt exists and is no result"):
+        refuse_foreign(foreign / "thesis.txt", folder=False)
+    with pytest.raises(CropflowError, match="own is a folder that exists; expected a file"):
+        refuse_foreign(own, folder=False)
+    with pytest.raises(CropflowError, match="is a file that exists; expected a folder"):
+        refuse_foreign(foreign / "thesis.txt")
+
+
+@pytest.mark.parametrize(
+    ("output", "how"), [("data", "is"), (".", "holds"), ("data/out", "lies inside"), ("data/../data", "is")]
+)
+def test_an_output_lies_apart_from_what_is_read(tmp_path, output, how):
+    source = tmp_path / "data"
+    source.mkdir()
+    with pytest.raises(CropflowError, match=f"{how} .*data, which is read"):
+        refuse_foreign(tmp_path / output, source)
+
+
+@pytest.mark.parametrize("size", [0, 4, 60, 500])
+def test_a_cut_array_is_one_line_with_its_size(tmp_path, size):
+    path = tmp_path / "values.npy"
+    np.save(path, np.zeros((10, 10)))
+    assert map_array(path).shape == (10, 10)
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(CropflowError, match=rf"values\.npy holds {size} bytes, which are no whole array; expected b\."):
+        map_array(path, "b")
+
+
+def test_an_array_without_samples_is_opened(tmp_path):
+    np.save(tmp_path / "values.npy", np.zeros((0, 10)))
+    assert map_array(tmp_path / "values.npy").shape == (0, 10)

@@ -87,7 +87,9 @@ def apply(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Path
     """Apply and give the output back."""
 
     def call(*arguments: str | Path) -> Path:
-        output = tmp_path / f"out-{len(list(tmp_path.iterdir()))}"
+        samples = dict(zip(arguments[::2], arguments[1::2], strict=True)).get("--samples")
+        table = samples is not None and not (Path(samples) / "patches.json").is_file()
+        output = tmp_path / f"out-{len(list(tmp_path.iterdir()))}{'.parquet' if table else ''}"
         assert run(monkeypatch, *arguments, "--output", output) == 0
         return output
 
@@ -188,6 +190,28 @@ def test_the_pixels_of_patches_are_stored(
     np.testing.assert_allclose(found[7] / 1e4, predictor.probability(batch)[0], atol=1e-4)
 
 
+def test_a_network_of_pixels_is_applied_to_patches_pixel_by_pixel(
+    apply: Callable[..., Path], make_samples: Callable[..., Path], tmp_path: Path
+) -> None:
+    from cropflow.models.applying.series import days_of
+    from cropflow.models.applying.windows import pixel_probability
+
+    def cut(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        values[2, 1, 0, 3, 4] = 0
+        return values
+
+    samples = make_samples(reflectance=cut)
+    layout = replace(OPTICS, periods=OPTICS.periods[:4])
+    model = write_model(tmp_path / "model", "temp_cnn", layouts=(layout,))
+    found = np.asarray(open_store(apply("--model", model, "--samples", samples))["probability"])
+    assert (found[2, :, 3, 4] == 65535).all() and (found == 65535).sum() == 3
+    values = np.load(samples / "sentinel2/values.npy")[7]
+    expected = pixel_probability(
+        load_predictor(model), {"sentinel2": values[..., 5, :].transpose(2, 0, 1)}, days_of([layout])
+    )
+    np.testing.assert_allclose(found[7][:, 5].T / 1e4, expected, atol=1e-4)
+
+
 def write_place(folder: Path) -> dict[str, Path]:
     """Composites, sites and parcels of one site."""
     group = add_site(
@@ -269,11 +293,28 @@ def test_what_does_not_fit_is_refused_in_one_line(
         ((*foreign, "--statistics", known, "--classes", "1,2"), "lacks 'mean'; expected sensors"),
     ]
     for arguments, message in cases:
-        assert run(monkeypatch, *arguments, "--output", tmp_path / "out") == 2, message
+        assert run(monkeypatch, *arguments, "--output", tmp_path / "out.parquet") == 2, message
         error = capsys.readouterr().err
         assert message in error
         assert len([line for line in error.splitlines() if " INFO " not in line]) == 1
-        assert not (tmp_path / "out").exists()
+        assert not (tmp_path / "out.parquet").exists()
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    samples, model = write_parcels(tmp_path / "sets", "pixel_sets"), write_model(tmp_path / "model", "pse_ltae")
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "a.txt").write_text("mine")
+    for output, message in {
+        tmp_path / "kept": "is a folder that exists; expected a file",
+        tmp_path / "a.csv": "expected a file whose name ends in .parquet",
+        model / "table.parquet": "lies inside",
+        tmp_path / "kept" / "a.txt": "exists and is no result",
+    }.items():
+        assert run(monkeypatch, "--model", model, "--samples", samples, "--output", output) == 2
+        assert message in capsys.readouterr().err
+    assert (tmp_path / "kept" / "a.txt").read_text() == "mine"
 
 
 def test_published_checkpoints_are_applied_with_the_statistics_that_are_given(
@@ -292,8 +333,31 @@ def test_published_checkpoints_are_applied_with_the_statistics_that_are_given(
     found = apply(*arguments, "--classes", "3,7,21", "--samples", samples)
     expected = pandas.read_parquet(apply("--model", ours, "--samples", samples))
     pandas.testing.assert_frame_equal(pandas.read_parquet(found), expected)
-    assert run(monkeypatch, *arguments, "--classes", "3,7", "--samples", samples, "--output", tmp_path / "x") == 2
+    wrong = (*arguments, "--classes", "3,7", "--samples", samples)
+    assert run(monkeypatch, *wrong, "--output", tmp_path / "x.parquet") == 2
     assert "has 3 outputs, and --classes names 2 ids" in capsys.readouterr().err
+
+
+def test_what_is_given_with_a_checkpoint_is_held_against_its_weights_and_the_legend(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from cropflow.config.models.patches import ConvLstm as Settings
+    from cropflow.models.networks.conv_lstm import ConvLstm
+    from cropflow.models.published import conv_lstm
+
+    samples, known = write_parcels(tmp_path / "sets", "chips"), tmp_path / "statistics.json"
+    torch.save(conv_lstm.save(Settings(), ConvLstm(5, 3, hidden=(8,)).state_dict()), tmp_path / "weights.pth")
+    sensor = {"sensor": "sentinel2", "bands": list(OPTICS.bands), "mean": [2000, 2000], "deviation": [500, 500]}
+    arguments = ("--checkpoint", tmp_path / "weights.pth", "--statistics", known, "--samples", samples)
+    for content, classes, message in (
+        (json.dumps({"sensors": [sensor]}), "3,7,21", "takes 5 bands per date, and --statistics tells of 2"),
+        (json.dumps({"sensors": [sensor]}), "3,7,999", "--classes names 999, which the legend turkoglu lacks"),
+        ("{", "3,7,21", "Give a file such as statistics.json of a trained model."),
+        (json.dumps({"sensors": [sensor | {"shifts": [0]}]}), "3,7,21", "2 bands, 2 means, 2 deviations and 1 shifts"),
+    ):
+        known.write_text(content)
+        assert run(monkeypatch, *arguments, "--classes", classes, "--output", tmp_path / "out.parquet") == 2
+        assert message in capsys.readouterr().err
 
 
 def test_an_ensemble_has_what_its_members_share(tmp_path: Path) -> None:
@@ -345,5 +409,5 @@ def test_a_real_checkpoint_is_applied_to_pixel_sets(
     np.testing.assert_allclose(found.sum(1), 1, rtol=1e-5)
     assert table["predicted"].between(1, 20).all()
     (tmp_path / "statistics.json").write_text(json.dumps({"sensors": known["sensors"]}))
-    assert run(monkeypatch, *arguments, "--classes", "1", "--output", tmp_path / "out") == 2
+    assert run(monkeypatch, *arguments, "--classes", "1", "--output", tmp_path / "out.parquet") == 2
     assert "takes the features of parcels, and --statistics has none" in capsys.readouterr().err

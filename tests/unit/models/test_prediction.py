@@ -186,6 +186,30 @@ def test_weights_that_do_not_fit_their_description_are_refused(trained: Path) ->
         load_predictor(trained.parent)
 
 
+def test_training_and_export_replace_nothing_that_is_not_theirs(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "thesis.txt").write_text("years of work")
+    (tmp_path / "weights.json").write_text("{}")
+    train = ("models", "train", "--place", "r/s", "--samples", trained, "--legend", "turkoglu", "--folds", "5")
+    more = ("--settings", "{}", "--fold", "0", "--work", tmp_path / "w")
+    export = ("models", "export", "--model", trained)
+    for arguments, output, message in (
+        ((*train, *more), tmp_path / "own", "own holds thesis.txt and is no result"),
+        ((*train, *more), trained, "is "),
+        (export, tmp_path / "own" / "thesis.txt", "exists and is no result"),
+        (export, tmp_path / "own", "is a folder that exists; expected a file"),
+        (export, tmp_path / "weights.pth", "weights.json exists and is no result"),
+        (export, tmp_path / "other.json", "a file of another suffix"),
+        (export, trained / "weights.pth", "lies inside"),
+    ):
+        assert run(monkeypatch, *arguments, "--output", output) == 2
+        assert message in capsys.readouterr().err
+    assert (tmp_path / "own" / "thesis.txt").read_text() == "years of work"
+    assert (trained / "model.json").is_file()
+
+
 def test_a_wrong_setting_is_one_line(
     make_samples: Callable[..., Path],
     tmp_path: Path,

@@ -110,6 +110,25 @@ def test_the_published_conv_lstm_gives_its_scores_and_is_written_back(shared):
     assert same(conv_lstm.save(ConvLstmSettings(), network.state_dict()), original)
 
 
+@pytest.mark.parametrize("bands", [2, 5])
+def test_the_bands_of_a_checkpoint_are_told_by_its_weights(bands):
+    assert conv_lstm.bands(ConvLstm(bands, 4, hidden=(8, 6))) == bands
+    assert pse_ltae.bands(PseLtae(SMALL, Inputs({"sentinel2": bands}, 5, features=4, lags=2))) == bands
+
+
+def test_a_cut_checkpoint_is_one_line_of_whole_words(state, tmp_path):
+    torch.save(state, tmp_path / "whole.pth")
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "whole.pth").read_bytes()[:4000])
+    with pytest.raises(
+        CropflowError, match=r"cut\.pth is no whole PyTorch checkpoint \(.*\)\. Download it again\."
+    ) as told:
+        load_published(tmp_path / "cut.pth")
+    said = str(told.value).split("(")[1].split(")")[0].removesuffix(" ...")
+    with pytest.raises(RuntimeError) as original:
+        torch.load(tmp_path / "cut.pth", weights_only=True)
+    assert str(original.value)[len(said) :][:1] in ("", " ", "\n")
+
+
 def test_a_conv_lstm_with_days_is_not_the_published_one():
     with pytest.raises(CropflowError, match=r"has days: true; .* Train with days: false"):
         conv_lstm.save(ConvLstmSettings(days=True), {})

@@ -232,3 +232,19 @@ def test_ids_of_registers_make_safe_file_names(samples, rotation, exported):
     written = exported("deep_crop_rotation", found.folder)
     names = sorted(file.name for file in (written / "DATA" / "2018").iterdir())
     assert names == ["..%2Fa.npy", "2-d.npy", "3-d.npy", "5.npy", "b%20c.npy"]
+
+
+@pytest.mark.parametrize(("layout", "table"), [("pse_tsa", "folds.csv"), ("deep_crop_rotation", "META/folds.csv")])
+def test_parcels_of_one_site_come_back_in_their_folds(samples, districts, exported, layout, table):
+    shutil.rmtree(districts / "s1_data")
+    first = samples("pse_tsa", districts, start=START, folds={"count": 3})
+    first.table.assign(site="valley").to_parquet(first.folder / "parcels.parquet")
+    written = exported(layout, first.folder)
+    more = {} if layout == "pse_tsa" else {"year": 2018, "legend": "rpg_groups_finistere"}
+    again = samples(
+        layout, written, name="again", start=START, folds={"count": 3, "table": str(written / table)},
+        classes=(written / table).with_name("classes.csv"), **more,
+    )  # fmt: skip
+    folds = [found.table.set_index("parcel_id")["fold"].to_dict() for found in (first, again)]
+    assert folds[0] == folds[1]
+    assert len(set(folds[0].values())) == 3

@@ -60,6 +60,53 @@ def test_export_and_import_of_zones_give_the_same_arrays(samples, zones, exporte
     assert first.table.equals(again.table)
 
 
+def test_zones_of_one_site_come_back_in_their_folds_with_the_table_of_the_export(samples, zones, exported):
+    first = samples("temporal_unet_hdf5", zones, folds={"count": 3})
+    first.table.assign(site="valley").to_parquet(first.folder / "index.parquet")
+    written = exported("temporal_unet_hdf5", first.folder)
+    folds = {"count": 3, "table": str(written / "folds.csv")}
+    again = samples("temporal_unet_hdf5", written, name="again", folds=folds)
+    np.testing.assert_array_equal(again.array("folds"), first.array("folds"))
+    assert set(again.table["site"]) == {"valley-fold0", "valley-fold1", "valley-fold2"}
+
+
+def test_no_table_is_written_where_a_patch_lies_in_several_folds(samples, zones, exported, caplog):
+    first = samples("temporal_unet_hdf5", zones, folds={"count": 3})
+    folds = np.load(first.folder / "folds.npy")
+    folds[0, 0, :] = [0, 1] * (folds.shape[2] // 2)
+    np.save(first.folder / "folds.npy", folds)
+    written = exported("temporal_unet_hdf5", first.folder)
+    assert not (written / "folds.csv").exists()
+    assert "folds.csv is not written" in caplog.text
+
+
+def test_too_few_zones_are_told_with_all_ways_out(samples, zones):
+    with h5py.File(zones, "r+") as file:
+        file["zones"][...] = "valley"
+    message = (
+        r"hold 1 zone \(valley\); expected at least 3, one for each of folds\.count\. Import more zones; or say the "
+        r"fold of each in folds\.table"
+    )
+    with pytest.raises(CropflowError, match=message):
+        samples("temporal_unet_hdf5", zones, folds={"count": 3})
+    with pytest.raises(CropflowError, match=r"Name the bands of the file, in its order, as bands of --settings"):
+        samples("temporal_unet_hdf5", zones, bands=["B02"])
+
+
+def test_background_is_in_the_table_of_an_export(samples, zones, exported, same_arrays):
+    with h5py.File(zones, "r+") as file:
+        file["data"][...] = np.maximum(file["data"][:], 300)
+        file["labels"][0, 0, 0] = 0
+    first = samples("temporal_unet_hdf5", zones, folds={"count": 3})
+    assert (first.array("crops") == 0).any()
+    written = exported("temporal_unet_hdf5", first.folder)
+    again = samples(
+        "temporal_unet_hdf5", written, name="again", classes=written / "classes.csv", legend=first.about["legend"],
+        folds={"count": 3, "table": str(written / "folds.csv")},
+    )  # fmt: skip
+    same_arrays(first.folder, again.folder)
+
+
 def test_a_pointer_of_git_lfs_is_no_data(samples, tmp_path):
     (tmp_path / "data.hdf5").write_text("version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(CropflowError, match=r"data\.hdf5 \(43 bytes\) is no HDF5 file.*git lfs pull"):
@@ -158,6 +205,26 @@ def test_a_mask_of_one_crop_takes_its_name(samples, siamese):
     assert set(np.unique(found.array("crops"))) <= {8, UNKNOWN, IGNORE}
     found = samples("siamese_geotiff", siamese, name="told", **settings, unlabelled="background")
     assert set(np.unique(found.array("crops"))) == {0, 8, IGNORE}
+
+
+def test_areas_are_told_by_site_row_and_column_and_a_site_is_parted_by_its_folds(samples, siamese, exported):
+    first = samples("siamese_geotiff", siamese, start="2018-05-01", folds={"count": 3})
+    count = len(first.table)
+    own = first.table.drop(columns="patch_id").assign(site="valley", row=range(count), column=0)
+    own.to_parquet(first.folder / "index.parquet")
+    written = exported("siamese_geotiff", first.folder)
+    folds = {"count": 3, "table": str(written / "folds.csv")}
+    again = samples("siamese_geotiff", written, name="again", start="2018-05-01", folds=folds)
+    order = [int(name.split("_r")[1].split("_")[0]) for name in again.table["patch_id"]]
+    np.testing.assert_array_equal(again.array("folds"), first.array("folds")[order])
+    assert set(again.table["site"]) == {"valley-fold0", "valley-fold1", "valley-fold2"}
+
+
+def test_sensors_that_a_layout_lacks_are_told_in_a_sentence(samples, siamese, exported):
+    first = samples("siamese_geotiff", siamese, start="2018-05-01", folds={"count": 3})
+    message = r"The sensors of the samples are 'sentinel2, sentinel1_ascending'; expected no others than"
+    with pytest.raises(CropflowError, match=message):
+        exported("temporal_unet_hdf5", first.folder)
 
 
 def test_names_that_differ_between_folders_are_refused(samples, siamese):
@@ -281,3 +348,19 @@ def test_pastis_has_five_folds_unless_a_table_says_otherwise(samples, pastis, tm
     (tmp_path / "folds.csv").write_text("unit,fold\n" + rows)
     found = samples("pastis", pastis, folds={"count": 3, "table": str(tmp_path / "folds.csv")})
     assert found.array("folds")[:, 0, 0].tolist() == [0, 1, 2, 0, 1]
+
+
+def test_a_folder_of_somebody_else_is_not_replaced(samples, zones, exported, tmp_path):
+    first = samples("temporal_unet_hdf5", zones, folds={"count": 3})
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "thesis.txt").write_text("years of work")
+    with pytest.raises(CropflowError, match=r"foreign holds thesis\.txt and is no result"):
+        samples("temporal_unet_hdf5", zones, name="foreign", folds={"count": 3})
+    with pytest.raises(CropflowError, match=r"is .*, which is read"):
+        samples("temporal_unet_hdf5", first.folder, name=first.folder.name)
+    with pytest.raises(CropflowError, match="foreign holds"):
+        exported("temporal_unet_hdf5", first.folder, name="foreign")
+    assert (foreign / "thesis.txt").read_text() == "years of work"
+    # A result of ours is.
+    samples("temporal_unet_hdf5", zones, folds={"count": 3})
