@@ -77,3 +77,9 @@ def test_a_package_offers_its_functions_before_they_are_imported(package: str) -
     assert set(module.__all__) <= set(dir(module)) and "__name__" in dir(module)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         module.nothing  # noqa: B018
+
+
+def test_an_encoder_by_itself_asks_for_the_features_that_it_joins() -> None:
+    series = batch_of(of(2, 4, 3, 6)).only()
+    with pytest.raises(CropflowError, match="no parcel features; the network was built for 4"):
+        create("pse_ltae", bands=3, outputs=3).pixel_set(series)
