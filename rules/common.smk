@@ -37,7 +37,10 @@ def check_names(content, where=""):
 
 
 def checked(content):
-    """Check the config in one place, with its defaults filled in; a mistake is one line and exit code 2."""
+    """Check the config in one place; a mistake is one line and exit code 2.
+
+    Gives the config with its defaults filled in, and the samples that the model of each experiment learns from.
+    """
     if Path("results").exists() and not Path("results").is_dir():
         refuse("results is a file; expected the folder of results, or none. Give it another name.")
     check_names(content)
@@ -45,7 +48,7 @@ def checked(content):
     if (checkout / "cropflow" / "__main__.py").is_file():
         environment["PYTHONPATH"] = str(checkout)
     answer = subprocess.run(
-        [sys.executable, "-m", "cropflow", "config", "show", "-"],
+        [sys.executable, "-m", "cropflow", "config", "show", "--samples", "-"],
         input=json.dumps(content, default=str),
         env=environment,
         text=True,
@@ -53,7 +56,9 @@ def checked(content):
     )
     if answer.returncode != 0:
         sys.exit(2)
-    return json.loads(answer.stdout)
+    content = json.loads(answer.stdout)
+    samples = content.pop("samples")
+    return content, samples
 
 
 def hold_results():

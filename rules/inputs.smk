@@ -31,16 +31,21 @@ def side_by_side(wildcards):
     return max(1, (workflow.cores or 4) // len(fold_numbers(wildcards.experiment)))
 
 
+def is_network(experiment):
+    """Whether the model of an experiment is trained in epochs; baselines know none."""
+    return "epochs" in config["experiments"][experiment]["model"]
+
+
 def training_threads(wildcards):
     """A network uses many threads; forests grow side by side."""
-    model = config["experiments"][wildcards.experiment]["model"]["name"]
-    return side_by_side(wildcards) if model in UNITS_OF else 8
+    return 8 if is_network(wildcards.experiment) else side_by_side(wildcards)
 
 
 def training_gpus(wildcards):
     """GPUs of a node that a network is trained on; the others learn on CPUs."""
-    model = config["experiments"][wildcards.experiment]["model"]
-    return 0 if model["name"] in UNITS_OF else model["devices"] or 1
+    if not is_network(wildcards.experiment):
+        return 0
+    return config["experiments"][wildcards.experiment]["model"]["devices"] or 1
 
 
 def tuned_experiments():
@@ -144,37 +149,13 @@ def sample_folders(experiment):
 def kind_folders(experiment):
     """Folders of the samples that the model of an experiment learns from, of its training places."""
     name, _ = sample_set(experiment)
-    kind = sample_kind(config["experiments"][experiment]["model"])
+    kind = learnt_samples[experiment]
     return [
         f"<results>/samples/{name}/{region}/{kind}/{season}"
         for region, season in training_places(experiment)
     ]
 
 
-def sample_kind(model):
-    """The samples that a model learns from; forests by their unit, pixels of patches or means of parcels."""
-    if model["name"] in UNITS_OF:
-        return UNITS_OF[model["name"]][model.get("unit", "pixel")]
-    return KINDS[model["name"]]
-
-
-# What networks learn from. Those of single pixels draw them from the pixel sets.
-KINDS = {
-    "temporal_unet": "patches",
-    "siamese_unet3d": "patches",
-    "conv_star": "patches",
-    "utae": "patches",
-    "conv_lstm": "chips",
-    "pse_ltae": "pixel_sets",
-    "pse_tsa": "pixel_sets",
-    "temp_cnn": "pixel_sets",
-    "lstm": "pixel_sets",
-    "transformer": "pixel_sets",
-}
-UNITS_OF = {
-    name: {"pixel": "patches", "parcel": "pixel_sets"}
-    for name in ("random_forest", "gradient_boosting")
-}
 # Settings of a sample set that samples of one kind alone depend on.
 SETTINGS_OF_KINDS = {
     "patches": {"patch_size"},
@@ -668,10 +649,7 @@ def map_crops(wildcards):
 def experiment_histories(experiment, places):
     """Histories of the parcels of places, where the model of an experiment learns from pixel sets that have them."""
     _, samples = sample_set(experiment)
-    if (
-        not samples["history"]
-        or sample_kind(config["experiments"][experiment]["model"]) != "pixel_sets"
-    ):
+    if not samples["history"] or learnt_samples[experiment] != "pixel_sets":
         return []
     key = legend_key(samples["legend"])
     return [

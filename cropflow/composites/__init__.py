@@ -27,7 +27,7 @@ __all__ = [
     "valid_observations",
 ]
 
-__getattr__ = lazy(
+__getattr__, __dir__ = lazy(
     __name__,
     {
         "Calendar": "periods",

@@ -56,11 +56,21 @@ def check(files: Files) -> None:
 
 
 @app.command()
-def show(files: Files) -> None:
+def show(
+    files: Files,
+    samples: bool = typer.Option(
+        False, "--samples", help="Add a key samples: what the model of each experiment learns from."
+    ),
+) -> None:
     """Print a config with its defaults filled in, as JSON."""
     from cropflow.config.base import dump
+    from cropflow.config.models import samples_of
 
-    print(json.dumps(dump(_checked(files)), indent=2, ensure_ascii=False))
+    config = _checked(files)
+    content = dump(config)
+    if samples:
+        content["samples"] = {name: samples_of(found.model) for name, found in config.experiments.items()}
+    print(json.dumps(content, indent=2, ensure_ascii=False))
 
 
 @app.command()

@@ -13,7 +13,7 @@ from cropflow.config.registers import Register
 from cropflow.config.sections import Experiment, SampleSet
 
 # Settings by which a model with a weight for each date takes any dates.
-_ANY_DATES = {"siamese_unet3d": "collapse: mean, ", "temp_cnn": "pooling: mean, "}
+ANY_DATES = {"siamese_unet3d": "collapse: mean, ", "temp_cnn": "pooling: mean, "}
 
 
 def check_dates(name: str, experiment: Experiment, chosen: SampleSet, series: Series) -> None:
@@ -36,7 +36,7 @@ def check_dates(name: str, experiment: Experiment, chosen: SampleSet, series: Se
             raise ValueError(
                 f"experiments.{name}.{at} is {model.name!r}, which needs the same dates at all sites; "
                 f"series.{chosen.series}.period is 'acquisitions'; expected periods of a calendar, "
-                f"{_ANY_DATES.get(model.name, '')}or another model"
+                f"{ANY_DATES.get(model.name, '')}or another model"
             )
     if chosen.minimum_dates is None:
         raise ValueError(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from cropflow.config.base import Section
 
@@ -27,6 +27,17 @@ class Span(Section):
         return self
 
 
+def _form_of_choice(value: Any) -> str:
+    # Told apart by their form, so that a mistake in a span is not reported as a missing list.
+    return "span" if isinstance(value, dict | Span) else "list"
+
+
+Choice = Annotated[
+    Annotated[tuple[Any, ...], Tag("list")] | Annotated[Span, Tag("span")],
+    Discriminator(_form_of_choice),
+]
+
+
 class Tuning(Section):
     """A search over settings, scored on the validation fold of each fold."""
 
@@ -35,7 +46,7 @@ class Tuning(Section):
         description="grid: every combination of the values; tpe: Optuna's tree-structured Parzen estimator, which "
         "learns from earlier trials where to look.",
     )
-    parameters: dict[str, tuple[Any, ...] | Span] = Field(
+    parameters: dict[str, Choice] = Field(
         min_length=1, description="Key of the model -> values to choose from, or low and high (tpe)."
     )
     trials: int | None = Field(default=None, ge=1, description="tpe: number of trials.")

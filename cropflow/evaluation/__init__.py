@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ranking", "Scores", "accuracy", "coarsen", "rank_parcels", "tally"]
 
-__getattr__ = lazy(
+__getattr__, __dir__ = lazy(
     __name__,
     {
         "Ranking": "parcels",

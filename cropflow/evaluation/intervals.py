@@ -28,6 +28,9 @@ def parcel_intervals(
 ) -> list[dict[str, list[float] | None]]:
     """Bootstrap over parcels: the middle 95 % of each average when parcels are drawn with replacement.
 
+    A resample may lack the rarest classes; they drop out of its averages, as an absent class does anywhere.
+    Where they score otherwise than common classes, the interval is lopsided and may hardly contain the score.
+
     Args:
         truth: Position of each parcel's true class at the finest level, ``(parcel,)``.
         predicted: Position of its predicted class, ``(parcel,)``.

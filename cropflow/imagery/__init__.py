@@ -30,7 +30,7 @@ __all__ = [
     "whole_months",
 ]
 
-__getattr__ = lazy(
+__getattr__, __dir__ = lazy(
     __name__,
     {
         "Decision": "catalog",

@@ -34,7 +34,7 @@ __all__ = [
     "windows_of",
 ]
 
-__getattr__ = lazy(
+__getattr__, __dir__ = lazy(
     __name__,
     {
         "Legend": "legend",

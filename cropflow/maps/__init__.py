@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["average_folds", "label_pixels", "out_of_fold", "parcel_product", "write_mosaic"]
 
-__getattr__ = lazy(
+__getattr__, __dir__ = lazy(
     __name__,
     {
         "average_folds": "assembly",

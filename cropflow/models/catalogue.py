@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cropflow.config.base import Section
+from cropflow.config.base import Section, dump
 from cropflow.config.describe import keys_of
 from cropflow.config.models import BASELINES, NETWORKS, Training
 from cropflow.config.root import parse_json
 from cropflow.errors import CropflowError, refuse
-from cropflow.models.registry import NAMES, create
-from cropflow.samples.sensors import KINDS as SENSORS
+from cropflow.models.registry import LAGS, NAMES, create
 
 # What baselines learn from, by their unit.
 _BY_UNIT = "patches or pixel_sets"
@@ -64,8 +63,12 @@ class Card:
         source: Where it was published; empty where nothing is cited.
         masked: Whether it leaves out dates and pixels without a value; None of baselines.
         parts: Part -> parameters, for the given inputs; empty of baselines.
-        keys: Name, type, default and meaning of each setting of its own.
+        counted: What they are counted for: ``bands`` by sensor, ``outputs``, ``periods``, of networks that score every
+            level of a legend the groups of each coarser one in ``levels``, and of those that read a history its
+            ``lags``; empty of baselines.
+        keys: Name, type, default and meaning of each setting of its own, but its name.
         training: The same of those that all networks share; empty of baselines.
+        defaults: Setting -> its default as JSON has it.
     """
 
     line: Line
@@ -73,15 +76,20 @@ class Card:
     source: str
     masked: bool | None
     parts: dict[str, int]
+    counted: dict[str, Any]
     keys: tuple[Key, ...]
     training: tuple[Key, ...]
+    defaults: dict[str, Any]
 
     def told(self) -> dict[str, Any]:
         """The content of a JSON file."""
         names = ("key", "type", "default", "meaning")
-        settings = [dict(zip(names, key, strict=True)) for key in (*self.keys, *self.training)]
+        settings = [
+            dict(zip(names, key, strict=True)) | {"default": self.defaults[key[0]]}
+            for key in (*self.keys, *self.training)
+        ]
         card = {"about": list(self.about), "source": self.source, "masked": self.masked, "parts": self.parts}
-        return {**self.line.told(), **card, "settings": settings}
+        return {**self.line.told(), **card, "counted_for": self.counted, "settings": settings}
 
 
 def list_models(bands: int, outputs: int, periods: int) -> list[Line]:
@@ -114,6 +122,9 @@ def describe_model(
     outputs: int,
     periods: int | None,
     settings: str = "{}",
+    *,
+    levels: Sequence[Sequence[int]] = (),
+    lags: int | None = None,
 ) -> Card:
     """Everything about a model.
 
@@ -123,6 +134,9 @@ def describe_model(
         outputs: Classes.
         periods: Dates of a series; None where they may be any number.
         settings: JSON of the keys of its section that differ from their defaults.
+        levels: For each coarser level of a legend, coarsest first, the group of each class; other networks than those
+            that score every level pass over them.
+        lags: Seasons of the history that the settings ask for; as many as `create` takes for granted where None.
 
     Raises:
         CropflowError: If there is no such model or setting, or the network cannot take these inputs.
@@ -130,11 +144,18 @@ def describe_model(
     if name not in NAMES:
         refuse("Model", name, "one of: " + ", ".join(NAMES))
     section: type[Section] = BASELINES.get(name) or NETWORKS[name]
-    chosen = parse_json(section, settings).model_dump(exclude_unset=True, exclude={"name"})
+    parsed = parse_json(section, settings)
+    chosen = parsed.model_dump(exclude_unset=True, exclude={"name"})
+    keys, defaults = tuple(key for key in keys_of(section) if key[0] != "name"), dump(section())
+    reads_history = getattr(parsed, "history", "none") != "none"
+    if lags is not None and not reads_history:
+        raise CropflowError(f"--lags is {lags}, and {name} with these settings reads no history; leave --lags out.")
     if name in BASELINES:
         line = Line(name, _BY_UNIT, None, "any", _summary(section))
-        return Card(line, (), "", None, {}, tuple(keys_of(section)), ())
-    network = _build(name, bands, {"outputs": outputs, "periods": periods, **chosen})
+        return Card(line, (), "", None, {}, {}, keys, (), defaults)
+    seasons = LAGS if lags is None else lags
+    inputs = {"outputs": outputs, "periods": periods, "levels": tuple(map(tuple, levels)), "lags": seasons}
+    network = _build(name, bands, {**inputs, **chosen})
     about, source = _documented(type(network))
     line = _line(name, 10, outputs, periods or 12)
     line = Line(name, line.kind, _count(network), line.sensors, line.what)
@@ -142,30 +163,23 @@ def describe_model(
     loose = _count(network) - sum(parts.values())
     if loose:
         parts["(the network itself)"] = loose
+    counted: dict[str, Any] = {
+        "bands": dict(bands) if isinstance(bands, Mapping) else {_ONE: bands}, "outputs": outputs, "periods": periods,
+    }  # fmt: skip
+    if scores_levels(network):
+        counted["levels"] = [max(level) + 1 for level in levels]
+    if reads_history:
+        counted["lags"] = seasons
     shared = {key for key, *_ in keys_of(Training)}
-    keys = keys_of(section)
     own, training = (tuple(key for key in keys if (key[0] in shared) is common) for common in (False, True))
-    return Card(line, about, source, network.masked, parts, own, training)
+    return Card(line, about, source, network.masked, parts, counted, own, training, defaults)
 
 
-def parse_bands(text: str) -> int | dict[str, int]:
-    """Bands per date, of a single sensor or by sensor.
+def scores_levels(network: Any) -> bool:
+    """Whether a network scores every level of a legend."""
+    from cropflow.models.network import HierarchicalNetwork
 
-    Args:
-        text: ``10``, or ``sentinel2=10,sentinel1_ascending=2``.
-
-    Raises:
-        CropflowError: If it is neither.
-    """
-    if text.isdecimal():
-        return int(text)
-    found = {}
-    for part in text.split(","):
-        sensor, _, count = part.partition("=")
-        if sensor not in SENSORS or not count.isdecimal():
-            refuse("--bands", text, f"a number, or sensor=number with {', '.join(SENSORS)}, separated by commas")
-        found[sensor] = int(count)
-    return found
+    return isinstance(network, HierarchicalNetwork)
 
 
 def _try(name: str, bands: Mapping[str, int], inputs: Mapping[str, Any]) -> Any:
@@ -178,11 +192,9 @@ def _try(name: str, bands: Mapping[str, int], inputs: Mapping[str, Any]) -> Any:
 def _build(name: str, bands: int | Mapping[str, int], inputs: Mapping[str, Any]) -> Any:
     import torch
 
-    # Pixel sets come with the features of their parcels.
-    features = {"features": 4} if NETWORKS[name].kind == "pixel_sets" else {}
     # Without memory for weights, hence without their draw: what counts is their number.
     with torch.device("meta"):
-        return create(name, bands=bands, **features, **inputs)
+        return create(name, bands=bands, **inputs)
 
 
 def _count(module: Any) -> int:

@@ -190,8 +190,14 @@ def list_(
 def show(
     name: str = typer.Argument(..., help="Name of a model, see: cropflow models list."),
     bands: str = _BANDS,
-    outputs: int = _OUTPUTS,
+    outputs: int | None = typer.Option(None, min=1, help="Classes; 20, or those of --legend."),
     periods: int = _PERIODS,
+    levels: str | None = typer.Option(
+        None,
+        help="Groups of each coarser level of a legend, coarsest first, as 6,20: for networks that score them all.",
+    ),
+    legend: str | None = typer.Option(None, help="Legend whose classes and levels are counted for: a name or a CSV."),
+    lags: int | None = typer.Option(None, min=1, help="Earlier seasons, where the settings ask for a history; 2."),
     settings: str = typer.Option("{}", help="JSON of settings that differ from their defaults."),
     as_json: bool = _JSON,
 ) -> None:
@@ -199,11 +205,12 @@ def show(
 
     Its paper, shapes, parameters part by part, and every key with its default.
     """
-    import json
-
-    from cropflow.models.catalogue import describe_model, parse_bands
+    from cropflow.models.catalogue import describe_model
+    from cropflow.models.counting import classes_and_levels, parse_bands
     from cropflow.models.showing import card_text
 
-    card = describe_model(name, parse_bands(bands), outputs, periods, settings)
-    inputs = f"bands {bands}, {outputs} classes, {periods} dates"
-    print(json.dumps(card.told(), indent=2) if as_json else card_text(card, inputs))
+    classes, groups = classes_and_levels(outputs, levels, legend)
+    card = describe_model(name, parse_bands(bands), classes, periods, settings, levels=groups, lags=lags)
+    if levels is not None and "levels" not in card.counted:
+        raise CropflowError(f"--levels is {levels}, and {name} scores one level alone; leave --levels out.")
+    print(json.dumps(card.told(), indent=2) if as_json else card_text(card))

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from cropflow.config.models import BASELINES, NETWORKS, Training
 from cropflow.config.root import parse
-from cropflow.errors import refuse
+from cropflow.config.sample_checks import ANY_DATES
+from cropflow.errors import CropflowError, refuse
 from cropflow.models.baselines import build_baseline
 from cropflow.samples.sensors import Layout
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from cropflow.models.network import Inputs, Network
 
 NAMES = (*NETWORKS, *BASELINES)
+# What `create` takes for granted of parcels: perimeter, pixel count and two ratios; two seasons before this one.
+FEATURES, LAGS = 4, 2
 
 
 def create(name: str, **settings: Any) -> Any:
@@ -29,7 +32,8 @@ def create(name: str, **settings: Any) -> Any:
         name: One of ``NAMES``.
         **settings: Keys of the config section of that name. A network needs ``bands`` (per date: a number, or by
             sensor) and ``outputs`` (classes) besides, and takes ``periods``, ``features``, ``lags`` and ``levels`` of
-            :class:`cropflow.models.network.Inputs`; a baseline takes ``seed`` and ``threads``.
+            :class:`cropflow.models.network.Inputs`; where the settings ask for parcel features these are 4, and where
+            they ask for a history it is of 2 seasons, unless told. A baseline takes ``seed`` and ``threads``.
 
     Returns:
         A :class:`cropflow.models.network.Network`, or a scikit-learn classifier of pixels ``(n, feature)``.
@@ -39,7 +43,13 @@ def create(name: str, **settings: Any) -> Any:
     """
     if name in NETWORKS:
         inputs = _inputs(settings)
-        return build_network(parse(NETWORKS[name], settings, name), inputs)
+        section = parse(NETWORKS[name], settings, name)
+        if inputs.periods is None and not section.any_dates:
+            raise CropflowError(
+                f"periods is missing: {name} with these settings has a weight for each date; expected the number of "
+                f"dates, such as periods=36; or {ANY_DATES.get(name, '')}or another model."
+            )
+        return build_network(section, inputs)
     if name in BASELINES:
         seed, threads = int(settings.pop("seed", 0)), int(settings.pop("threads", 1))
         return build_baseline(parse(BASELINES[name], settings, name), seed, threads)
@@ -55,7 +65,9 @@ def _inputs(settings: dict[str, Any]) -> Inputs:
         _check_positive(f"bands of {sensor}" if bands is by_sensor else "bands", count)
     outputs = settings.pop("outputs", None)
     _check_positive("outputs", outputs)
-    others = {key: settings.pop(key) for key in ("features", "lags", "levels") if key in settings}
+    # The features and the history of a sample set, where settings do without them they are not looked at.
+    others: dict[str, Any] = {"features": FEATURES, "lags": LAGS}
+    others |= {key: settings.pop(key) for key in ("features", "lags", "levels") if key in settings}
     for level in others.get("levels", ()):
         if len(level) != outputs:
             refuse("A level of a network", list(level), f"the group of each of its {outputs} classes")
@@ -80,8 +92,11 @@ def build_network(settings: Training, inputs: Inputs) -> Network:
     Raises:
         CropflowError: If the network cannot take these sensors or periods.
     """
+    from cropflow.models.admission import admit
+
     name: str = settings.name  # type: ignore[attr-defined]
     network: Network = importlib.import_module(f"cropflow.models.networks.{name}").build(settings, inputs)
+    admit(network, settings, inputs)
     return network
 
 

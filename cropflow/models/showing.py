@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from cropflow.models.catalogue import KINDS, Card, Key, Line
 
@@ -42,16 +43,12 @@ def list_text(lines: Sequence[Line], inputs: str) -> str:
         for line in lines
     ]
     head = table(("name", "learns from", "parameters", "sensors", "what it is"), rows, right=(2,))
-    return f"{head}\n\nParameters at default settings, {inputs}. More: cropflow models show NAME"
+    told = f"Parameters at default settings, {inputs}, one level of a legend. More: cropflow models show NAME"
+    return f"{head}\n\n{told}"
 
 
-def card_text(card: Card, inputs: str) -> str:
-    """Everything about a model.
-
-    Args:
-        card: The model.
-        inputs: What parameters are counted for.
-    """
+def card_text(card: Card) -> str:
+    """Everything about a model."""
     parts = [f"{card.line.name}: {card.line.what}"]
     parts += [textwrap.fill(paragraph.replace("``", ""), _WIDTH) for paragraph in card.about]
     facts = [("learns from", KINDS[card.line.kind]), ("sensors", card.line.sensors)]
@@ -69,17 +66,29 @@ def card_text(card: Card, inputs: str) -> str:
     )
     if card.line.parameters is not None:
         rows = [(part, f"{count:,}") for part, count in [*card.parts.items(), ("total", card.line.parameters)]]
-        parts.append(table(("part", "parameters"), rows, right=(1,)) + f"\n\nCounted for {inputs}.")
+        parts.append(table(("part", "parameters"), rows, right=(1,)) + "\n\n" + _counted(card.counted))
     parts.append(_settings("settings", card.keys))
     if card.training:
         parts.append(_settings("settings of training, which all networks have", card.training))
     return "\n\n".join(parts)
 
 
+def _counted(inputs: Mapping[str, Any]) -> str:
+    """A sentence on what the parameters of a card are counted for."""
+    bands = ", ".join(f"{count} bands of {sensor}" for sensor, count in inputs["bands"].items())
+    found = [bands, f"{inputs['outputs']} classes", f"{inputs['periods']} dates"]
+    if inputs.get("levels"):
+        found.append(f"coarser levels of {' and '.join(map(str, inputs['levels']))} groups")
+    elif "levels" in inputs:
+        found.append("a single level of the legend (--levels and --legend count several)")
+    if "lags" in inputs:
+        found.append(f"a history of {inputs['lags']} earlier season{'s' if inputs['lags'] != 1 else ''}")
+    return textwrap.fill(f"Counted for {', '.join(found)}.", _WIDTH)
+
+
 def _settings(title: str, keys: Sequence[Key]) -> str:
     lines = [title]
     for key, kind, default, meaning in keys:
-        if key != "name":
-            lines.append(f"  {key} ({kind}; default {default})")
-            lines.append(textwrap.fill(meaning, _WIDTH, initial_indent="      ", subsequent_indent="      "))
+        lines.append(f"  {key} ({kind}; default {default})")
+        lines.append(textwrap.fill(meaning, _WIDTH, initial_indent="      ", subsequent_indent="      "))
     return "\n".join(lines)

@@ -32,7 +32,7 @@ __all__ = [
     "utm_epsg",
 ]
 
-__getattr__ = lazy(
+__getattr__, __dir__ = lazy(
     __name__,
     {
         "Grid": "grid",

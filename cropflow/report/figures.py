@@ -52,12 +52,14 @@ class Scored:
         values: Metric -> score, None where undefined.
         intervals: Metric -> lower and upper bound, None where there is none.
         reference: True for what is no model of this project: majority class, ceiling.
+        parcels: Parcels that it is scored on, None where unknown.
     """
 
     name: str
     values: Mapping[str, float | None]
     intervals: Mapping[str, tuple[float, float] | None]
     reference: bool = False
+    parcels: float | None = None
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Any]:

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from cropflow.files.atomic import read_json
 from cropflow.report import classes, scores
 from cropflow.report.backscatter import backscatter_by_crop
+from cropflow.report.comparability import comparison_notes
 from cropflow.report.figures import (
     backscatter_curve,
     learning_curves,
@@ -69,6 +70,7 @@ def render(inputs: ReportInputs) -> str:
         "score_columns": list(scores.titles(inputs).values()),
         "score_rows": scores.score_table(rows),
         "comparison": scores.comparison(inputs, rows),
+        "comparison_notes": comparison_notes(inputs),
         "ceiling_note": scores.ceiling_note(inputs),
         "random_split_rows": scores.random_split_rows(inputs),
         "level_rows": scores.level_rows(inputs),

@@ -68,16 +68,17 @@ def warnings(inputs: ReportInputs) -> list[str]:
 
 
 def _unlearnt(inputs: ReportInputs) -> list[str]:
-    """Say where a model is no better than a guess: its map must not be used."""
+    """Say where a model is no better than a guess: the map, if the page shows one, must not be used."""
     key = f"level_{inputs.legend.levels}.parcel.overall_accuracy"
     verb = "agrees with the labels" if inputs.label_maps else "is right"
     found = []
     for name, content in inputs.metrics.items():
         own, guess = content["metrics"][key]["value"], content["baseline"]["majority"][key]["value"]
         if own is not None and guess is not None and own <= guess:
+            mapped = name == inputs.experiment and inputs.maps
             found.append(
                 f"{name} {verb} in {percent(own, 1)} of the parcels, no more than the most frequent crop alone "
-                f"({percent(guess, 1)}): it has not learnt, and its map says nothing."
+                f"({percent(guess, 1)}): it has not learnt{', and its map says nothing' if mapped else ''}."
             )
     return found
 
@@ -121,6 +122,7 @@ def scored_rows(inputs: ReportInputs) -> list[Scored]:
                 model_title(name, content),
                 {metric: entry["value"] for metric, entry in entries.items()},
                 {metric: tuple(entry["interval"]) if entry["interval"] else None for metric, entry in entries.items()},
+                parcels=entries["overall_accuracy"]["support"],
             )
         )
     majority = inputs.own["baseline"]["majority"]
@@ -130,13 +132,15 @@ def scored_rows(inputs: ReportInputs) -> list[Scored]:
             {metric: _parcel_entry(inputs, majority, metric)["value"] for metric in SCORES},
             {},
             reference=True,
+            parcels=_parcel_entry(inputs, majority, "overall_accuracy")["support"],
         )
     )
     for place, ceiling in _ceilings(inputs):
         # Scores count against declared crops, which may be wrong: so does the ceiling.
         declared = ceiling.get("declared", ceiling)
         values = {metric: declared.get(metric) for metric in SCORES}
-        rows.append(Scored(f"ceiling: true model, {place}", values, {}, reference=True))
+        title = f"ceiling: true model, {place}"
+        rows.append(Scored(title, values, {}, reference=True, parcels=ceiling.get("parcels")))
     return rows
 
 
@@ -172,6 +176,7 @@ def score_table(rows: list[Scored]) -> list[dict[str, Any]]:
         {
             "name": row.name,
             "reference": row.reference,
+            "parcels": number(row.parcels),
             "cells": [
                 {"value": score(row.values.get(metric)), "interval": _interval(row.intervals.get(metric))}
                 for metric in SCORES

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Stack", "assign_folds", "block_fold", "rasterise_parcels", "read_composites"]
 
-__getattr__ = lazy(
+__getattr__, __dir__ = lazy(
     __name__,
     {
         "Stack": "stack",

@@ -22,7 +22,7 @@ __all__ = [
     "make_landscape",
 ]
 
-__getattr__ = lazy(
+__getattr__, __dir__ = lazy(
     __name__,
     {
         "CROPS": "crops",

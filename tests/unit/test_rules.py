@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cropflow.config.base import dump
-from cropflow.config.models import BASELINES, NETWORKS
+from cropflow.config.models import BASELINES, NETWORKS, samples_of
 from cropflow.config.sections import SampleSet
 
 ROOMS = ("simulation", "labels", "regions", "composites", "samples", "models", "evaluation", "maps", "report")
@@ -57,11 +57,14 @@ def inputs(root) -> dict[str, Any]:
 def test_a_model_is_trained_on_the_samples_of_its_kind(inputs):
     # Single pixels are drawn from the pixel sets.
     folders = {"patches": "patches", "pixel_sets": "pixel_sets", "chips": "chips", "pixels": "pixel_sets"}
-    assert {name: folders[section.kind] for name, section in NETWORKS.items()} == inputs["KINDS"]
-    assert set(inputs["UNITS_OF"]) == set(BASELINES)
-    for name in BASELINES:
-        assert inputs["sample_kind"]({"name": name}) == "patches"
-        assert inputs["sample_kind"]({"name": name, "unit": "parcel"}) == "pixel_sets"
+    assert {name: samples_of(section()) for name, section in NETWORKS.items()} == {
+        name: folders[section.kind] for name, section in NETWORKS.items()
+    }
+    for section in BASELINES.values():
+        assert [samples_of(section(unit=unit)) for unit in ("pixel", "parcel")] == ["patches", "pixel_sets"]
+    for name, section in (NETWORKS | BASELINES).items():
+        inputs["config"] = {"experiments": {"one": {"model": dump(section())}}}
+        assert inputs["is_network"]("one") == (name in NETWORKS)
 
 
 def test_a_rule_of_samples_sees_no_setting_of_another_kind(inputs):

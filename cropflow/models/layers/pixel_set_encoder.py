@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cropflow.config.models.parcels import PixelSetEncoding
-from cropflow.errors import refuse
+from cropflow.errors import CropflowError, refuse
 from cropflow.models.batch import Series
 from cropflow.models.layers.pixel_rows import PixelLayer, moments_of, pool_rows, rows_of, sets_of_a_block
 from cropflow.models.layers.pooling import Pooling, pool_relu
@@ -61,6 +61,9 @@ class PixelSetEncoder(nn.Module):
 
         Returns:
             ``(B, T, outputs)``; zeros on dates without a valid pixel.
+
+        Raises:
+            CropflowError: If the encoder joins features and there are none.
         """
         kept, values, valid = series.frames, series.values, series.valid
         if features is not None:
@@ -73,7 +76,9 @@ class PixelSetEncoder(nn.Module):
             features = None if features is None else features[kept]
         pooled = self.pool(values, valid)
         if self.features:
-            assert features is not None
+            if features is None:
+                # A checkpoint that others published comes without the check of whole batches.
+                raise CropflowError(f"The batch has no parcel features; the network was built for {self.features}.")
             pooled = torch.cat([pooled, features], 1)
         return spread(self.norm(self.linear(pooled)), kept)
 

@@ -71,3 +71,21 @@ def test_a_model_that_its_samples_do_not_fit_is_refused(content, model, overlay,
 )
 def test_a_model_that_its_samples_fit_is_accepted(content, model, overlay):
     assert parse(Config, changed(content, model, overlay)).experiments["demo"].model.name == model["name"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        (
+            {"low": 0.01, "high": 0.001},
+            r"parameters\.learning_rate: low 0\.01 and high 0\.001; expected low below high",
+        ),
+        ({"low": 0.01}, r"parameters\.learning_rate\.high is missing"),
+        ({"low": 0.01, "hihg": 1}, r"parameters\.learning_rate\.hihg is no key .*; did you mean high\?"),
+        (0.01, r"parameters\.learning_rate is 0\.01; expected a list, such as \[0\.01\]"),
+    ],
+)
+def test_a_mistake_in_a_span_of_a_search_is_told_as_such(content, choice, message):
+    tuning = {"search": "tpe", "trials": 4, "parameters": {"learning_rate": choice}}
+    with pytest.raises(CropflowError, match=message):
+        parse(Config, merge(content, {"experiments": {"demo": {"tuning": tuning}}}))

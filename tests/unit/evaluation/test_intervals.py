@@ -45,6 +45,15 @@ def test_one_large_parcel_widens_the_interval_of_areas():
     assert uneven[1] - uneven[0] > 1.5 * (even[1] - even[0])
 
 
+def test_rare_crops_that_are_missed_make_the_interval_of_balanced_accuracy_lopsided():
+    truth = np.repeat(np.arange(5), [300, 200, 1, 1, 1])
+    predicted = np.where(truth < 2, truth, 0)
+    (found,) = parcel_intervals(truth, predicted, np.ones(len(truth)), [(np.arange(5), 5)], 5, seed=0)
+    low, high = found["balanced_accuracy"]
+    # Recalls are 1, 1, 0, 0 and 0; a resample without the three rare parcels has a balanced accuracy of 1.
+    assert low == pytest.approx(0.4) and high == pytest.approx(1.0)
+
+
 def test_no_parcel_gives_no_interval():
     nothing = np.array([], dtype=np.int64)
     (found,) = parcel_intervals(nothing, nothing, np.array([]), [(np.arange(3), 3)], 3, 0)

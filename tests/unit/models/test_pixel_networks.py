@@ -11,12 +11,15 @@ import zoo
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
+from cropflow.config.models import NETWORKS
 from cropflow.errors import CropflowError
 from cropflow.models import create
 from cropflow.models.batch import Batch, Series, batch_of
 from cropflow.models.layers.dates import seen
 from cropflow.models.layers.dropout import add_dropout, dropout, relu_dropout
 from cropflow.models.layers.recurrent import Recurrence
+from cropflow.models.network import Inputs
+from cropflow.models.registry import build_network
 
 # Bands, dates -> parameters with 9 outputs, as counted in breizhcrops 0.0.4.1.
 COUNTS = {
@@ -219,7 +222,8 @@ def refused(name: str, message: str, **settings: Any) -> None:
 
 
 def test_what_does_not_fit_is_refused_in_a_line() -> None:
-    refused("temp_cnn", "number of dates is not fixed; choose pooling: mean")
+    with pytest.raises(CropflowError, match="number of dates is not fixed; choose pooling: mean"):
+        build_network(NETWORKS["temp_cnn"](), Inputs({"sentinel2": 3}, 3))
     refused("transformer", "heads is 3; expected a number that divides width, 8", width=8, heads=3)
     network = zoo.small("temp_cnn")
     with pytest.raises(CropflowError, match="have 5 dates; this temp_cnn flattens 4"):

@@ -186,9 +186,9 @@ def test_a_season_that_nobody_knows_is_told_from_one_without_the_crop() -> None:
 
 def test_what_the_samples_lack_is_one_line() -> None:
     with pytest.raises(CropflowError, match=r"history: bag.*no earlier season"):
-        create("pse_ltae", **PUBLISHED, history="bag")
+        create("pse_ltae", **PUBLISHED, history="bag", lags=0)
     with pytest.raises(CropflowError, match="parcel_features is True"):
-        create("pse_ltae", bands=10, outputs=20)
+        create("pse_ltae", bands=10, outputs=20, features=0)
     with pytest.raises(CropflowError, match="heads is 4; only temporal: ltae and tae has it"):
         create("pse_ltae", **PUBLISHED, temporal="gru", heads=4)
     with pytest.raises(CropflowError, match="attention_width is 20; expected a multiple of 32"):

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 from cropflow.files.atomic import read_json, write_json
 from cropflow.labels.hierarchy import Crop, Legend
+from cropflow.report.comparability import comparison_notes
 from cropflow.report.page import render
 from cropflow.report.scores import random_split_rows
 
@@ -164,7 +165,7 @@ def test_real_places_have_no_word_of_simulation(plain_page, visible_text):
 def test_simulated_places_say_so_and_show_the_ceiling(full_page, visible_text):
     text = visible_text(full_page)
     assert "simulated (toyland). The scores test the machinery" in text
-    assert "ceiling: true model, dale/2019 0.654 0.812" in text
+    assert "ceiling: true model, dale/2019 77 0.654 0.812" in text
     assert "dale/2019 0.876 on 77 parcels" in text
 
 
@@ -326,3 +327,35 @@ def test_a_model_that_is_no_better_than_the_most_frequent_crop_is_called_out(wor
     assert "has not learnt" not in render(inputs)
     inputs.own["metrics"][key]["value"] = 0.5
     assert f"{inputs.experiment} is right in 50 % of the parcels" in render(inputs)
+    assert "it has not learnt, and its map says nothing" in render(inputs)
+    without = render(dataclasses.replace(inputs, maps={}))
+    assert "it has not learnt." in without and "its map" not in without
+
+
+def test_a_compared_experiment_scored_on_other_parcels_is_said_to_be_so(world, visible_text):
+    inputs = world.inputs()
+    forest = inputs.metrics["forest"]
+    forest["folds"] = [dict(entry) for entry in inputs.own["folds"]]
+    notes = comparison_notes(inputs)
+    assert notes == []
+    forest["settings"] = forest["settings"] | {"set": "hill"}
+    (note,) = comparison_notes(inputs)
+    assert note.startswith("forest: sample set hill (here dale). As many parcels and pixels are scored in each fold")
+    total = sum(entry["parcels"] for entry in inputs.own["folds"])
+    forest["folds"][0]["parcels"] += 2
+    assert f"{total + 2} test parcels scored (here {total}). Its scores are not of the same test" in (
+        visible_text(render(inputs))
+    )
+    forest["folds"][1]["parcels"] -= 2
+    assert "test parcels shared out among the folds in another way" in comparison_notes(inputs)[0]
+    del forest["folds"][2]
+    assert "2 folds (here 3)" in comparison_notes(inputs)[0]
+
+
+def test_every_row_of_the_comparison_says_on_how_many_parcels_it_is_scored(world):
+    inputs = world.inputs()
+    page = render(inputs)
+    for name, content in inputs.metrics.items():
+        support = content["metrics"]["level_3.parcel.overall_accuracy"]["support"]
+        assert re.search(rf"<tr><td>{name} \([^)]*\)</td><td>{support:.0f}</td>", page)
+    assert "which then drop out of averages over crops (balanced accuracy" in page
