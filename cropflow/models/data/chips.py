@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cropflow.files.tables import read_table
-from cropflow.models.data.samples import Samples, check_alike, open_array, open_dates, read_about
+from cropflow.models.data.samples import Samples, check_alike, open_series, read_about
 from cropflow.samples.sensors import Layout
 
 _COLUMNS = ("site", "index", "parcel_id", "crop", "fold", "row", "column")
@@ -70,13 +70,6 @@ def _read_place(place: str, folder: Path) -> tuple[PlaceChips, tuple[Layout, ...
     about, layouts = read_about(folder, "chips.json", place)
     table = read_table(folder / "chips.parquet", list(_COLUMNS))
     count, size = len(table), int(about["chip_size"])
-    values, observations, dates = {}, {}, {}
-    for layout in layouts:
-        sensor = layout.sensor
-        dates[sensor] = open_dates(folder / sensor / "dates.npy", layout, count)
-        periods = dates[sensor].shape[1]
-        shape = (count, periods, len(layout.bands), size, size)
-        values[sensor] = open_array(folder / sensor / "values.npy", layout.kind.dtype, shape)
-        observations[sensor] = open_array(folder / sensor / "observations.npy", "uint8", (count, periods, size, size))
+    values, observations, dates = open_series(folder, layouts, count, space=(size, size))
     crops, folds = table["crop"].to_numpy(np.uint16), table["fold"].to_numpy(np.uint8)
     return PlaceChips(place, values, observations, dates, crops, folds), layouts, about

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cropflow.files.tables import read_table
-from cropflow.models.data.samples import Samples, check_alike, open_array, open_dates, read_about
+from cropflow.models.data.samples import Samples, check_alike, open_array, open_series, read_about
 from cropflow.samples.sensors import Layout
 from cropflow.samples.stack import Stack
 
@@ -84,12 +84,5 @@ def _read_place(place: str, folder: Path) -> tuple[PlacePatches, tuple[Layout, .
     sites = tuple(str(site) for site in read_table(folder / "index.parquet", ["site"])["site"])
     count, size = len(sites), int(about["patch_size"])
     labels = {name: open_array(folder / f"{name}.npy", dtype, (count, size, size)) for name, dtype in _LABELS.items()}
-    series, observations, dates = {}, {}, {}
-    for layout in layouts:
-        sensor = layout.sensor
-        dates[sensor] = open_dates(folder / sensor / "dates.npy", layout, count)
-        periods = dates[sensor].shape[1]
-        shape = (count, periods, len(layout.bands), size, size)
-        series[sensor] = open_array(folder / sensor / "values.npy", layout.kind.dtype, shape)
-        observations[sensor] = open_array(folder / sensor / "observations.npy", "uint8", (count, periods, size, size))
+    series, observations, dates = open_series(folder, layouts, count, space=(size, size))
     return PlacePatches(place, Stack(series), observations, dates, sites=sites, **labels), layouts, about

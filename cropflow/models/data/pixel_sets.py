@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cropflow.errors import CropflowError
 from cropflow.files.tables import read_table
-from cropflow.models.data.samples import Samples, check_alike, open_array, open_dates, read_about
+from cropflow.models.data.samples import Samples, check_alike, open_array, open_series, read_about
 from cropflow.samples.sensors import Layout
 
 # In the order of `Batch.features`.
@@ -105,15 +105,7 @@ def _read_place(place: str, folder: Path) -> tuple[PlacePixelSets, tuple[Layout,
             f"{path} has {number} of {len(table)} parcels whose {', '.join(FEATURES)} are not all numbers; expected "
             "finite ones. Build the samples again."
         )
-    values, observations, dates = {}, {}, {}
-    for layout in layouts:
-        sensor = layout.sensor
-        dates[sensor] = open_dates(folder / sensor / "dates.npy", layout, len(table))
-        periods = dates[sensor].shape[1]
-        values[sensor] = open_array(
-            folder / sensor / "values.npy", layout.kind.dtype, (total, periods, len(layout.bands))
-        )
-        observations[sensor] = open_array(folder / sensor / "observations.npy", "uint8", (total, periods))
+    values, observations, dates = open_series(folder, layouts, len(table), items=total)
     lags, crops = int(about.get("lags", 0)), tuple(int(crop) for crop in about.get("history_crops", ()))
     history: NDArray[np.float32] = np.zeros((len(table), 0, len(crops) + 1), dtype=np.float32)
     if lags:

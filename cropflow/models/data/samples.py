@@ -196,3 +196,33 @@ def open_dates(path: Path, layout: Layout, count: int) -> NDArray[np.int16]:
             f"expected ascending days, and {NO_DATE} only after the last. Build the samples again."
         )
     return dates
+
+
+def open_series(
+    folder: Path, layouts: Sequence[Layout], count: int, *, items: int | None = None, space: tuple[int, ...] = ()
+) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[np.uint8]], dict[str, NDArray[np.int16]]]:
+    """Map the series of all sensors into memory.
+
+    Args:
+        folder: Folder of samples, with one per sensor.
+        layouts: Axes of each sensor's series.
+        count: Number of samples, N.
+        items: Length of the first axis of the series, where it is not N: the pixels of all samples.
+        space: Rows and columns of a sample.
+
+    Returns:
+        Sensor -> values as stored, ``(items, T, C, *space)``; observations, uint8, ``(items, T, *space)``; and days
+        since the start of the season, int16, ``(N, T)``.
+
+    Raises:
+        CropflowError: If a file is missing, cut off, or not what the layouts say.
+    """
+    values, observations, dates = {}, {}, {}
+    first = count if items is None else items
+    for layout in layouts:
+        sensor, own = layout.sensor, folder / layout.sensor
+        dates[sensor] = open_dates(own / "dates.npy", layout, count)
+        series = (first, dates[sensor].shape[1])
+        values[sensor] = open_array(own / "values.npy", layout.kind.dtype, (*series, len(layout.bands), *space))
+        observations[sensor] = open_array(own / "observations.npy", "uint8", (*series, *space))
+    return values, observations, dates
